@@ -1,0 +1,8 @@
+//! Chance from the operating system's generator.
+
+use rand::RngExt as _;
+
+/// 64 bits that nobody can foresee.
+pub fn random_u64() -> u64 {
+    rand::rng().random()
+}

@@ -1,0 +1,44 @@
+//! Every cap of the system in one place, with its unit and the reason for the number.
+//!
+//! A length that comes from a peer is compared with one of these before anything is allocated.
+
+/// Bytes of a group name on the wire. Source: docs/wire.md, limits.
+pub const GROUP_NAME_LEN_MAX: usize = 16;
+/// Bytes of a file extension, without its dot.
+pub const EXTENSION_LEN_MAX: usize = 6;
+/// Bytes of a slave prefix.
+pub const SLAVE_PREFIX_LEN_MAX: usize = 16;
+/// Bytes of a remote name (`M00/…`), exclusive bound of the protocol is 128.
+pub const REMOTE_NAME_LEN_MAX: usize = 127;
+/// Bytes of a metadata name; longer ones are cut.
+pub const METADATA_NAME_LEN_MAX: usize = 64;
+/// Bytes of a metadata value; longer ones are cut.
+pub const METADATA_VALUE_LEN_MAX: usize = 256;
+/// Bytes of one metadata request or answer: the original's default network buffer.
+pub const METADATA_LEN_MAX: usize = 256 * 1024;
+/// Bytes of one packet that is not streamed, its header included.
+pub const PACKET_LEN_MAX: usize = 256 * 1024;
+/// Largest node number: the id marks numbers by a zero fourth byte.
+pub const NODE_NUMBER_MAX: u32 = (1 << 24) - 1;
+/// Volume paths of a group (`M00`…`MFF`).
+pub const VOLUME_PATHS_MAX: usize = 256;
+/// Subdirectories per level that ids show; clients never compute them.
+pub const SUBDIR_COUNT: u16 = 256;
+/// Groups that one tracker keeps. The C client has fixed arrays of this size.
+pub const GROUPS_MAX: usize = 512;
+/// Nodes of one group. The C client has fixed arrays of this size.
+pub const NODES_PER_GROUP_MAX: usize = 32;
+/// Trackers of one cluster. The C client has fixed arrays of this size.
+pub const TRACKERS_MAX: usize = 16;
+
+/// Payload bytes of one record. A longer blob becomes parts of this size and a manifest, so this is
+/// also what one upload keeps in memory.
+pub const RECORD_PAYLOAD_LEN_MAX: usize = 1024 * 1024;
+/// Bytes of a body that are read and thrown away after an early error, so that the connection stays
+/// usable; beyond it the connection is closed (docs/wire.md, connection life).
+pub const DRAIN_LEN_MAX: u64 = 64 * 1024 * 1024;
+/// Largest blob: what the signed 64-bit lengths of the protocol and a manifest can carry, in bytes.
+pub const BLOB_LEN_MAX: u64 = 1 << 44;
+
+const _: () = assert!(METADATA_NAME_LEN_MAX < METADATA_VALUE_LEN_MAX);
+const _: () = assert!(PACKET_LEN_MAX <= RECORD_PAYLOAD_LEN_MAX);

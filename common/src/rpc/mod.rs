@@ -1,0 +1,7 @@
+//! Packets over connections: accepting, framing, draining.
+
+mod accept;
+mod connection;
+
+pub use accept::{AcceptLimits, accept_connections};
+pub use connection::{Connection, ConnectionError};
