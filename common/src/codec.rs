@@ -52,7 +52,10 @@ impl<'a> Reader<'a> {
     /// The next `len` bytes.
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], CodecError> {
         let Some((head, rest)) = self.rest.split_at_checked(len) else {
-            return Err(CodecError::Short { wanted: len, left: self.rest.len() });
+            return Err(CodecError::Short {
+                wanted: len,
+                left: self.rest.len(),
+            });
         };
         self.rest = rest;
         Ok(head)
@@ -61,7 +64,10 @@ impl<'a> Reader<'a> {
     /// The next `N` bytes as an array.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
         let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
-            return Err(CodecError::Short { wanted: N, left: self.rest.len() });
+            return Err(CodecError::Short {
+                wanted: N,
+                left: self.rest.len(),
+            });
         };
         self.rest = rest;
         Ok(*head)
@@ -114,7 +120,11 @@ impl<'a> Reader<'a> {
 
     /// Ends reading; trailing bytes are an error.
     pub fn finish(self) -> Result<(), CodecError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(CodecError::Trailing(self.rest.len())) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(CodecError::Trailing(self.rest.len()))
+        }
     }
 }
 
@@ -175,7 +185,10 @@ mod tests {
     #[test]
     fn taking_beyond_the_end_is_an_error_and_takes_nothing() {
         let mut reader = Reader::new(b"ab");
-        assert_eq!(reader.take(3), Err(CodecError::Short { wanted: 3, left: 2 }));
+        assert_eq!(
+            reader.take(3),
+            Err(CodecError::Short { wanted: 3, left: 2 })
+        );
         assert_eq!(reader.take(2), Ok(b"ab".as_slice()));
     }
 

@@ -36,7 +36,8 @@ impl Crc32Hasher {
 
     /// Adds a piece known only by its checksum and length, in O(log length).
     pub fn append(&mut self, crc: Crc32, len: u64) {
-        self.0.combine(&crc32fast::Hasher::new_with_initial_len(crc.0, len));
+        self.0
+            .combine(&crc32fast::Hasher::new_with_initial_len(crc.0, len));
     }
 
     /// The checksum of everything added so far.

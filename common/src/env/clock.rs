@@ -1,5 +1,8 @@
 //! The only place that asks the operating system for the time. Pure code takes `now` instead.
-#![expect(clippy::disallowed_methods, reason = "this is the seam that the others are sent to")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the seam that the others are sent to"
+)]
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +13,8 @@ pub fn monotonic() -> Instant {
 
 /// Wall clock, Unix seconds; 0 if it stands before 1970, the last representable second after 2106.
 pub fn unix_seconds() -> u32 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }

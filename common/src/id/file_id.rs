@@ -33,7 +33,10 @@ impl FromStr for FileId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (group, name) = text.split_once('/').ok_or(FileIdError::Form)?;
-        Ok(Self { group: group.parse()?, name: RemoteName::parse(name.as_bytes())? })
+        Ok(Self {
+            group: group.parse()?,
+            name: RemoteName::parse(name.as_bytes())?,
+        })
     }
 }
 

@@ -22,7 +22,10 @@ pub enum GroupNameError {
     #[error("a group name is empty")]
     Empty,
     /// More than [`limits::GROUP_NAME_LEN_MAX`] bytes.
-    #[error("a group name of {len} bytes is longer than {}", limits::GROUP_NAME_LEN_MAX)]
+    #[error(
+        "a group name of {len} bytes is longer than {}",
+        limits::GROUP_NAME_LEN_MAX
+    )]
     TooLong {
         /// Bytes it has.
         len: usize,
@@ -51,7 +54,11 @@ impl GroupName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        let text = self.bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = self
+            .bytes
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default();
         std::str::from_utf8(text).unwrap_or_default()
     }
 

@@ -16,7 +16,10 @@ pub struct NodeNumber(NonZeroU32);
 
 /// Why a number is not a node number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a node number is a decimal number from 1 to {}", limits::NODE_NUMBER_MAX)]
+#[error(
+    "a node number is a decimal number from 1 to {}",
+    limits::NODE_NUMBER_MAX
+)]
 pub struct NodeNumberError;
 
 impl NodeNumber {
@@ -95,10 +98,16 @@ mod tests {
     fn numbers_are_little_endian_and_everything_else_is_an_address() {
         let number = NodeNumber::try_from(100_001).unwrap();
         assert_eq!(Source::Node(number).to_bytes(), [0xa1, 0x86, 0x01, 0x00]);
-        assert_eq!(Source::from_bytes([0xa1, 0x86, 0x01, 0x00]), Source::Node(number));
+        assert_eq!(
+            Source::from_bytes([0xa1, 0x86, 0x01, 0x00]),
+            Source::Node(number)
+        );
         let address = Source::Address(Ipv4Addr::new(127, 0, 0, 13));
         assert_eq!(Source::from_bytes([127, 0, 0, 13]), address);
-        assert_eq!(Source::from_bytes([0; 4]), Source::Address(Ipv4Addr::UNSPECIFIED));
+        assert_eq!(
+            Source::from_bytes([0; 4]),
+            Source::Address(Ipv4Addr::UNSPECIFIED)
+        );
     }
 
     #[test]

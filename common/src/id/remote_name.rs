@@ -71,8 +71,28 @@ pub struct Stem {
 
 impl Stem {
     fn from_bytes(bytes: &[u8; STEM_LEN]) -> Self {
-        let [s0, s1, s2, s3, t0, t1, t2, t3, z0, z1, z2, z3, z4, z5, z6, z7, c0, c1, c2, c3] =
-            *bytes;
+        let [
+            s0,
+            s1,
+            s2,
+            s3,
+            t0,
+            t1,
+            t2,
+            t3,
+            z0,
+            z1,
+            z2,
+            z3,
+            z4,
+            z5,
+            z6,
+            z7,
+            c0,
+            c1,
+            c2,
+            c3,
+        ] = *bytes;
         Self {
             time: u32::from_be_bytes([t0, t1, t2, t3]),
             source: Source::from_bytes([s0, s1, s2, s3]),
@@ -140,7 +160,10 @@ struct Tail {
 
 impl Tail {
     fn new(pieces: &[&[u8]]) -> Result<Self, TailError> {
-        let mut tail = Self { bytes: [0; TAIL_LEN_MAX], len: 0 };
+        let mut tail = Self {
+            bytes: [0; TAIL_LEN_MAX],
+            len: 0,
+        };
         for piece in pieces {
             let start = usize::from(tail.len);
             let end = start + piece.len();
@@ -199,7 +222,10 @@ impl Extension {
     pub fn from_bytes(text: &[u8]) -> Result<Self, TailError> {
         check_name_bytes(text)?;
         let mut bytes = [0; limits::EXTENSION_LEN_MAX];
-        bytes.get_mut(..text.len()).ok_or(TailError::TooLong)?.copy_from_slice(text);
+        bytes
+            .get_mut(..text.len())
+            .ok_or(TailError::TooLong)?
+            .copy_from_slice(text);
         Ok(Self { bytes })
     }
 
@@ -207,8 +233,13 @@ impl Extension {
     /// or the last two, if it fits and has only allowed characters; else none.
     pub fn of_file_name(name: &str) -> Self {
         let last = name.rfind('.').filter(|dot| *dot > 0);
-        let Some(last) = last else { return Self::default() };
-        let two = name.get(..last).and_then(|head| head.rfind('.')).filter(|dot| *dot > 0);
+        let Some(last) = last else {
+            return Self::default();
+        };
+        let two = name
+            .get(..last)
+            .and_then(|head| head.rfind('.'))
+            .filter(|dot| *dot > 0);
         [two, Some(last)]
             .into_iter()
             .flatten()
@@ -220,7 +251,10 @@ impl Extension {
 
     /// The extension's bytes, without padding.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+        self.bytes
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default()
     }
 
     /// The extension as the 6-byte field that requests carry.
@@ -245,13 +279,19 @@ impl SlavePrefix {
         }
         check_name_bytes(text)?;
         let mut bytes = [0; limits::SLAVE_PREFIX_LEN_MAX];
-        bytes.get_mut(..text.len()).ok_or(TailError::TooLong)?.copy_from_slice(text);
+        bytes
+            .get_mut(..text.len())
+            .ok_or(TailError::TooLong)?
+            .copy_from_slice(text);
         Ok(Self { bytes })
     }
 
     /// The prefix's bytes, without padding.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+        self.bytes
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default()
     }
 
     /// The prefix as the 16-byte field that requests carry.
@@ -301,9 +341,10 @@ impl RemoteName {
             return Err(length);
         }
         let (volume_path, rest) = match text {
-            [b'M', high, low, b'/', rest @ ..] => {
-                (VolumePath::from_hex([*high, *low]).ok_or(NameError::VolumePath)?, rest)
-            }
+            [b'M', high, low, b'/', rest @ ..] => (
+                VolumePath::from_hex([*high, *low]).ok_or(NameError::VolumePath)?,
+                rest,
+            ),
             [b'M', ..] => return Err(NameError::VolumePath),
             _ => (VolumePath(0), text),
         };
@@ -317,7 +358,9 @@ impl RemoteName {
         if name.is_empty() {
             return Err(length);
         }
-        let (stem, tail) = name.split_at_checked(STEM_TEXT_LEN).ok_or(NameError::Unknown)?;
+        let (stem, tail) = name
+            .split_at_checked(STEM_TEXT_LEN)
+            .ok_or(NameError::Unknown)?;
         // The decoder wants room for whole quanta, one byte more than there is.
         let mut bytes = [0; STEM_LEN + 4];
         match URL_SAFE_NO_PAD.decode_slice(stem, &mut bytes) {
@@ -327,7 +370,12 @@ impl RemoteName {
         }
         let stem = bytes.first_chunk::<STEM_LEN>().ok_or(NameError::Unknown)?;
         let tail = Tail::new(&[tail]).map_err(|_| length)?;
-        Ok(Self { volume_path, directories, stem: Stem::from_bytes(stem), tail })
+        Ok(Self {
+            volume_path,
+            directories,
+            stem: Stem::from_bytes(stem),
+            tail,
+        })
     }
 
     /// Makes a new normal or appender name.
@@ -338,8 +386,12 @@ impl RemoteName {
             Some(size) if size <= u64::from(u32::MAX) => SIZE_MASKED | high_bits | size,
             Some(size) => size,
         };
-        let stem =
-            Stem { time: new.time, source: Source::Node(new.source), size_field, crc: new.crc };
+        let stem = Stem {
+            time: new.time,
+            source: Source::Node(new.source),
+            size_field,
+            crc: new.crc,
+        };
         let [.., high, low] = Crc32::of(&stem.to_text()).0.to_be_bytes();
         let extension = new.extension.as_bytes();
         let mut digits = [0; NORMAL_TAIL_LEN];
@@ -351,8 +403,16 @@ impl RemoteName {
         let dot: &[u8] = if extension.is_empty() { b"" } else { b"." };
         let digits_len = NORMAL_TAIL_LEN - dot.len() - extension.len();
         let tail = Tail::new(&[digits.get(..digits_len).unwrap_or_default(), dot, extension])
-            .unwrap_or(Tail { bytes: [0; TAIL_LEN_MAX], len: 0 });
-        Self { volume_path: new.volume_path, directories: [high, low], stem, tail }
+            .unwrap_or(Tail {
+                bytes: [0; TAIL_LEN_MAX],
+                len: 0,
+            });
+        Self {
+            volume_path: new.volume_path,
+            directories: [high, low],
+            stem,
+            tail,
+        }
     }
 
     /// The name of a slave of this blob. Source: docs/wire.md, upload slave.
@@ -363,15 +423,27 @@ impl RemoteName {
         }
         let tail = self.tail.as_bytes();
         let window_start = tail.len().saturating_sub(EXTENSION_WINDOW);
-        let dot = tail.iter().skip(window_start).position(|byte| *byte == b'.');
-        let base = dot.and_then(|dot| tail.get(..window_start + dot)).unwrap_or(tail);
+        let dot = tail
+            .iter()
+            .skip(window_start)
+            .position(|byte| *byte == b'.');
+        let base = dot
+            .and_then(|dot| tail.get(..window_start + dot))
+            .unwrap_or(tail);
         let dot: &[u8] = if extension.is_empty() { b"" } else { b"." };
         let tail = Tail::new(&[base, prefix.as_bytes(), dot, extension])?;
         Ok(Self { tail, ..*self })
     }
 
     /// The name that an appender gets when it becomes a normal blob: same directories and tail.
-    pub fn regenerated(&self, source: NodeNumber, time: u32, size: u64, crc: Crc32, random: u64) -> Self {
+    pub fn regenerated(
+        &self,
+        source: NodeNumber,
+        time: u32,
+        size: u64,
+        crc: Crc32,
+        random: u64,
+    ) -> Self {
         let new = NewBlob {
             volume_path: self.volume_path,
             source,
@@ -381,7 +453,11 @@ impl RemoteName {
             extension: Extension::default(),
             random,
         };
-        Self { directories: self.directories, tail: self.tail, ..Self::generate(&new) }
+        Self {
+            directories: self.directories,
+            tail: self.tail,
+            ..Self::generate(&new)
+        }
     }
 
     /// The slot that holds the blob.
@@ -443,7 +519,12 @@ impl RemoteName {
         };
         check_name_bytes(tail).ok()?;
         let tail = Tail::new(&[tail]).ok()?;
-        Some(Self { volume_path, directories: [*high, *low], stem, tail })
+        Some(Self {
+            volume_path,
+            directories: [*high, *low],
+            stem,
+            tail,
+        })
     }
 
     /// The text form.
@@ -456,7 +537,9 @@ fn directory(digits: [u8; 2]) -> Result<u8, NameError> {
     if digits.iter().any(u8::is_ascii_lowercase) {
         return Err(NameError::Directory);
     }
-    VolumePath::from_hex(digits).map(|value| value.0).ok_or(NameError::Directory)
+    VolumePath::from_hex(digits)
+        .map(|value| value.0)
+        .ok_or(NameError::Directory)
 }
 
 impl fmt::Display for RemoteName {

@@ -76,7 +76,10 @@ pub async fn accept_connections<S, F>(
         }
     };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
-        warn!(left = connections.len(), "connections cut off at the end of the drain time");
+        warn!(
+            left = connections.len(),
+            "connections cut off at the end of the drain time"
+        );
     }
 }
 

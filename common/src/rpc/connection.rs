@@ -52,7 +52,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Frames `stream`; every wait for the peer inside a packet ends after `progress_timeout`
     /// without progress.
     pub fn new(stream: S, progress_timeout: Duration) -> Self {
-        Self { stream, buffer: BytesMut::new(), progress_timeout }
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            progress_timeout,
+        }
     }
 
     /// The stream under the frames.
@@ -113,7 +117,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub async fn body(&mut self, header: &Header, max: usize) -> Result<Bytes, ConnectionError> {
         match usize::try_from(header.body_len) {
             Ok(len) if len <= max => self.take(len).await,
-            _ => Err(ConnectionError::BodyTooLong { len: header.body_len, max }),
+            _ => Err(ConnectionError::BodyTooLong {
+                len: header.body_len,
+                max,
+            }),
         }
     }
 
@@ -196,7 +203,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn read_more(&mut self) -> Result<(), ConnectionError> {
-        match timeout(self.progress_timeout, self.stream.read_buf(&mut self.buffer)).await {
+        match timeout(
+            self.progress_timeout,
+            self.stream.read_buf(&mut self.buffer),
+        )
+        .await
+        {
             Err(_) => Err(ConnectionError::Timeout(self.progress_timeout)),
             Ok(Ok(0)) => Err(ConnectionError::Closed),
             Ok(read) => {

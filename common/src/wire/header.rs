@@ -32,7 +32,11 @@ impl Header {
         let [l0, l1, l2, l3, l4, l5, l6, l7, command, status] = bytes;
         let len = i64::from_be_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
         let body_len = u64::try_from(len).map_err(|_| HeaderError(len))?;
-        Ok(Self { body_len, command, status })
+        Ok(Self {
+            body_len,
+            command,
+            status,
+        })
     }
 
     /// Encodes a header.
@@ -43,17 +47,29 @@ impl Header {
 
     /// The header of a request.
     pub fn request(command: Command, body_len: u64) -> Self {
-        Self { body_len, command: command as u8, status: 0 }
+        Self {
+            body_len,
+            command: command as u8,
+            status: 0,
+        }
     }
 
     /// The header of a successful response.
     pub fn success(body_len: u64) -> Self {
-        Self { body_len, command: RESPONSE_COMMAND, status: 0 }
+        Self {
+            body_len,
+            command: RESPONSE_COMMAND,
+            status: 0,
+        }
     }
 
     /// The header that is all of an error response: clients read no body behind one.
     pub fn error(status: Status) -> Self {
-        Self { body_len: 0, command: RESPONSE_COMMAND, status: status.0 }
+        Self {
+            body_len: 0,
+            command: RESPONSE_COMMAND,
+            status: status.0,
+        }
     }
 }
 
@@ -71,13 +87,20 @@ mod tests {
 
     #[test]
     fn headers_round_trip_and_negative_lengths_are_refused() {
-        let header = Header { body_len: 0x0102_0304, command: 11, status: 3 };
+        let header = Header {
+            body_len: 0x0102_0304,
+            command: 11,
+            status: 3,
+        };
         assert_eq!(Header::decode(header.encode()), Ok(header));
         assert_eq!(Header::decode([0xff; 10]), Err(HeaderError(-1)));
     }
 
     #[test]
     fn error_responses_are_ten_bytes() {
-        assert_eq!(Header::error(Status::INVALID).encode(), [0, 0, 0, 0, 0, 0, 0, 0, 100, 22]);
+        assert_eq!(
+            Header::error(Status::INVALID).encode(),
+            [0, 0, 0, 0, 0, 0, 0, 0, 100, 22]
+        );
     }
 }
