@@ -1,0 +1,238 @@
+//! Keys and values of the index. Document: docs/format/index.md.
+//!
+//! The first byte of a key tells what it is about; values are a few fixed fields.
+
+use bytes::BytesMut;
+use common::codec::{CodecError, Reader, Writer};
+
+use super::{Extent, PartId, RECORD_ALIGN, RecordKind, VolumeNumber};
+
+/// A key of the index.
+///
+/// | key | one per | value |
+/// |---|---|---|
+/// | `B` name | live blob | where its blob or manifest record lies |
+/// | `M` name | blob with metadata | where its metadata record lies |
+/// | `O` part | part without manifest | nothing |
+/// | `P` part | part that is not dropped | where it lies |
+/// | `V` volume | volume | [`VolumeStats`] |
+/// | `W` | index | [`ReplayPosition`] |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IndexKey<'a> {
+    /// A blob, by the binary form of its remote name.
+    Blob(&'a [u8]),
+    /// The metadata of a blob.
+    Metadata(&'a [u8]),
+    /// A part that no manifest refers to yet; what is left of these at start is dropped.
+    OpenPart(PartId),
+    /// A part.
+    Part(PartId),
+    /// Statistics of a volume.
+    Volume(VolumeNumber),
+    /// Where replay of the volumes must begin.
+    Replay,
+}
+
+impl<'a> IndexKey<'a> {
+    /// Prefix of the keys of blobs.
+    pub const BLOB: u8 = b'B';
+    /// Prefix of the keys of metadata.
+    pub const METADATA: u8 = b'M';
+    /// Prefix of the keys of open parts.
+    pub const OPEN_PART: u8 = b'O';
+    /// Prefix of the keys of parts.
+    pub const PART: u8 = b'P';
+    /// Prefix of the keys of volumes.
+    pub const VOLUME: u8 = b'V';
+    const REPLAY: u8 = b'W';
+
+    /// Encodes the key.
+    pub fn encode(self) -> Vec<u8> {
+        let with = |prefix: u8, rest: &[u8]| {
+            let mut key = Vec::with_capacity(1 + rest.len());
+            key.push(prefix);
+            key.extend_from_slice(rest);
+            key
+        };
+        match self {
+            Self::Blob(name) => with(Self::BLOB, name),
+            Self::Metadata(name) => with(Self::METADATA, name),
+            Self::OpenPart(part) => with(Self::OPEN_PART, &part.0.to_be_bytes()),
+            Self::Part(part) => with(Self::PART, &part.0.to_be_bytes()),
+            Self::Volume(number) => with(Self::VOLUME, &number.0.to_be_bytes()),
+            Self::Replay => vec![Self::REPLAY],
+        }
+    }
+
+    /// Decodes a key.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let key = match reader.u8()? {
+            Self::BLOB => Self::Blob(reader.rest()),
+            Self::METADATA => Self::Metadata(reader.rest()),
+            Self::OPEN_PART => Self::OpenPart(PartId(reader.u64()?)),
+            Self::PART => Self::Part(PartId(reader.u64()?)),
+            Self::VOLUME => Self::Volume(VolumeNumber(reader.u32()?)),
+            Self::REPLAY => Self::Replay,
+            _ => return Err(CodecError::Field("index key prefix")),
+        };
+        reader.finish()?;
+        Ok(key)
+    }
+}
+
+/// Where the record of a blob, part or metadata lies, and of which kind it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexValue {
+    /// Kind of the record.
+    pub kind: RecordKind,
+    /// Its place.
+    pub extent: Extent,
+}
+
+impl IndexValue {
+    /// Encodes the value in 13 bytes.
+    pub fn encode(&self) -> [u8; 13] {
+        let mut out = [0; 13];
+        // Volume files are shorter than 32 GiB, so the offset in units of the alignment fits.
+        let offset = u32::try_from(self.extent.offset / RECORD_ALIGN).unwrap_or(u32::MAX);
+        let fields = [self.kind as u8]
+            .into_iter()
+            .chain(self.extent.volume.0.to_be_bytes())
+            .chain(offset.to_be_bytes())
+            .chain(self.extent.payload_len.to_be_bytes());
+        for (target, byte) in out.iter_mut().zip(fields) {
+            *target = byte;
+        }
+        out
+    }
+
+    /// Decodes a value.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let kind =
+            RecordKind::try_from(reader.u8()?).map_err(|_| CodecError::Field("record kind"))?;
+        let extent = Extent {
+            volume: VolumeNumber(reader.u32()?),
+            offset: u64::from(reader.u32()?) * RECORD_ALIGN,
+            payload_len: reader.u32()?,
+        };
+        reader.finish()?;
+        Ok(Self { kind, extent })
+    }
+}
+
+/// What a volume holds. Kept in the same batch as the changes that it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeStats {
+    /// Bytes of records that are still needed, headers and padding included.
+    pub live_bytes: u64,
+    /// Records that are still needed.
+    pub live_records: u64,
+    /// Offset behind the last record.
+    pub end: u64,
+}
+
+impl VolumeStats {
+    /// Encodes the value.
+    pub fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::with_capacity(24);
+        let mut writer = Writer::new(&mut out);
+        writer.u64(self.live_bytes);
+        writer.u64(self.live_records);
+        writer.u64(self.end);
+        out
+    }
+
+    /// Decodes a value.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let stats =
+            Self { live_bytes: reader.u64()?, live_records: reader.u64()?, end: reader.u64()? };
+        reader.finish()?;
+        Ok(stats)
+    }
+}
+
+/// A place in the order of all records: volume number, then offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The volume.
+    pub volume: VolumeNumber,
+    /// The offset within it.
+    pub offset: u64,
+}
+
+/// How far the index got, and the numbers that must not be used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayPosition {
+    /// The index shows exactly the records before this place.
+    pub applied: Position,
+    /// Records before this place were durable when the index said so; later ones are looked at
+    /// again after a crash. Never after `applied`.
+    pub synced: Position,
+    /// Lowest sequence number never used.
+    pub next_sequence: u64,
+}
+
+impl ReplayPosition {
+    /// Encodes the value.
+    pub fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::with_capacity(32);
+        let mut writer = Writer::new(&mut out);
+        for position in [self.applied, self.synced] {
+            writer.u32(position.volume.0);
+            writer.u64(position.offset);
+        }
+        writer.u64(self.next_sequence);
+        out
+    }
+
+    /// Decodes a value.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let mut position = || -> Result<Position, CodecError> {
+            Ok(Position { volume: VolumeNumber(reader.u32()?), offset: reader.u64()? })
+        };
+        let (applied, synced) = (position()?, position()?);
+        let next_sequence = reader.u64()?;
+        reader.finish()?;
+        Ok(Self { applied, synced, next_sequence })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values_round_trip() {
+        for key in [
+            IndexKey::Blob(b"name"),
+            IndexKey::Metadata(b""),
+            IndexKey::OpenPart(PartId(7)),
+            IndexKey::Part(PartId(u64::MAX)),
+            IndexKey::Volume(VolumeNumber(5)),
+            IndexKey::Replay,
+        ] {
+            assert_eq!(IndexKey::decode(&key.encode()), Ok(key));
+        }
+        let extent = Extent { volume: VolumeNumber(2), offset: 4096, payload_len: 17 };
+        let value = IndexValue { kind: RecordKind::Manifest, extent };
+        assert_eq!(IndexValue::decode(&value.encode()), Ok(value));
+        let stats = VolumeStats { live_bytes: 1, live_records: 2, end: 3 };
+        assert_eq!(VolumeStats::decode(&stats.encode()), Ok(stats));
+        let applied = Position { volume: VolumeNumber(1), offset: 2 };
+        let synced = Position { volume: VolumeNumber(1), offset: 1 };
+        let position = ReplayPosition { applied, synced, next_sequence: 3 };
+        assert_eq!(ReplayPosition::decode(&position.encode()), Ok(position));
+    }
+
+    #[test]
+    fn damaged_values_are_errors() {
+        assert!(IndexValue::decode(&[0; 13]).is_err());
+        assert!(IndexValue::decode(&[1; 12]).is_err());
+        assert!(IndexKey::decode(b"").is_err());
+        assert!(IndexKey::decode(b"?").is_err());
+    }
+}

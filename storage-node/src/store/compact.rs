@@ -1,0 +1,209 @@
+//! Compaction: carries what is needed of an old volume to the active one and removes the file.
+//!
+//! Runs beside reads and writes: each record is carried by the committer, which looks whether it is
+//! still needed at that moment. A volume goes only after its last record, and the index that says
+//! so, are durable elsewhere.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::{info, warn};
+
+use super::committer::PathStore;
+use super::engine::{Change, MovedRecord, decode_tombstone};
+use super::shared::Shared;
+use crate::disk::{Disk, VolumeFile};
+use crate::error::StoreError;
+use crate::format::{Extent, IndexKey, PartId, RecordKind, SUPERBLOCK_LEN, VolumeNumber};
+use crate::index::Index;
+use crate::volume::{ScanDepth, ScanItem, ScannedRecord, Scanner, Volume, VolumeState};
+
+/// Changes that go to the committer together.
+const CHANGES_MAX: usize = 256;
+
+/// What compaction of one volume did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactionReport {
+    /// Records carried over.
+    pub moved: u64,
+    /// Records left behind.
+    pub dropped: u64,
+    /// Bytes of the file that is gone; 0 if it had to stay.
+    pub freed: u64,
+}
+
+/// Compaction of one volume, in steps, so that the caller sets the pace.
+pub struct Compaction<D: Disk, I: Index> {
+    store: PathStore<D, I>,
+    volume: Arc<Volume<D::File>>,
+    at: u64,
+    report: CompactionReport,
+}
+
+impl<D: Disk, I: Index> std::fmt::Debug for Compaction<D, I> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compaction").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk, I: Index> Compaction<D, I> {
+    /// Compaction of a sealed volume. `None` if there is no such volume or it must stay.
+    pub fn new(store: &PathStore<D, I>, number: VolumeNumber) -> Option<Self> {
+        let volume = store.shared().volume(number)?;
+        matches!(volume.state(), VolumeState::Sealed | VolumeState::Poisoned).then(|| Self {
+            store: store.clone(),
+            volume,
+            at: SUPERBLOCK_LEN as u64,
+            report: CompactionReport::default(),
+        })
+    }
+
+    /// Goes on for about `budget` bytes of the volume. Gives the report once it is done. Blocks.
+    pub fn step(&mut self, budget: u64) -> Result<Option<CompactionReport>, StoreError> {
+        let shared = Arc::clone(self.store.shared());
+        let volume = Arc::clone(&self.volume);
+        let number = volume.number();
+        let stop = self.at.saturating_add(budget);
+        let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Payloads);
+        let mut changes = Vec::new();
+        while scanner.offset() < stop {
+            match scanner.next_item() {
+                Ok(ScanItem::Record(record)) => match change_for(&shared, number, record)? {
+                    Verdict::Dead => self.report.dropped += 1,
+                    Verdict::Damaged => return Ok(Some(self.keep("a needed record is damaged"))),
+                    Verdict::Carry(change) => {
+                        self.report.moved += 1;
+                        changes.push(change);
+                    }
+                },
+                Ok(ScanItem::Damage(_)) => return Ok(Some(self.keep("a stretch is unreadable"))),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "compaction stopped");
+                    return Ok(Some(self.keep("the disk failed")));
+                }
+                Ok(ScanItem::End { .. }) => {
+                    self.store.submit_all(changes)?;
+                    let freed = volume.file().len();
+                    match self.store.submit_all(vec![Change::RemoveVolume(number)]) {
+                        Ok(()) => {}
+                        // An upload that is under way has parts here. Later, then.
+                        Err(StoreError::Conflict) => return Ok(Some(self.report)),
+                        Err(error) => return Err(error),
+                    }
+                    self.report.freed = freed;
+                    shared.metrics.compacted_bytes.inc_by(freed);
+                    info!(volume = %number, report = ?self.report, "volume compacted");
+                    return Ok(Some(self.report));
+                }
+            }
+            if CHANGES_MAX <= changes.len() {
+                self.store.submit_all(std::mem::take(&mut changes))?;
+            }
+        }
+        self.store.submit_all(changes)?;
+        self.at = scanner.offset();
+        Ok(None)
+    }
+
+    fn keep(&self, why: &str) -> CompactionReport {
+        let number = self.volume.number();
+        warn!(volume = %number, why, "volume kept; remedy: run `hayloft check`");
+        self.volume.set_state(VolumeState::Damaged);
+        self.store.shared().metrics.damaged_records.inc();
+        self.report
+    }
+}
+
+enum Verdict {
+    Dead,
+    Damaged,
+    Carry(Change),
+}
+
+fn change_for<D: Disk, I: Index>(
+    shared: &Shared<D, I>,
+    number: VolumeNumber,
+    record: ScannedRecord,
+) -> Result<Verdict, StoreError> {
+    let ScannedRecord { offset, header, key, is_sound, payload } = record;
+    let from = Extent { volume: number, offset, payload_len: header.payload_len };
+    let index_key = match header.kind {
+        RecordKind::Blob | RecordKind::Manifest => IndexKey::Blob(&key),
+        RecordKind::Metadata => IndexKey::Metadata(&key),
+        RecordKind::Part => IndexKey::Part(PartId(header.sequence)),
+        RecordKind::Filler => return Ok(Verdict::Dead),
+        RecordKind::Tombstone => {
+            if !is_sound {
+                return Ok(Verdict::Damaged);
+            }
+            let (ended, single) = decode_tombstone(&payload)?;
+            if is_tombstone_needed(shared, number, ended, single) {
+                let payload = Bytes::from(payload);
+                return Ok(Verdict::Carry(Change::Move(MovedRecord { header, key, payload, from })));
+            }
+            return Ok(Verdict::Carry(Change::Forget { volume: number, len: header.record_len() }));
+        }
+    };
+    if shared.locate(index_key)?.map(|value| value.extent) != Some(from) {
+        return Ok(Verdict::Dead);
+    }
+    if !is_sound {
+        return Ok(Verdict::Damaged);
+    }
+    let payload = Bytes::from(payload);
+    Ok(Verdict::Carry(Change::Move(MovedRecord { header, key, payload, from })))
+}
+
+/// Whether a rebuild could meet a record that the tombstone must end.
+///
+/// Copies of the record are older than the one the tombstone ended, so they lie in volumes up to
+/// `ended`. If there was only that one, earlier copies went with the volumes they were moved out of,
+/// unless such a volume had to stay.
+fn is_tombstone_needed<D: Disk, I: Index>(
+    shared: &Shared<D, I>,
+    compacted: VolumeNumber,
+    ended: VolumeNumber,
+    single: bool,
+) -> bool {
+    shared.volumes().iter().any(|volume| {
+        let number = volume.number();
+        let may_hold = if single { number == ended } else { number <= ended };
+        let must_stay = volume.state() == VolumeState::Damaged && number <= ended;
+        number != compacted && (may_hold || must_stay)
+    })
+}
+
+/// All changes that compaction of a volume brings, or `None` if it must stay.
+#[cfg(test)]
+pub(super) fn plan_volume<D: Disk, I: Index>(
+    shared: &Shared<D, I>,
+    volume: &Volume<D::File>,
+) -> Result<Option<Vec<Change>>, StoreError> {
+    let number = volume.number();
+    let start = SUPERBLOCK_LEN as u64;
+    let mut scanner = Scanner::new(volume.file(), number, start, ScanDepth::Payloads);
+    let mut changes = Vec::new();
+    while let Ok(ScanItem::Record(record)) = scanner.next_item() {
+        match change_for(shared, number, record)? {
+            Verdict::Dead => {}
+            Verdict::Damaged => return Ok(None),
+            Verdict::Carry(change) => changes.push(change),
+        }
+    }
+    Ok(Some(changes))
+}
+
+/// Compacts one volume at full speed. Blocks.
+pub fn compact_volume<D: Disk, I: Index>(
+    store: &PathStore<D, I>,
+    number: VolumeNumber,
+) -> Result<CompactionReport, StoreError> {
+    let Some(mut compaction) = Compaction::new(store, number) else {
+        return Ok(CompactionReport::default());
+    };
+    loop {
+        if let Some(report) = compaction.step(u64::MAX / 2)? {
+            return Ok(report);
+        }
+    }
+}

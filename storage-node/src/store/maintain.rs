@@ -1,0 +1,184 @@
+//! What a store does by itself: sync at an interval, give space back, look for rot.
+
+use std::time::Duration;
+
+use common::env::Shutdown;
+use tracing::{error, warn};
+
+use super::committer::PathStore;
+use super::compact::Compaction;
+use super::engine::Change;
+use super::scrub::Scrub;
+use super::space::Durability;
+use crate::disk::{Disk, VolumeFile};
+use crate::error::StoreError;
+use crate::format::{Position, VolumeNumber};
+use crate::index::Index;
+use crate::volume::VolumeState;
+
+/// Bytes that compaction or scrub look at before they pause.
+const STEP_LEN: u64 = 4 * 1024 * 1024;
+
+/// Settings of the background work of one volume path.
+#[derive(Clone, Copy, Debug)]
+pub struct MaintenanceSettings {
+    /// When changes are acknowledged.
+    pub durability: Durability,
+    /// Time between two syncs with [`Durability::Interval`], and between two looks for work.
+    pub interval: Duration,
+    /// Share of garbage, in per cent, from which a volume is compacted; `None` turns it off.
+    pub garbage_percent: Option<u32>,
+    /// Bytes of volumes that compaction looks at in a second.
+    pub compaction_rate: u64,
+    /// Time from the end of one scrub to the next; `None` turns it off.
+    pub scrub_interval: Option<Duration>,
+    /// Bytes that scrub looks at in a second.
+    pub scrub_rate: u64,
+}
+
+/// The background work of one volume path.
+#[derive(Debug)]
+pub struct Maintenance<D: Disk, I: Index> {
+    store: PathStore<D, I>,
+    settings: MaintenanceSettings,
+}
+
+impl<D: Disk, I: Index> Maintenance<D, I> {
+    /// Background work on `store`.
+    pub fn new(store: PathStore<D, I>, settings: MaintenanceSettings) -> Self {
+        Self { store, settings }
+    }
+
+    /// Works until the signal.
+    pub async fn run(self, shutdown: Shutdown) {
+        tokio::join!(self.sync_loop(&shutdown), self.compact_loop(&shutdown), async {
+            if let Some(interval) = self.settings.scrub_interval {
+                self.scrub_loop(interval, &shutdown).await;
+            }
+        });
+    }
+
+    async fn sync_loop(&self, shutdown: &Shutdown) {
+        while pause(self.settings.interval, shutdown).await {
+            if let Err(error) = self.store.shared().refresh_space() {
+                warn!(%error, "free space is unknown");
+            }
+            if self.settings.durability == Durability::Interval {
+                if let Err(error) = self.sync_all().await {
+                    error!(error = &error as &dyn std::error::Error, "interval sync failed");
+                }
+            }
+        }
+    }
+
+    /// Syncs what was appended, oldest volume first, outside the committer.
+    async fn sync_all(&self) -> Result<(), StoreError> {
+        for volume in self.store.shared().volumes() {
+            let at = Position { volume: volume.number(), offset: volume.committed_end() };
+            let synced = blocking(move || Ok(volume.file().sync())).await?;
+            match synced {
+                Ok(()) => self.store.submit(Change::Synced(at)).await.map(drop)?,
+                Err(error) => warn!(volume = %at.volume, %error, "sync failed"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn compact_loop(&self, shutdown: &Shutdown) {
+        let Some(percent) = self.settings.garbage_percent else { return };
+        while pause(self.settings.interval, shutdown).await {
+            while let Some(number) = self.worst_volume(percent) {
+                match self.compact(number, shutdown).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        warn!(volume = %number, error, "compaction failed; tried again later");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sealed volume with the largest share of garbage, if that is at least `percent`.
+    fn worst_volume(&self, percent: u32) -> Option<VolumeNumber> {
+        let shared = self.store.shared();
+        let share = |number: VolumeNumber, end: u64| {
+            let live = shared.volume_stats(number).live_bytes;
+            end.saturating_sub(live).saturating_mul(100) / end.max(1)
+        };
+        shared
+            .volumes()
+            .iter()
+            .filter(|volume| {
+                matches!(volume.state(), VolumeState::Sealed | VolumeState::Poisoned)
+            })
+            .map(|volume| (share(volume.number(), volume.committed_end()), volume.number()))
+            .filter(|(share, _)| u64::from(percent) <= *share)
+            .max()
+            .map(|(_, number)| number)
+    }
+
+    /// Compacts one volume; whether it is gone.
+    async fn compact(&self, number: VolumeNumber, shutdown: &Shutdown) -> Result<bool, StoreError> {
+        let Some(mut compaction) = Compaction::new(&self.store, number) else { return Ok(false) };
+        loop {
+            let (next, report) = blocking(move || {
+                let report = compaction.step(STEP_LEN)?;
+                Ok((compaction, report))
+            })
+            .await?;
+            if let Some(report) = report {
+                return Ok(0 < report.freed);
+            }
+            compaction = next;
+            if !pause(time_for(STEP_LEN, self.settings.compaction_rate), shutdown).await {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn scrub_loop(&self, interval: Duration, shutdown: &Shutdown) {
+        while pause(interval, shutdown).await {
+            for volume in self.store.shared().volumes() {
+                let mut scrub = Scrub::new(self.store.shared(), volume);
+                loop {
+                    let stepped = blocking(move || {
+                        let report = scrub.step(STEP_LEN)?;
+                        Ok((scrub, report))
+                    });
+                    match stepped.await {
+                        Ok((_, Some(_))) => break,
+                        Ok((next, None)) => scrub = next,
+                        Err(error) => {
+                            warn!(error = &error as &dyn std::error::Error, "scrub failed");
+                            break;
+                        }
+                    }
+                    if !pause(time_for(STEP_LEN, self.settings.scrub_rate), shutdown).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits; `false` when the signal came first.
+async fn pause(time: Duration, shutdown: &Shutdown) -> bool {
+    tokio::select! {
+        () = shutdown.requested() => false,
+        () = tokio::time::sleep(time) => !shutdown.is_requested(),
+    }
+}
+
+fn time_for(len: u64, rate: u64) -> Duration {
+    Duration::from_millis(len.saturating_mul(1000) / rate.max(1))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Stopped))
+}

@@ -1,0 +1,31 @@
+//! The store of one volume path: group commit, recovery, reading, compaction, scrub.
+//!
+//! * IDX-1: the index says nothing that the volumes do not say: it can be thrown away.
+//! * STO-1: a change is acknowledged after its record is as durable as the setting asks and the
+//!   index shows it.
+//! * STO-2: replaying all records in the order of volume number and offset gives the index.
+
+mod committer;
+mod compact;
+mod engine;
+mod group;
+mod maintain;
+mod plan;
+mod reader;
+mod recover;
+mod scrub;
+mod shared;
+mod space;
+
+#[cfg(test)]
+mod tests;
+
+pub use committer::{Committer, PathStore, PendingParts};
+pub use compact::{CompactionReport, compact_volume};
+pub use engine::{Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, Request};
+pub use maintain::{Maintenance, MaintenanceSettings};
+pub use reader::{BlobContent, OpenBlob};
+pub use recover::{Recovery, RecoveryMode};
+pub use scrub::{DamagedRecord, ScrubReport, scrub_volume};
+pub use shared::{Shared, StoreStatus};
+pub use space::{Durability, Reserve};

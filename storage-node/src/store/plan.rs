@@ -1,0 +1,168 @@
+//! What a record means for the index. The same code serves new records and replayed ones (STO-2).
+
+use std::collections::HashSet;
+
+use tracing::warn;
+
+use crate::error::StoreError;
+use crate::format::{
+    IndexKey, IndexValue, Manifest, PartId, RecordHeader, RecordKind, VolumeNumber, record_len,
+};
+
+use super::shared::record_key;
+
+/// The changes of the index that one record brings.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Keys that lead to the record itself.
+    pub own: Vec<Vec<u8>>,
+    /// Keys that are set to nothing but being there.
+    pub marks: Vec<Vec<u8>>,
+    /// Keys that go.
+    pub deletes: Vec<Vec<u8>>,
+    /// Records that are no longer needed: their volume and their length on disk.
+    pub dead: Vec<(VolumeNumber, u64)>,
+}
+
+/// What planning needs to see: the index with everything that was planned before.
+pub(super) trait View {
+    /// The entry of `key`.
+    fn locate(&mut self, key: IndexKey<'_>) -> Result<Option<IndexValue>, StoreError>;
+
+    /// The manifest that `value`, found under `key`, leads to.
+    fn manifest(&mut self, key: IndexKey<'_>, value: &IndexValue) -> Result<Manifest, StoreError>;
+
+    /// The sequence number of the record of `key`, which is there.
+    fn sequence(&mut self, key: IndexKey<'_>) -> Result<u64, StoreError>;
+}
+
+/// Bytes on disk of the record that `value`, found under `key`, leads to.
+pub(super) fn len_on_disk(key: IndexKey<'_>, value: &IndexValue) -> u64 {
+    record_len(record_key(key).len(), value.extent.payload_len as usize)
+}
+
+impl Plan {
+    /// The changes that a record with this header, key and (for manifests) content brings.
+    pub(super) fn of(
+        view: &mut impl View,
+        header: &RecordHeader,
+        key: &[u8],
+        manifest: Option<&Manifest>,
+    ) -> Result<Self, StoreError> {
+        let mut plan = Self::default();
+        match header.kind {
+            RecordKind::Blob => {
+                plan.replace(view, IndexKey::Blob(key), None)?;
+                plan.own.push(IndexKey::Blob(key).encode());
+            }
+            RecordKind::Metadata => {
+                plan.replace(view, IndexKey::Metadata(key), None)?;
+                plan.own.push(IndexKey::Metadata(key).encode());
+            }
+            RecordKind::Part => {
+                let part = PartId(header.sequence);
+                if header.moved {
+                    plan.replace(view, IndexKey::Part(part), None)?;
+                } else {
+                    plan.marks.push(IndexKey::OpenPart(part).encode());
+                }
+                plan.own.push(IndexKey::Part(part).encode());
+            }
+            RecordKind::Manifest => {
+                let manifest = manifest.cloned().unwrap_or_default();
+                plan.replace(view, IndexKey::Blob(key), Some(&manifest))?;
+                plan.own.push(IndexKey::Blob(key).encode());
+                if let Some(replaced) = &manifest.replaces {
+                    // The parts have a new owner, so only the old name and its metadata go. A moved
+                    // manifest comes long after that; the name may even be in use again.
+                    if !header.moved {
+                        plan.remove(view, IndexKey::Blob(replaced), Some(&manifest))?;
+                        plan.remove(view, IndexKey::Metadata(replaced), None)?;
+                    }
+                }
+            }
+            RecordKind::Tombstone => {
+                for key in [IndexKey::Blob(key), IndexKey::Metadata(key)] {
+                    // A moved tombstone stands behind records that are younger than it, such as a
+                    // slave that was stored again.
+                    let is_older = !header.moved
+                        || view.locate(key)?.is_none()
+                        || view.sequence(key)? < header.sequence;
+                    if is_older {
+                        plan.remove(view, key, None)?;
+                    }
+                }
+            }
+            RecordKind::Filler => {}
+        }
+        Ok(plan)
+    }
+
+    /// Counts what `key` leads to as no longer needed; the caller sets the key anew. Parts that
+    /// `next` refers to stay.
+    fn replace(
+        &mut self,
+        view: &mut impl View,
+        key: IndexKey<'_>,
+        next: Option<&Manifest>,
+    ) -> Result<bool, StoreError> {
+        let found = view.locate(key)?;
+        let mut before = HashSet::new();
+        if let Some(value) = found {
+            self.dead.push((value.extent.volume, len_on_disk(key, &value)));
+            if value.kind == RecordKind::Manifest {
+                match view.manifest(key, &value) {
+                    Ok(manifest) => before = parts_of(&manifest),
+                    // A damaged manifest must not keep its blob from being deleted or replaced. Its
+                    // parts stay until the next rebuild sweeps them.
+                    Err(StoreError::Read(error)) => {
+                        warn!(%error, "parts of a damaged manifest are not given back");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        let after = next.map(parts_of).unwrap_or_default();
+        for part in before.difference(&after) {
+            self.drop_part(view, *part)?;
+        }
+        for part in after.difference(&before) {
+            self.deletes.push(IndexKey::OpenPart(*part).encode());
+        }
+        Ok(found.is_some())
+    }
+
+    /// Takes `key` and what it leads to away. Parts that `next` refers to stay.
+    pub(super) fn remove(
+        &mut self,
+        view: &mut impl View,
+        key: IndexKey<'_>,
+        next: Option<&Manifest>,
+    ) -> Result<(), StoreError> {
+        if self.replace(view, key, next)? {
+            self.deletes.push(key.encode());
+        }
+        Ok(())
+    }
+
+    /// A part that nothing refers to any more.
+    pub(super) fn drop_part(
+        &mut self,
+        view: &mut impl View,
+        part: PartId,
+    ) -> Result<(), StoreError> {
+        let key = IndexKey::Part(part);
+        if let Some(value) = view.locate(key)? {
+            self.dead.push((value.extent.volume, len_on_disk(key, &value)));
+        }
+        self.deletes.push(key.encode());
+        self.deletes.push(IndexKey::OpenPart(part).encode());
+        Ok(())
+    }
+}
+
+/// The parts that a manifest refers to, without holes.
+pub(super) fn parts_of(manifest: &Manifest) -> HashSet<PartId> {
+    let parts = manifest.segments().iter().map(|segment| segment.part);
+    parts.filter(|part| *part != PartId::HOLE).collect()
+}
