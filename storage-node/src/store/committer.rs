@@ -217,7 +217,8 @@ impl<D: Disk, I: Index> PendingParts<D, I> {
     ///
     /// See [`PathStore::submit`].
     pub async fn finish(&mut self, key: Vec<u8>) -> Result<(), StoreError> {
-        let mut manifest = Manifest { crc: Some(self.crc()), ..Manifest::default() };
+        let mut manifest = Manifest::default();
+        manifest.crc = Some(self.crc());
         for segment in &self.segments {
             manifest.push(*segment)?;
         }

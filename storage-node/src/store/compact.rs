@@ -33,7 +33,7 @@ pub struct CompactionReport {
 }
 
 /// Compaction of one volume, in steps, so that the caller sets the pace.
-pub struct Compaction<D: Disk, I: Index> {
+pub(super) struct Compaction<D: Disk, I: Index> {
     store: PathStore<D, I>,
     volume: Arc<Volume<D::File>>,
     at: u64,
@@ -48,7 +48,7 @@ impl<D: Disk, I: Index> std::fmt::Debug for Compaction<D, I> {
 
 impl<D: Disk, I: Index> Compaction<D, I> {
     /// Compaction of a sealed volume. `None` if there is no such volume or it must stay.
-    pub fn new(store: &PathStore<D, I>, number: VolumeNumber) -> Option<Self> {
+    pub(super) fn new(store: &PathStore<D, I>, number: VolumeNumber) -> Option<Self> {
         let volume = store.shared().volume(number)?;
         matches!(volume.state(), VolumeState::Sealed | VolumeState::Poisoned).then(|| Self {
             store: store.clone(),
@@ -59,7 +59,7 @@ impl<D: Disk, I: Index> Compaction<D, I> {
     }
 
     /// Goes on for about `budget` bytes of the volume. Gives the report once it is done. Blocks.
-    pub fn step(&mut self, budget: u64) -> Result<Option<CompactionReport>, StoreError> {
+    pub(super) fn step(&mut self, budget: u64) -> Result<Option<CompactionReport>, StoreError> {
         let shared = Arc::clone(self.store.shared());
         let volume = Arc::clone(&self.volume);
         let number = volume.number();

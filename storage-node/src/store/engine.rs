@@ -460,8 +460,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
                     return Err(StoreError::Conflict);
                 }
                 self.must_be_free(&new_key)?;
-                let renamed =
-                    Manifest { crc: Some(crc), replaces: Some(key.to_vec()), ..manifest };
+                let mut renamed = manifest;
+                renamed.crc = Some(crc);
+                renamed.replaces = Some(key.to_vec());
                 self.stage_manifest(&new_key, time, &renamed)?;
                 Ok(Answer::Done)
             }
@@ -479,7 +480,8 @@ impl<D: Disk, I: Index> Engine<D, I> {
             Content::Inline(payload) => (Crc32::of(payload), payload.len() as u64),
             Content::Parts { segments, crc } => (*crc, len_of(segments)),
         };
-        let mut changed = Manifest { replaces: None, ..before.clone() };
+        let mut changed = before.clone();
+        changed.replaces = None;
         let content = match content {
             Content::Inline(payload) if !payload.is_empty() => {
                 Content::Inline(self.merge_tail(&mut changed, payload)?)

@@ -40,7 +40,7 @@ pub struct ScrubReport {
 const DAMAGED_MAX: usize = 10_000;
 
 /// Scrub of one volume, in steps, so that the caller sets the pace.
-pub struct Scrub<D: Disk, I> {
+pub(super) struct Scrub<D: Disk, I> {
     shared: Arc<Shared<D, I>>,
     volume: Arc<Volume<D::File>>,
     at: u64,
@@ -56,14 +56,14 @@ impl<D: Disk, I> std::fmt::Debug for Scrub<D, I> {
 
 impl<D: Disk, I: Index> Scrub<D, I> {
     /// Scrub of what is committed of `volume` now.
-    pub fn new(shared: &Arc<Shared<D, I>>, volume: Arc<Volume<D::File>>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared<D, I>>, volume: Arc<Volume<D::File>>) -> Self {
         let end = volume.committed_end();
         let shared = Arc::clone(shared);
         Self { shared, volume, at: SUPERBLOCK_LEN as u64, end, report: ScrubReport::default() }
     }
 
     /// Goes on for about `budget` bytes; gives the report once it is done. Blocks.
-    pub fn step(&mut self, budget: u64) -> Result<Option<ScrubReport>, StoreError> {
+    pub(super) fn step(&mut self, budget: u64) -> Result<Option<ScrubReport>, StoreError> {
         let number = self.volume.number();
         let stop = self.end.min(self.at.saturating_add(budget));
         let volume = Arc::clone(&self.volume);

@@ -112,7 +112,8 @@ fn metadata(number: u64, bytes: Vec<u8>) -> Change {
 
 /// Creates an appender of one part, or of none when `bytes` is empty.
 fn create_appender(engine: &mut TestEngine, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut manifest = Manifest { crc: Some(Crc32::of(bytes)), ..Manifest::default() };
+    let mut manifest = Manifest::default();
+    manifest.crc = Some(Crc32::of(bytes));
     if !bytes.is_empty() {
         let payload = Bytes::copy_from_slice(bytes);
         let part = Change::Part { time: 1, crc: Crc32::of(bytes), payload };
