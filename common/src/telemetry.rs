@@ -4,7 +4,7 @@ use std::io;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, IntGauge, Opts, Registry};
+use prometheus::{Counter, IntGauge, Opts, Registry};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
@@ -71,7 +71,7 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
 struct ProcessMetrics {
     resident_memory: IntGauge,
     open_fds: IntGauge,
-    cpu_seconds: Gauge,
+    cpu_seconds: Counter,
     threads: IntGauge,
 }
 
@@ -104,7 +104,7 @@ impl ProcessMetrics {
                 "Resident memory, pages of mapped volume files included.",
             )?,
             open_fds: IntGauge::new("process_open_fds", "Open file descriptors.")?,
-            cpu_seconds: Gauge::new(
+            cpu_seconds: Counter::new(
                 "process_cpu_seconds_total",
                 "User and system processor time in seconds.",
             )?,
@@ -123,8 +123,9 @@ impl ProcessMetrics {
             }
         }
         if let Ok(stat) = std::fs::read_to_string("/proc/self/stat") {
-            if let Some(seconds) = cpu_seconds(&stat) {
-                self.cpu_seconds.set(seconds);
+            let since_last = cpu_seconds(&stat).unwrap_or_default() - self.cpu_seconds.get();
+            if 0.0 < since_last {
+                self.cpu_seconds.inc_by(since_last);
             }
         }
         if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
@@ -158,7 +159,7 @@ fn status_field(status: &str, name: &str) -> Option<i64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Linux reports these times in hundredths of a second on every architecture (USER_HZ).
+/// Linux reports these times in hundredths of a second on every architecture (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// User plus system time: fields 14 and 15 of the line, counted after the name in brackets, which
