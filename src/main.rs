@@ -2,6 +2,10 @@
 //!
 //! Each variant of [`Command`] is a file of `src/cli/`.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are the help text, where backticks are noise"
+)]
 
 mod cli;
 
@@ -9,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// A blob store that speaks `FastDFS` and serves download links.
+/// A blob store that speaks FastDFS and serves download links.
 ///
 /// Begin with `hayloft serve`: tracker, storage and HTTP in one process, data in ./data.
 #[derive(Debug, Parser)]
