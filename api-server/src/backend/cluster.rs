@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::client::{Address, Client, ClientError, FileInfo, PoolSettings, StorageClient};
+use common::client::{
+    Address, Client, ClientError, Download, FileInfo, PoolSettings, StorageClient,
+};
 use common::code::ErrorCode;
 use common::digest::Crc32;
 use common::id::{BlobKind, FileId};
@@ -31,18 +33,24 @@ const SMALL_LEN_MAX: u64 = 64 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterBlobs {
     client: Client,
+    /// Connections that carry whole ranges to clients, however slow these are. Apart, so that slow
+    /// clients keep only one another waiting.
+    streams: Client,
 }
 
 impl ClusterBlobs {
     /// Connects when the first blob is asked for.
     pub(crate) fn new(trackers: Vec<Address>, pool: PoolSettings) -> Result<Self, ClientError> {
-        let client = Client::new(trackers, pool)?;
-        Ok(Self { client })
+        Ok(Self {
+            client: Client::new(trackers.clone(), pool)?,
+            streams: Client::new(trackers, pool)?,
+        })
     }
 
     /// Says goodbye to the cluster.
     pub(crate) async fn close(&self) {
         self.client.close().await;
+        self.streams.close().await;
     }
 }
 
@@ -81,10 +89,9 @@ impl BlobSource for ClusterBlobs {
         let content = if facts.size == 0 {
             Content::Whole(Bytes::new())
         } else {
-            Content::Pieces(Reader {
-                client: self.client.clone(),
-                id: *id,
-                facts,
+            Content::Pieces(match facts.version {
+                Version::Immutable(_) => Reader::Pieces(self.client.clone(), *id),
+                Version::Changing(_) => Reader::Stream(self.streams.clone(), *id, None),
             })
         };
         Ok(Opened { facts, content })
@@ -106,31 +113,72 @@ fn facts_of(info: &FileInfo, is_normal: bool) -> Result<BlobFacts, SourceError> 
     })
 }
 
-/// Reads pieces with a request each, so that a slow client holds no connection to a node.
+/// Reads a blob over the wire.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    client: Client,
-    id: FileId,
-    facts: BlobFacts,
+pub(crate) enum Reader {
+    /// A request per piece, so that a slow client holds no connection to a node, and the next piece
+    /// may come from another node.
+    Pieces(Client, FileId),
+    /// One request for all of a range: a node answers it from one state of the blob, whereas pieces
+    /// of a blob that changes in between would not fit together.
+    Stream(Client, FileId, Option<Stream>),
+}
+
+/// A range on its way to us.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    download: Download,
+    /// Offset of the next byte.
+    at: u64,
 }
 
 impl ReadPieces for Reader {
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
-        let piece_len_max = limits::HTTP_PIECE_LEN_MAX as u64;
-        let end = range.end.min(range.start.saturating_add(piece_len_max));
-        // A blob that can change may have changed since the last piece; the two halves would not
-        // fit together, and the client could not tell.
-        if let Version::Changing(_) = self.facts.version
-            && range.start != 0
-        {
-            let info = file_info(&self.client, &self.id).await?;
-            if facts_of(&info, false)? != self.facts {
-                let why = "the blob changed while it was read";
-                return Err(SourceError::new(ErrorCode::Interrupted, why));
+        match self {
+            Self::Pieces(client, id) => {
+                let len_max = limits::HTTP_PIECE_LEN_MAX as u64;
+                let end = range.end.min(range.start.saturating_add(len_max));
+                read_part(client, id, range.start..end, None).await
+            }
+            Self::Stream(client, id, open) => {
+                let mut stream = match open.take() {
+                    Some(stream) if stream.at == range.start => stream,
+                    _ => open_stream(client, id, range).await?,
+                };
+                let Some(bytes) = bounded(stream.download.piece()).await? else {
+                    let why = "the node sent fewer bytes than it has";
+                    return Err(SourceError::new(ErrorCode::Storage, why));
+                };
+                stream.at += bytes.len() as u64;
+                *open = Some(stream);
+                Ok(bytes)
             }
         }
-        read_part(&self.client, &self.id, range.start..end, None).await
     }
+}
+
+/// Begins to read `range` from the first holder that has all of it.
+async fn open_stream(
+    client: &Client,
+    id: &FileId,
+    range: Range<u64>,
+) -> Result<Stream, SourceError> {
+    ask_holders(client, id, |storages, holder| {
+        let (id, range) = (*id, range.clone());
+        async move {
+            let len = range.end - range.start;
+            let download = bounded(storages.download(&holder, &id, range.start, len)).await?;
+            if download.len() != len {
+                let why = format!("{holder} has {} of {len} bytes", download.len());
+                return Err(SourceError::new(ErrorCode::Storage, why));
+            }
+            Ok(Stream {
+                download,
+                at: range.start,
+            })
+        }
+    })
+    .await
 }
 
 /// All bytes of `part`, which is short enough to be held, from the first holder that has them.
@@ -231,10 +279,15 @@ fn refused(error: ClientError) -> SourceError {
             ..
         }
     );
-    let code = match error.code() {
-        ErrorCode::NotFound if by_tracker => ErrorCode::Unavailable,
-        ErrorCode::Interrupted => ErrorCode::Unavailable,
-        code => code,
+    let code = error.code();
+    let said_nothing = match code {
+        ErrorCode::NotFound => by_tracker,
+        other => other == ErrorCode::Interrupted,
+    };
+    let code = if said_nothing {
+        ErrorCode::Unavailable
+    } else {
+        code
     };
     SourceError::new(code, error)
 }
