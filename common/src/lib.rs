@@ -10,6 +10,7 @@ pub mod code;
 pub mod codec;
 pub mod digest;
 pub mod id;
+pub mod text;
 pub mod wire;
 
 pub mod config;

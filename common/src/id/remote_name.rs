@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::{NodeNumber, Source, VolumePath};
 use crate::digest::Crc32;
 use crate::limits;
+use crate::text::Text;
 
 /// Characters of the encoded stem.
 const STEM_TEXT_LEN: usize = 27;
@@ -51,6 +52,9 @@ pub enum NameError {
     /// A byte outside `[A-Za-z0-9._-]` behind the directories.
     #[error("byte {0:#04x} in a remote name")]
     Byte(u8),
+    /// `.` or `..` behind the directories: meant for a file system, not for us.
+    #[error("a remote name that ends in a directory")]
+    Dots,
     /// Well formed, but no server of this kind made it: nothing can be stored under it.
     #[error("not a name that a storage node made")]
     Unknown,
@@ -355,8 +359,10 @@ impl RemoteName {
         if let Err(TailError::Byte(byte)) = check_name_bytes(name) {
             return Err(NameError::Byte(byte));
         }
-        if name.is_empty() {
-            return Err(length);
+        match name {
+            b"" => return Err(length),
+            b"." | b".." => return Err(NameError::Dots),
+            _ => {}
         }
         let (stem, tail) = name
             .split_at_checked(STEM_TEXT_LEN)
@@ -527,6 +533,21 @@ impl RemoteName {
         })
     }
 
+    /// The text form, without touching the heap.
+    pub fn text(&self) -> Text<{ limits::REMOTE_NAME_LEN_MAX }> {
+        let [v1, v0] = hex(self.volume_path.0);
+        let [h, l] = self.directories;
+        let ([h1, h0], [l1, l0]) = (hex(h), hex(l));
+        let directories = [b'M', v1, v0, b'/', h1, h0, b'/', l1, l0, b'/'];
+        let pieces = [
+            directories.as_slice(),
+            &self.stem.to_text(),
+            self.tail.as_bytes(),
+        ];
+        // Cannot fail: tail lengths and bytes were checked when the name was made.
+        Text::from_pieces(&pieces).unwrap_or_default()
+    }
+
     /// The text form.
     pub fn to_text(&self) -> String {
         self.to_string()
@@ -542,13 +563,17 @@ fn directory(digits: [u8; 2]) -> Result<u8, NameError> {
         .ok_or(NameError::Directory)
 }
 
+/// The two upper-case hexadecimal digits of a byte.
+fn hex(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0x0f].map(|digit| match digit {
+        0..=9 => b'0' + digit,
+        _ => b'A' + (digit - 10),
+    })
+}
+
 impl fmt::Display for RemoteName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [high, low] = self.directories;
-        let stem = self.stem.to_text();
-        let stem = std::str::from_utf8(&stem).unwrap_or_default();
-        let tail = std::str::from_utf8(self.tail.as_bytes()).unwrap_or_default();
-        write!(f, "{}/{high:02X}/{low:02X}/{stem}{tail}", self.volume_path)
+        f.pad(self.text().as_str())
     }
 }
 
