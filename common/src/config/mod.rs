@@ -30,8 +30,8 @@ pub use settings::{
     StorageConfig, StorePathConfig, TrackerConfig,
 };
 pub use types::{
-    ByteSize, Durability, HostPort, Listing, LogFormat, ReservedSpace, StoreLookup,
-    StorePathChoice, StoreServer,
+    ByteSize, Durability, Listing, LogFormat, ReservedSpace, StoreLookup, StorePathChoice,
+    StoreServer,
 };
 pub use value::ValueError;
 
