@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use common::code::ErrorCode;
 use common::id::{GroupName, NodeNumber};
 use common::limits;
+use common::wire::Status;
 use common::wire::report::{JoinAnswer, NodeJoin, NodeReport};
+use common::wire::tracker::{NodeStatus, ReadWriteMode};
 
-use super::{Access, Cluster, Group, Node, NodeState, Now, Registration, SessionId};
+use super::{Cluster, Node, Now, Registration, SessionId};
 
 /// A node was taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +103,12 @@ impl Cluster {
             http_port: join.http_port,
             joined: join.joined,
             deleted: false,
-            access: earlier.map_or(Access::Both, |earlier| earlier.access),
+            mode: earlier.map_or(ReadWriteMode::Both, |earlier| earlier.mode),
         };
         let before = self.forget_other_places(&join, earlier);
         let replaced_live_session = before
             .as_ref()
-            .is_some_and(|node| !matches!(node.state(), NodeState::Offline | NodeState::Deleted));
+            .is_some_and(|node| !matches!(node.state(), NodeStatus::Offline | NodeStatus::Deleted));
         let mut node = before.unwrap_or_else(|| Node::known(registration));
         *node.registration_mut() = registration;
 
@@ -116,7 +118,7 @@ impl Cluster {
             number: join.number,
             serial: self.session_count,
         };
-        node.join(join, session.serial, now);
+        node.join(&join, session.serial, now);
         self.insert(node);
         if earlier != Some(registration) {
             self.generation += 1;
@@ -136,7 +138,7 @@ impl Cluster {
         session: SessionId,
         report: NodeReport,
         now: Now,
-    ) -> Result<NodeState, NotJoined> {
+    ) -> Result<NodeStatus, NotJoined> {
         let reserved = self.policy.reserved;
         let group = self.groups.get_mut(&session.group).ok_or(NotJoined)?;
         let node = group.node_mut(session.number).ok_or(NotJoined)?;
@@ -179,12 +181,16 @@ impl Cluster {
     }
 
     /// Sets what an operator allows on a node.
-    pub fn set_access(&mut self, number: NodeNumber, access: Access) -> Result<(), DeleteRefusal> {
-        let node = |group: &Group| group.node(number).is_some();
-        let group = self.groups.values_mut().find(|group| node(group));
+    pub fn set_mode(
+        &mut self,
+        number: NodeNumber,
+        mode: ReadWriteMode,
+    ) -> Result<(), DeleteRefusal> {
+        let mut groups = self.groups.values_mut();
+        let group = groups.find(|group| group.node(number).is_some());
         let group = group.ok_or(DeleteRefusal::Unknown)?;
         let node = group.node_mut(number).ok_or(DeleteRefusal::Unknown)?;
-        node.registration_mut().access = access;
+        node.registration_mut().mode = mode;
         group.refresh();
         self.generation += 1;
         Ok(())
@@ -199,8 +205,8 @@ impl Cluster {
         let group = self.groups.get_mut(group).ok_or(DeleteRefusal::Unknown)?;
         let node = group.node_mut(number).ok_or(DeleteRefusal::Unknown)?;
         match node.state() {
-            NodeState::Deleted => Err(DeleteRefusal::Already),
-            NodeState::Offline => {
+            NodeStatus::Deleted => Err(DeleteRefusal::Already),
+            NodeStatus::Offline => {
                 node.registration_mut().deleted = true;
                 // A silent session that wakes up has to join again, so that it knows it is new.
                 node.end_session();
@@ -208,9 +214,14 @@ impl Cluster {
                 self.generation += 1;
                 Ok(())
             }
-            NodeState::Syncing | NodeState::Online | NodeState::Active | NodeState::Recovery => {
-                Err(DeleteRefusal::InUse)
-            }
+            NodeStatus::Init
+            | NodeStatus::WaitSync
+            | NodeStatus::Syncing
+            | NodeStatus::IpChanged
+            | NodeStatus::Online
+            | NodeStatus::Active
+            | NodeStatus::Recovery
+            | NodeStatus::None => Err(DeleteRefusal::InUse),
         }
     }
 
@@ -311,11 +322,11 @@ impl Cluster {
 
 impl DeleteRefusal {
     /// The status byte of the refusal. `Already` has no kind of its own among the error codes.
-    pub fn status(self) -> common::wire::Status {
+    pub fn status(self) -> Status {
         match self {
             Self::Unknown => ErrorCode::NotFound.wire_status(),
             Self::InUse => ErrorCode::Busy.wire_status(),
-            Self::Already => common::wire::Status::ALREADY,
+            Self::Already => Status::ALREADY,
         }
     }
 }

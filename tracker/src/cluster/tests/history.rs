@@ -158,7 +158,7 @@ impl Run {
     /// TRK-2, and that somebody is found exactly when there is somebody.
     fn check_store(&mut self, of: Option<u32>) {
         let writers = self.writers(of);
-        match self.cluster.store_one(of.map(|of| group(&home(of)))) {
+        match self.cluster.store_one(of.map(|of| group(&home(of))), WIDTH) {
             Ok(placement) => {
                 let node = placement.node.number.get();
                 assert!(writers.contains(&node), "{node} offered, {writers:?} can");
@@ -177,8 +177,11 @@ impl Run {
         const ROUNDS: usize = 5;
         for of in 0..3 {
             let writers = self.writers(Some(of));
-            let offers = (0..ROUNDS * writers.len())
-                .map(|_| self.cluster.store_one(Some(group(&home(of)))).unwrap());
+            let offers = (0..ROUNDS * writers.len()).map(|_| {
+                self.cluster
+                    .store_one(Some(group(&home(of))), WIDTH)
+                    .unwrap()
+            });
             let mut counts = BTreeMap::<u32, usize>::new();
             for offer in offers {
                 *counts.entry(offer.node.number.get()).or_default() += 1;
@@ -189,7 +192,7 @@ impl Run {
         let groups: BTreeSet<_> = self.writers(None).into_iter().map(home).collect();
         let mut counts = BTreeMap::<GroupName, usize>::new();
         for _ in 0..ROUNDS * groups.len() {
-            let offer = self.cluster.store_one(None).unwrap();
+            let offer = self.cluster.store_one(None, WIDTH).unwrap();
             *counts.entry(offer.group).or_default() += 1;
         }
         assert_eq!(counts.len(), groups.len());
