@@ -35,6 +35,18 @@ enum Command {
     /// Run an API server of a cluster.
     Api(cli::serve::RoleArgs),
 
+    // Client. Their help is that of their arguments.
+    Upload(cli::upload::UploadArgs),
+    Download(cli::download::DownloadArgs),
+    Info(cli::info::InfoArgs),
+    Delete(cli::delete::DeleteArgs),
+    Append(cli::append::AppendArgs),
+    Meta(cli::meta::MetaArgs),
+    Url(cli::url::UrlArgs),
+    Ls(cli::ls::LsArgs),
+    Monitor(cli::monitor::MonitorArgs),
+    Bench(cli::bench::BenchArgs),
+
     // Tools.
     /// Print or check the configuration.
     #[command(subcommand)]
@@ -51,6 +63,17 @@ fn main() -> ExitCode {
         Command::Tracker(args) => cli::exit(cli::serve::tracker(args)),
         Command::Storage(args) => cli::exit(cli::serve::storage(args)),
         Command::Api(args) => cli::exit(cli::serve::api(args)),
+
+        Command::Upload(args) => cli::client::run(args.run()),
+        Command::Download(args) => cli::client::run(args.run()),
+        Command::Info(args) => cli::client::run(args.run()),
+        Command::Delete(args) => cli::client::run(args.run()),
+        Command::Append(args) => cli::client::run(args.run()),
+        Command::Meta(args) => cli::client::run(args.run()),
+        Command::Url(args) => cli::client::run(args.run()),
+        Command::Ls(args) => cli::client::run(args.run()),
+        Command::Monitor(args) => cli::client::run(args.run()),
+        Command::Bench(args) => args.run(),
 
         Command::Config(command) => cli::exit(cli::config::run(command)),
         Command::Completions(args) => cli::exit(cli::completions::run(&args, Hayloft::command())),

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::client::{Address, Client, ClientError, PoolSettings};
+use common::client::{Address, Client, ClientError, Metadata, PoolSettings};
 use common::id::{FileId, FileIdError};
+use common::limits;
 
 /// HTTP port of a storage node unless `--http-base` says otherwise.
 const HTTP_PORT: u16 = 8888;
@@ -76,7 +77,10 @@ impl Cluster {
 /// Runs a client command to its end.
 pub(crate) fn run(command: impl Future<Output = ExitCode>) -> ExitCode {
     // One thread: a client waits for servers and disks, and leaves the processors to them.
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => {
             // On the heap, since commands differ much in size.
             let code = runtime.block_on(Box::pin(command));
@@ -104,18 +108,47 @@ pub(crate) fn parse_id(text: &str) -> Result<FileId, FileIdError> {
     text.parse()
 }
 
-/// Parses `name=value`.
+/// Parses `name=value` of metadata. What a server would cut or tear apart is refused.
 pub(crate) fn parse_pair(text: &str) -> Result<(String, String), PairError> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(PairError),
+    let (name, value) = text.split_once('=').ok_or(PairError::Form)?;
+    if name.is_empty() {
+        return Err(PairError::Form);
     }
+    if limits::METADATA_NAME_LEN_MAX < name.len() || limits::METADATA_VALUE_LEN_MAX < value.len() {
+        return Err(PairError::TooLong);
+    }
+    if text.bytes().any(|byte| matches!(byte, 0x01 | 0x02)) {
+        return Err(PairError::Separator);
+    }
+    Ok((name.to_owned(), value.to_owned()))
 }
 
-/// A pair without `=` or without a name.
+/// The metadata of pairs that [`parse_pair`] took.
+pub(crate) fn metadata(pairs: &[(String, String)]) -> Metadata {
+    Metadata::from_pairs(
+        pairs
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+    )
+}
+
+/// Why a text is not a pair of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write name=value")]
-pub(crate) struct PairError;
+pub(crate) enum PairError {
+    /// Without `=` or without a name.
+    #[error("write name=value")]
+    Form,
+    /// Longer than a server keeps.
+    #[error(
+        "a name has at most {} bytes and a value at most {}",
+        limits::METADATA_NAME_LEN_MAX,
+        limits::METADATA_VALUE_LEN_MAX
+    )]
+    TooLong,
+    /// The bytes that separate pairs on the wire.
+    #[error("the bytes 0x01 and 0x02 cannot be part of metadata")]
+    Separator,
+}
 
 /// Parses bytes with an optional unit: `4096`, `4KiB`, `1MiB`, `2GiB`; `k`, `m`, `g` mean the same.
 pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
@@ -163,7 +196,14 @@ mod tests {
         assert_eq!(parse_size("4KiB"), Ok(4096));
         assert_eq!(parse_size("1m"), Ok(1 << 20));
         assert_eq!(parse_size("2GiB"), Ok(2 << 30));
-        for bad in ["", "x", "4XB", "-1", "99999999999999999999", "18446744073709551615k"] {
+        for bad in [
+            "",
+            "x",
+            "4XB",
+            "-1",
+            "99999999999999999999",
+            "18446744073709551615k",
+        ] {
             assert_eq!(parse_size(bad), Err(SizeError), "{bad}");
         }
     }
@@ -172,7 +212,10 @@ mod tests {
     fn pairs_need_a_name_and_may_have_an_empty_value() {
         assert_eq!(parse_pair("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert_eq!(parse_pair("a="), Ok(("a".into(), String::new())));
-        assert_eq!(parse_pair("=b"), Err(PairError));
-        assert_eq!(parse_pair("a"), Err(PairError));
+        assert_eq!(parse_pair("=b"), Err(PairError::Form));
+        assert_eq!(parse_pair("a"), Err(PairError::Form));
+        assert_eq!(parse_pair("a=b\u{1}"), Err(PairError::Separator));
+        let long = format!("{}=x", "n".repeat(65));
+        assert_eq!(parse_pair(&long), Err(PairError::TooLong));
     }
 }

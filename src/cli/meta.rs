@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use common::client::{Metadata, MetadataMode};
+use common::client::MetadataMode;
 use common::id::FileId;
 use serde::Serialize;
 
-use super::client::{Cluster, parse_id, parse_pair};
+use super::client::{Cluster, metadata, parse_id, parse_pair};
 use super::output::{self, EXIT_CODES, Failure, Tally};
 
 /// Show or change the metadata of a file
@@ -95,7 +95,9 @@ impl Target {
         client.close().await;
         // Other clients may have stored bytes that are no text; those print with replacements.
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let pairs = metadata.iter().map(|(name, value)| (text(name), text(value)));
+        let pairs = metadata
+            .iter()
+            .map(|(name, value)| (text(name), text(value)));
         if self.cluster.json {
             return output::json(&Shown {
                 id: self.id.to_string(),
@@ -109,10 +111,7 @@ impl Target {
     }
 
     async fn change(&self, mode: MetadataMode, pairs: &[(String, String)]) -> Result<(), Failure> {
-        let mut metadata = Metadata::new();
-        for (name, value) in pairs {
-            metadata.insert(name, value)?;
-        }
+        let metadata = metadata(pairs);
         let client = self.cluster.client(1)?;
         client.set_metadata(&self.id, mode, &metadata).await?;
         client.close().await;

@@ -2,13 +2,28 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.
 
+pub(crate) mod append;
+pub(crate) mod bench;
+pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod delete;
+pub(crate) mod download;
+pub(crate) mod info;
+pub(crate) mod ls;
+pub(crate) mod meta;
+pub(crate) mod monitor;
 pub(crate) mod serve;
+pub(crate) mod upload;
+pub(crate) mod url;
 
 mod data_dir;
+mod listing;
+mod output;
+mod progress;
 mod ready;
 mod roles;
+mod walk;
 
 use std::error::Error;
 use std::io::{self, Write as _};

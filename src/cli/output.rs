@@ -85,7 +85,9 @@ impl Failure {
                 ErrorCode::Forbidden | ErrorCode::Interrupted | ErrorCode::Unsupported => None,
             },
             Self::Content { .. } => Some("download it again; if it stays, run `hayloft check`"),
-            Self::Connections(_) => Some("is the server running, and its connection limit high enough?"),
+            Self::Connections(_) => {
+                Some("is the server running, and its connection limit high enough?")
+            }
             Self::Local { .. } | Self::Usage(_) | Self::Output(_) => None,
         }
     }
@@ -178,8 +180,8 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 
 /// Prints a value as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value)
-        .map_err(|error| Failure::Output(io::Error::other(error)))?;
+    let text =
+        serde_json::to_string(value).map_err(|error| Failure::Output(io::Error::other(error)))?;
     line(&text)
 }
 
@@ -191,6 +193,11 @@ pub(crate) fn note(text: &str) {
 /// Whether somebody is looking at standard error.
 pub(crate) fn watched() -> bool {
     io::stderr().is_terminal()
+}
+
+/// Whether somebody is looking at standard output.
+pub(crate) fn shown() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Bytes with a unit, such as `4.0 KiB`.
@@ -312,7 +319,10 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = vec![vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
+        let rows = vec![
+            vec!["a".into(), "bb".into()],
+            vec!["ccc".into(), "d".into()],
+        ];
         assert_eq!(table(&["x", "y"], &rows), "x    y\na    bb\nccc  d");
     }
 }

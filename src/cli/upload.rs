@@ -1,10 +1,13 @@
 //! `hayloft upload`: files, directories and standard input.
 
-use std::process::ExitCode;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::ExitCode;
 
 use bytes::BytesMut;
-use common::client::{Address, Client, ClientError, Content, Metadata, MetadataMode, Upload, UploadKind};
+use common::client::{
+    Address, Client, ClientError, Content, Metadata, MetadataMode, Upload, UploadKind,
+};
 use common::id::{Extension, FileId, GroupName, SlavePrefix};
 use futures_util::StreamExt as _;
 use indicatif::ProgressBar;
@@ -12,7 +15,7 @@ use serde::Serialize;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::client::{Cluster, parse_id, parse_pair};
+use super::client::{Cluster, metadata, parse_id, parse_pair};
 use super::output::{self, EXIT_CODES, Failure, Tally};
 use super::progress;
 use super::walk::Walk;
@@ -93,23 +96,21 @@ impl UploadArgs {
     /// Uploads everything that can be uploaded.
     pub(crate) async fn run(self) -> ExitCode {
         let mut tally = Tally::default();
-        let ready = self
-            .metadata()
-            .and_then(|metadata| Ok((metadata, self.cluster.client(self.jobs.into())?)));
-        let Some((metadata, client)) = tally.check("", ready) else {
+        let client = self.cluster.client(self.jobs.into());
+        let Some(client) = tally.check("", client.map_err(Into::into)) else {
             return tally.into();
         };
         let job = Job {
             args: &self,
-            metadata,
+            metadata: metadata(&self.meta),
             client: &client,
             progress: progress::bytes(),
         };
         // Results come in the order of the arguments, at most `jobs` of them are under way.
-        let mut results = Walk::new(self.files.clone())
+        let mut results = pin!(Walk::new(self.files.clone())
             .into_stream()
             .map(|found| job.one(found))
-            .buffered(self.jobs.into());
+            .buffered(self.jobs.into()));
         while let Some((path, result)) = results.next().await {
             let printed = job.progress.suspend(|| match tally.check(&path, result) {
                 Some(uploaded) if self.cluster.json => output::json(&uploaded),
@@ -120,18 +121,9 @@ impl UploadArgs {
                 break;
             }
         }
-        drop(results);
         job.progress.finish_and_clear();
         client.close().await;
         tally.into()
-    }
-
-    fn metadata(&self) -> Result<Metadata, Failure> {
-        let mut metadata = Metadata::new();
-        for (name, value) in &self.meta {
-            metadata.insert(name, value)?;
-        }
-        Ok(metadata)
     }
 
     fn kind(&self) -> UploadKind {
@@ -152,7 +144,10 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// One file from path to printed line.
-    async fn one(&self, found: (PathBuf, Result<(), Failure>)) -> (String, Result<Uploaded, Failure>) {
+    async fn one(
+        &self,
+        found: (PathBuf, Result<(), Failure>),
+    ) -> (String, Result<Uploaded, Failure>) {
         let (path, readable) = found;
         let name = path.display().to_string();
         let result = match readable {
@@ -205,9 +200,7 @@ impl Job<'_> {
         content: Content<R>,
     ) -> Result<(FileId, Option<Address>), ClientError> {
         if let (Some(master), Some(prefix)) = (&self.args.master, self.args.prefix) {
-            let slave = self
-                .client
-                .upload_slave(master, prefix, extension, content);
+            let slave = self.client.upload_slave(master, prefix, extension, content);
             return Ok((slave.await?, None));
         }
         let upload = Upload {
