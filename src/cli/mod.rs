@@ -19,6 +19,7 @@ pub(crate) mod url;
 
 mod data_dir;
 mod listing;
+mod operations;
 mod output;
 mod progress;
 mod ready;

@@ -66,9 +66,9 @@ section! {
         http_listen: Option<SocketAddr> = "";
         /// The other trackers of the cluster; each storage node reports to all of them.
         peers: Vec<Address> = "";
-        /// Group of an upload that names none: "round_robin", "group" (always `store_group`)
-        /// or "load_balance" (most free space).
-        store_lookup: StoreLookup = "round_robin";
+        /// Group of an upload that names none: "load_balance" (most free space),
+        /// "round_robin" or "group" (always `store_group`).
+        store_lookup: StoreLookup = "load_balance";
         /// The group for store_lookup = "group".
         store_group: Option<GroupName> = "";
         /// Node of the group: "round_robin", "first" (smallest number) or "priority"

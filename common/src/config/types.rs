@@ -184,11 +184,13 @@ choice! {
 
 choice! {
     /// Which layouts of group and storage listings clients of one address get (docs/wire.md).
-    Listing as "\"current\" or \"legacy\"" {
+    Listing as "\"current\", \"legacy\" or \"legacy_v4\"" {
         /// Records of 113 and 487 or 517 bytes.
         Current = "current",
         /// Records of 105 and 612 bytes, for monitoring pages built on old clients.
         Legacy = "legacy",
+        /// Records of 105 and 600 bytes, for the oldest.
+        LegacyV4 = "legacy_v4",
     }
 }
 
