@@ -107,10 +107,12 @@ impl UploadArgs {
             progress: progress::bytes(),
         };
         // Results come in the order of the arguments, at most `jobs` of them are under way.
-        let mut results = pin!(Walk::new(self.files.clone())
-            .into_stream()
-            .map(|found| job.one(found))
-            .buffered(self.jobs.into()));
+        let mut results = pin!(
+            Walk::new(self.files.clone())
+                .into_stream()
+                .map(|found| job.one(found))
+                .buffered(self.jobs.into())
+        );
         while let Some((path, result)) = results.next().await {
             let printed = job.progress.suspend(|| match tally.check(&path, result) {
                 Some(uploaded) if self.cluster.json => output::json(&uploaded),
