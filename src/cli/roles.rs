@@ -8,12 +8,19 @@ use std::pin::Pin;
 
 use api_server::{ApiError, ApiServer, ApiSettings};
 use common::client::{Address, PoolSettings};
-use common::config::Config;
+use common::config::{self, Config, Listing, TrackerConfig};
 use common::env::Shutdown;
 use common::web::anti_leech::{Access, AntiLeech};
+use common::web::metrics::HttpMetrics;
 use common::web::server::ServerLimits;
+use common::wire::tracker::{ClientDialect, ListingLayout};
 use prometheus::Registry;
+use tokio::net::TcpListener;
+use tracing::info;
+use tracker::cluster::{Policy, ReservedSpace, StoreLookup, StorePath, StoreServer};
+use tracker::{ListenerSettings, Tracker, TrackerError};
 
+use super::operations;
 use super::ready::{self, Addresses};
 
 /// Which roles a process runs.
@@ -37,6 +44,8 @@ pub(crate) struct Bound {
 /// Why a role could not start or ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoleError {
+    #[error("the tracker failed")]
+    Tracker(#[from] TrackerError),
     #[error("the API server failed")]
     Api(#[from] ApiError),
     #[error("no tracker is configured; write {key} = [\"tracker1:22122\"]")]
@@ -71,7 +80,13 @@ pub(crate) async fn bind(
     let mut addresses = Addresses::default();
     let mut bound = Vec::new();
     if matches!(roles, Roles::All | Roles::Tracker) {
-        return Err(RoleError::NotBuilt("tracker"));
+        let (address, role) = bind_tracker(config, registry, shutdown).await?;
+        addresses.tracker = Some(address);
+        bound.push(role);
+        // In one process with the others, their ports have health and metrics.
+        if let Some(address) = config.tracker.http_listen {
+            bound.push(bind_tracker_http(address, config, registry, shutdown).await?);
+        }
     }
     if matches!(roles, Roles::All | Roles::Storage) {
         return Err(RoleError::NotBuilt("storage node"));
@@ -83,6 +98,103 @@ pub(crate) async fn bind(
         bound.push(role);
     }
     Ok((addresses, bound))
+}
+
+async fn bind_tracker(
+    config: &Config,
+    registry: &Registry,
+    shutdown: &Shutdown,
+) -> Result<(SocketAddr, Bound), RoleError> {
+    let tracker = Tracker::bind(tracker_settings(config, registry)).await?;
+    let address = ready::reachable(tracker.local_addr());
+    let shutdown = shutdown.clone();
+    let serve = Box::pin(async move { Ok(tracker.serve(shutdown).await?) });
+    let name = "tracker";
+    Ok((address, Bound { name, serve }))
+}
+
+/// What `[tracker]` and the settings of all roles mean to the tracker.
+fn tracker_settings(config: &Config, registry: &Registry) -> tracker::Settings {
+    let own = &config.tracker;
+    let defaults = tracker::Settings::default();
+    let first = ListenerSettings {
+        address: own.listen,
+        dialect: ClientDialect::default(),
+    };
+    let extra = own.extra_listeners.iter().map(|extra| ListenerSettings {
+        address: extra.listen,
+        dialect: ClientDialect {
+            address: extra.address_width,
+            listing: match extra.listing {
+                Listing::Current => ListingLayout::Current,
+                Listing::Legacy => ListingLayout::V5,
+                Listing::LegacyV4 => ListingLayout::V4,
+            },
+        },
+    });
+    tracker::Settings {
+        listeners: std::iter::once(first).chain(extra).collect(),
+        policy: policy(own),
+        state_directory: Some(config.data_dir.join("tracker")),
+        peers: own.peers.iter().map(ToString::to_string).collect(),
+        // Silence shall be noticed soon after it is too long.
+        tick: defaults.tick.min(own.check_active / 2),
+        network_timeout: own.network_timeout,
+        connections_max: count(own.connections_max),
+        drain: config.drain,
+        registry: registry.clone(),
+        ..defaults
+    }
+}
+
+fn policy(own: &TrackerConfig) -> Policy {
+    Policy {
+        store_lookup: match (own.store_lookup, own.store_group) {
+            (config::StoreLookup::RoundRobin, _) => StoreLookup::RoundRobin,
+            (config::StoreLookup::Group, Some(group)) => StoreLookup::Group(group),
+            // A rule of the configuration refuses "group" without a group.
+            (config::StoreLookup::Group, None) | (config::StoreLookup::LoadBalance, _) => {
+                StoreLookup::LoadBalance
+            }
+        },
+        store_server: match own.store_server {
+            config::StoreServer::RoundRobin => StoreServer::RoundRobin,
+            config::StoreServer::First => StoreServer::First,
+            config::StoreServer::Priority => StoreServer::Priority,
+        },
+        store_path: match own.store_path {
+            config::StorePathChoice::RoundRobin => StorePath::RoundRobin,
+            config::StorePathChoice::LoadBalance => StorePath::LoadBalance,
+        },
+        reserved: match own.reserved_space {
+            config::ReservedSpace::Bytes(bytes) => ReservedSpace::Bytes(bytes),
+            config::ReservedSpace::Percent(percent) => {
+                ReservedSpace::HundredthsOfPercent(u16::from(percent) * 100)
+            }
+        },
+        silence_max: own.check_active,
+    }
+}
+
+async fn bind_tracker_http(
+    address: SocketAddr,
+    config: &Config,
+    registry: &Registry,
+    shutdown: &Shutdown,
+) -> Result<Bound, RoleError> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| RoleError::Listen { address, source })?;
+    info!(address = %listener.local_addr().unwrap_or(address), "health and metrics of the tracker");
+    let metrics = HttpMetrics::register(registry, "tracker")?;
+    let limits = http_limits(config, config.tracker.connections_max);
+    let (registry, shutdown) = (registry.clone(), shutdown.clone());
+    let serve = Box::pin(async move {
+        operations::serve_tracker(listener, registry, metrics, limits, shutdown).await;
+        Ok(())
+    });
+    let name = "tracker's HTTP";
+    Ok(Bound { name, serve })
 }
 
 async fn bind_api(
@@ -202,6 +314,34 @@ mod tests {
         assert!(
             error.to_string().contains("write api.trackers ="),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn settings_of_the_tracker_come_from_the_configuration() {
+        let config = config(
+            "data_dir = \"/d\"\n[tracker]\nlisten = \":1\"\ncheck_active = \"1200ms\"\npeers = [\"t2:22122\"]\nstore_lookup = \"group\"\nstore_group = \"g\"\nstore_server = \"first\"\nreserved_space = \"10%\"\nextra_listeners = [{ listen = \":2\", address_width = 46, listing = \"legacy\" }]\n[storage]\nheartbeat = \"300ms\"",
+        );
+        let settings = tracker_settings(&config, &Registry::new());
+        let ports: Vec<u16> = settings
+            .listeners
+            .iter()
+            .map(|listener| listener.address.port())
+            .collect();
+        assert_eq!(ports, [1, 2]);
+        assert_eq!(settings.listeners[1].dialect.listing, ListingLayout::V5);
+        assert_eq!(settings.state_directory, Some("/d/tracker".into()));
+        assert_eq!(settings.peers, ["t2:22122"]);
+        assert_eq!(settings.tick.as_millis(), 500);
+        assert_eq!(
+            settings.policy,
+            Policy {
+                store_lookup: StoreLookup::Group("g".parse().unwrap()),
+                store_server: StoreServer::First,
+                store_path: StorePath::RoundRobin,
+                reserved: ReservedSpace::HundredthsOfPercent(1000),
+                silence_max: config.tracker.check_active,
+            }
         );
     }
 

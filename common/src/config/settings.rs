@@ -5,6 +5,7 @@
 #![expect(
     clippy::doc_markdown,
     clippy::doc_link_with_quotes,
+    rustdoc::bare_urls,
     reason = "operators read these comments as text in a TOML file"
 )]
 
