@@ -128,8 +128,6 @@ pub struct NodeReport {
 pub struct TrackerHello {
     /// Drawn at its start; a tracker that meets its own recognises itself in its list of peers.
     pub instance: u64,
-    /// The port it is reached at.
-    pub port: u16,
 }
 
 impl NodeJoin {
@@ -225,7 +223,6 @@ impl TrackerHello {
         let mut reader = versioned(body)?;
         let hello = Self {
             instance: reader.u64()?,
-            port: reader.u16()?,
         };
         reader.finish()?;
         Ok(hello)
@@ -236,7 +233,6 @@ impl TrackerHello {
         let mut writer = Writer::new(out);
         writer.u16(REPORT_VERSION);
         writer.u64(self.instance);
-        writer.u16(self.port);
     }
 }
 

@@ -67,6 +67,22 @@ impl JoinRefusal {
     }
 }
 
+/// Where a node stood before a report and where it stands after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// Before.
+    pub from: NodeStatus,
+    /// After.
+    pub to: NodeStatus,
+}
+
+impl StateChange {
+    /// Whether they differ.
+    pub fn is_news(self) -> bool {
+        self.from != self.to
+    }
+}
+
 /// A report of a session that is no more: a newer one took its place, or the node was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session has ended")]
@@ -88,11 +104,11 @@ pub enum DeleteRefusal {
 
 impl Cluster {
     /// Takes a node in, or says why not. `peer` is where its connection comes from.
-    pub fn join(&mut self, join: NodeJoin, peer: IpAddr, now: Now) -> Result<Joined, JoinRefusal> {
+    pub fn join(&mut self, join: &NodeJoin, peer: IpAddr, now: Now) -> Result<Joined, JoinRefusal> {
         let address = join.address.unwrap_or(peer).to_canonical();
         let yours = SocketAddr::new(address, join.storage_port);
-        let earlier = self.earlier(&join, yours)?;
-        self.check_limits(&join, earlier.as_ref())?;
+        let earlier = self.earlier(join, yours)?;
+        self.check_limits(join, earlier.as_ref())?;
 
         let registration = Registration {
             identity: join.identity,
@@ -105,12 +121,12 @@ impl Cluster {
             deleted: false,
             mode: earlier.map_or(ReadWriteMode::Both, |earlier| earlier.mode),
         };
-        let before = self.forget_other_places(&join, earlier);
+        let before = self.forget_other_places(join, earlier);
         let replaced_live_session = before
             .as_ref()
             .is_some_and(|node| !matches!(node.state(), NodeStatus::Offline | NodeStatus::Deleted));
         let mut node = before.unwrap_or_else(|| Node::known(registration));
-        *node.registration_mut() = registration;
+        node.register(registration);
 
         self.session_count += 1;
         let session = SessionId {
@@ -118,7 +134,7 @@ impl Cluster {
             number: join.number,
             serial: self.session_count,
         };
-        node.join(&join, session.serial, now);
+        node.join(join, session.serial, now);
         self.insert(node);
         if earlier != Some(registration) {
             self.generation += 1;
@@ -132,22 +148,23 @@ impl Cluster {
         })
     }
 
-    /// Takes a report in and returns the node's state.
+    /// Takes a report in and returns what it changed.
     pub fn report(
         &mut self,
         session: SessionId,
         report: NodeReport,
         now: Now,
-    ) -> Result<NodeStatus, NotJoined> {
+    ) -> Result<StateChange, NotJoined> {
         let reserved = self.policy.reserved;
         let group = self.groups.get_mut(&session.group).ok_or(NotJoined)?;
         let node = group.node_mut(session.number).ok_or(NotJoined)?;
+        let from = node.state();
         if !node.take_report(session.serial, report, reserved, now) {
             return Err(NotJoined);
         }
-        let state = node.state();
+        let to = node.state();
         group.refresh();
-        Ok(state)
+        Ok(StateChange { from, to })
     }
 
     /// Ends a session; its node is out of service at once. `false` when a later one took its place.
@@ -190,7 +207,7 @@ impl Cluster {
         let group = groups.find(|group| group.node(number).is_some());
         let group = group.ok_or(DeleteRefusal::Unknown)?;
         let node = group.node_mut(number).ok_or(DeleteRefusal::Unknown)?;
-        node.registration_mut().mode = mode;
+        node.set_mode(mode);
         group.refresh();
         self.generation += 1;
         Ok(())
@@ -207,9 +224,7 @@ impl Cluster {
         match node.state() {
             NodeStatus::Deleted => Err(DeleteRefusal::Already),
             NodeStatus::Offline => {
-                node.registration_mut().deleted = true;
-                // A silent session that wakes up has to join again, so that it knows it is new.
-                node.end_session();
+                node.delete();
                 group.refresh();
                 self.generation += 1;
                 Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::id::{GroupName, NodeNumber, VolumePath};
 use common::wire::report::{NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace};
 use common::wire::tracker::{NodeStatus, ReadWriteMode};
-use common::wire::{AddressWidth, VersionText};
+use common::wire::{AddressText, AddressWidth, VersionText};
 
 use super::space::takes_writes;
 use super::{Now, ReservedSpace, Space, StorePath};
@@ -41,6 +41,19 @@ pub struct Endpoint {
     pub number: NodeNumber,
     /// Address and port of the storage protocol.
     pub address: SocketAddr,
+    /// The address as answers carry it, kept because every query needs it.
+    pub text: AddressText,
+}
+
+impl Endpoint {
+    fn of(registration: &Registration) -> Self {
+        let text = registration.address.to_string();
+        Self {
+            number: registration.number,
+            address: SocketAddr::new(registration.address, registration.storage_port),
+            text: AddressText::from_bytes(text.as_bytes()).unwrap_or_default(),
+        }
+    }
 }
 
 /// Names one connection of one node, so that the end of an old one does not end a newer one.
@@ -70,6 +83,7 @@ struct Session {
 #[derive(Debug)]
 pub struct Node {
     registration: Registration,
+    endpoint: Endpoint,
     session: Option<Session>,
     software: VersionText,
     started: u32,
@@ -86,6 +100,7 @@ impl Node {
     pub(super) fn known(registration: Registration) -> Self {
         Self {
             registration,
+            endpoint: Endpoint::of(&registration),
             session: None,
             software: VersionText::default(),
             started: 0,
@@ -142,11 +157,6 @@ impl Node {
         is_present
     }
 
-    /// Ends the session, whichever it is.
-    pub(super) fn end_session(&mut self) {
-        self.session = None;
-    }
-
     /// Marks the node silent if it is; `true` when that is news.
     pub(super) fn check_silence(&mut self, silence_max: Duration, now: Now) -> bool {
         match &mut self.session {
@@ -160,8 +170,20 @@ impl Node {
         }
     }
 
-    pub(super) fn registration_mut(&mut self) -> &mut Registration {
-        &mut self.registration
+    pub(super) fn register(&mut self, registration: Registration) {
+        self.endpoint = Endpoint::of(&registration);
+        self.registration = registration;
+    }
+
+    pub(super) fn set_mode(&mut self, mode: ReadWriteMode) {
+        self.registration.mode = mode;
+    }
+
+    /// Marks the node as removed. A silent session that wakes up has to join again, so that it knows
+    /// it is new.
+    pub(super) fn delete(&mut self) {
+        self.registration.deleted = true;
+        self.session = None;
     }
 
     /// What is remembered of it.
@@ -171,10 +193,7 @@ impl Node {
 
     /// Where clients reach it.
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            number: self.registration.number,
-            address: SocketAddr::new(self.registration.address, self.registration.storage_port),
-        }
+        self.endpoint
     }
 
     /// Where it stands.

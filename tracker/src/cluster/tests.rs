@@ -83,7 +83,7 @@ fn cluster_of(policy: Policy, nodes: &[(u32, &str, u64)]) -> (Cluster, Vec<Sessi
         .iter()
         .map(|(node, group, free_mb)| {
             let session = cluster
-                .join(join(*node, group), PEER, at(0))
+                .join(&join(*node, group), PEER, at(0))
                 .unwrap()
                 .session;
             cluster.report(session, serving(*free_mb), at(0)).unwrap();
@@ -168,7 +168,7 @@ fn first_and_priority_choose_as_they_are_called() {
                 upload_priority,
                 ..join(node, "g")
             };
-            let session = cluster.join(join, PEER, at(0)).unwrap().session;
+            let session = cluster.join(&join, PEER, at(0)).unwrap().session;
             cluster.report(session, serving(10), at(0)).unwrap();
         }
         stored_on(&mut cluster, 2)
@@ -334,7 +334,7 @@ fn a_taken_number_is_refused_naming_both_addresses() {
         address: Some("10.9.9.9".parse().unwrap()),
         ..join(1, "other")
     };
-    let refusal = cluster.join(thief.clone(), PEER, at(1)).unwrap_err();
+    let refusal = cluster.join(&thief, PEER, at(1)).unwrap_err();
     assert_eq!(
         refusal.answer(),
         JoinAnswer::NumberTaken {
@@ -354,10 +354,10 @@ fn the_number_of_a_removed_node_can_be_given_to_a_new_one_but_not_taken_back() {
         identity: NodeIdentity([9; 16]),
         ..join(1, "g")
     };
-    assert!(cluster.join(heir, PEER, at(1)).is_ok());
+    assert!(cluster.join(&heir, PEER, at(1)).is_ok());
     assert_eq!(cluster.nodes().count(), 1);
     assert!(matches!(
-        cluster.join(join(1, "g"), PEER, at(2)),
+        cluster.join(&join(1, "g"), PEER, at(2)),
         Err(JoinRefusal::NumberTaken { .. })
     ));
 }
@@ -370,7 +370,7 @@ fn a_moved_node_keeps_its_record_and_an_old_session_cannot_end_the_new_one() {
         ..join(1, "g")
     };
     let joined = cluster
-        .join(moved, "10.7.7.7".parse().unwrap(), at(1))
+        .join(&moved, "10.7.7.7".parse().unwrap(), at(1))
         .unwrap();
     assert_eq!(joined.moved_from, Some("10.0.0.1:23000".parse().unwrap()));
     assert!(joined.replaced_live_session);
@@ -391,7 +391,7 @@ fn a_moved_node_keeps_its_record_and_an_old_session_cannot_end_the_new_one() {
 #[test]
 fn a_node_does_not_change_its_group_unless_it_was_removed() {
     let (mut cluster, sessions) = cluster_of(policy(), &[(1, "g", 10)]);
-    let refusal = cluster.join(join(1, "h"), PEER, at(1)).unwrap_err();
+    let refusal = cluster.join(&join(1, "h"), PEER, at(1)).unwrap_err();
     assert_eq!(
         refusal.answer(),
         JoinAnswer::WrongGroup {
@@ -400,7 +400,7 @@ fn a_node_does_not_change_its_group_unless_it_was_removed() {
     );
     cluster.leave(sessions[0]);
     cluster.delete_node(&group("g"), number(1)).unwrap();
-    cluster.join(join(1, "h"), PEER, at(2)).unwrap();
+    cluster.join(&join(1, "h"), PEER, at(2)).unwrap();
     assert_eq!(cluster.groups().len(), 1);
 }
 
@@ -411,9 +411,10 @@ fn a_silent_node_leaves_rotation_and_comes_back_with_its_next_report() {
     assert_eq!(cluster.tick(at(4)), [number(1)]);
     assert_eq!(cluster.tick(at(5)), []);
     assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
+    let change = cluster.report(sessions[0], serving(10), at(6)).unwrap();
     assert_eq!(
-        cluster.report(sessions[0], serving(10), at(6)),
-        Ok(NodeStatus::Active)
+        (change.from, change.to),
+        (NodeStatus::Offline, NodeStatus::Active)
     );
     assert!(cluster.store_one(None, WIDTH).is_ok());
 }
@@ -421,7 +422,7 @@ fn a_silent_node_leaves_rotation_and_comes_back_with_its_next_report() {
 #[test]
 fn a_joined_node_serves_nobody_before_its_first_report() {
     let mut cluster = Cluster::new(policy(), Vec::new());
-    cluster.join(join(1, "g"), PEER, at(0)).unwrap();
+    cluster.join(&join(1, "g"), PEER, at(0)).unwrap();
     let node = cluster.nodes().next().unwrap();
     assert_eq!(node.state(), NodeStatus::Online);
     assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
@@ -455,27 +456,27 @@ fn groups_and_nodes_end_at_their_limits() {
     let mut cluster = Cluster::new(policy(), Vec::new());
     let count = u32::try_from(limits::NODES_PER_GROUP_MAX).unwrap();
     for node in 1..=count {
-        cluster.join(join(node, "g"), PEER, at(0)).unwrap();
+        cluster.join(&join(node, "g"), PEER, at(0)).unwrap();
     }
     let one_more = join(count + 1, "g");
     assert_eq!(
-        cluster.join(one_more.clone(), PEER, at(0)),
+        cluster.join(&one_more, PEER, at(0)),
         Err(JoinRefusal::GroupFull)
     );
     // Members come and go, and a removed one makes room.
-    let again = cluster.join(join(1, "g"), PEER, at(0)).unwrap();
+    let again = cluster.join(&join(1, "g"), PEER, at(0)).unwrap();
     cluster.leave(again.session);
     cluster.delete_node(&group("g"), number(1)).unwrap();
-    cluster.join(one_more, PEER, at(0)).unwrap();
+    cluster.join(&one_more, PEER, at(0)).unwrap();
     assert_eq!(cluster.nodes().count(), limits::NODES_PER_GROUP_MAX);
 
     for number in 1..limits::GROUPS_MAX {
         let node = 1000 + u32::try_from(number).unwrap();
         let joining = join(node, &format!("g{number}"));
-        cluster.join(joining, PEER, at(0)).unwrap();
+        cluster.join(&joining, PEER, at(0)).unwrap();
     }
     assert_eq!(
-        cluster.join(join(5000, "onemore"), PEER, at(0)),
+        cluster.join(&join(5000, "onemore"), PEER, at(0)),
         Err(JoinRefusal::TooManyGroups)
     );
 }
@@ -492,7 +493,7 @@ fn a_restarted_cluster_knows_its_nodes_and_what_an_operator_set() {
             .nodes()
             .all(|node| node.state() == NodeStatus::Offline)
     );
-    let session = cluster.join(join(2, "h"), PEER, at(0)).unwrap().session;
+    let session = cluster.join(&join(2, "h"), PEER, at(0)).unwrap().session;
     cluster.report(session, serving(10), at(0)).unwrap();
     assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
     assert!(
@@ -506,7 +507,7 @@ fn a_restarted_cluster_knows_its_nodes_and_what_an_operator_set() {
 fn rejoining_unchanged_is_no_change_to_persist() {
     let (mut cluster, _) = cluster_of(policy(), &[(1, "g", 10)]);
     let generation = cluster.generation();
-    cluster.join(join(1, "g"), PEER, at(1)).unwrap();
+    cluster.join(&join(1, "g"), PEER, at(1)).unwrap();
     assert_eq!(cluster.generation(), generation);
 }
 
@@ -525,6 +526,6 @@ fn a_group_is_as_big_as_its_smallest_member_and_shows_differing_ports() {
         storage_port: 1,
         ..join(1, "g")
     };
-    cluster.join(other_port, PEER, at(1)).unwrap();
+    cluster.join(&other_port, PEER, at(1)).unwrap();
     assert_eq!(cluster.group(&group("g")).unwrap().shared_port(), None);
 }
