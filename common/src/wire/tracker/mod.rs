@@ -31,3 +31,6 @@ pub use storage_record::{
     Connections, Counter, NodeStatus, ReadWriteMode, StorageCounters, StorageRecord,
     decode_storages, encode_storages,
 };
+
+#[cfg(test)]
+mod tests;
