@@ -48,7 +48,7 @@ where
 }
 
 /// A head that announces more or less content than the header, or has another name length, is invalid.
-fn check_lengths_must_add_up<T>(message: T)
+fn check_lengths_must_add_up<T>(message: &T)
 where
     T: Streamed + std::fmt::Debug,
 {
@@ -94,10 +94,10 @@ fn modify() -> ModifyHead {
 
 #[test]
 fn declared_lengths_must_add_up_exactly() {
-    check_lengths_must_add_up(upload());
-    check_lengths_must_add_up(slave());
-    check_lengths_must_add_up(append());
-    check_lengths_must_add_up(modify());
+    check_lengths_must_add_up(&upload());
+    check_lengths_must_add_up(&slave());
+    check_lengths_must_add_up(&append());
+    check_lengths_must_add_up(&modify());
 }
 
 #[test]

@@ -218,6 +218,7 @@ fn group_lists_whose_length_fits_both_layouts_are_told_apart() {
 fn a_group_of_mixed_ports_without_trunk_shows_minus_one() {
     let record = GroupRecord {
         storage_port: None,
+        http_port: 0,
         trunk_file: None,
         ..group_record()
     };
@@ -348,16 +349,16 @@ fn group_in(listing: ListingLayout, record: GroupRecord) -> GroupRecord {
 }
 
 /// What is left of a record in a layout that lacks some fields.
-fn storage_in(listing: ListingLayout, record: StorageRecord) -> StorageRecord {
+fn storage_in(listing: ListingLayout, record: &StorageRecord) -> StorageRecord {
     let old = StorageRecord {
         reserved_mb: 0,
         mode: ReadWriteMode::Both,
-        ..record
+        ..*record
     };
     match listing {
         ListingLayout::Current => StorageRecord {
             http_port: 0,
-            ..record
+            ..*record
         },
         ListingLayout::V5 => old,
         ListingLayout::V4 => StorageRecord {
@@ -576,7 +577,7 @@ proptest! {
                 prop_assert_eq!(decode_groups(&body), Ok(expected));
                 let (_, body) = packet(|out| encode_storages(&storages, dialect, out));
                 let expected: Vec<_> =
-                    storages.iter().map(|record| storage_in(listing, *record)).collect();
+                    storages.iter().map(|record| storage_in(listing, record)).collect();
                 prop_assert_eq!(decode_storages(&body), Ok(expected));
             }
         }
