@@ -143,7 +143,7 @@ impl RemoteName {
         }
     }
 
-    /// The name of a slave of this blob. Source: docs/wire.md, upload slave.
+    /// The name of a slave of this blob. Source: docs/wire.md, slave upload.
     pub fn slave(&self, prefix: SlavePrefix, extension: Extension) -> Result<Self, TailError> {
         let tail = self.tail.slave(prefix, extension)?;
         Ok(Self { tail, ..*self })

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::arbitrary::{extension, new_blob};
 
 fn name(text: &str) -> RemoteName {
     RemoteName::parse(text.as_bytes()).unwrap()
@@ -169,38 +170,6 @@ fn name_bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
         1 => Just(b'.'),
     ];
     proptest::collection::vec(byte, 0..max)
-}
-
-fn extension() -> impl Strategy<Value = Extension> {
-    "[A-Za-z0-9._-]{0,6}".prop_map(|text| Extension::from_bytes(text.as_bytes()).unwrap())
-}
-
-fn new_blob() -> impl Strategy<Value = NewBlob> {
-    let size = proptest::option::of(prop_oneof![
-        any::<u32>().prop_map(u64::from),
-        0..=limits::BLOB_LEN_MAX
-    ]);
-    let source = 1..=limits::NODE_NUMBER_MAX;
-    (
-        any::<u8>(),
-        source,
-        any::<u32>(),
-        size,
-        any::<u32>(),
-        extension(),
-        any::<u64>(),
-    )
-        .prop_map(
-            |(path, source, time, size, crc, extension, random)| NewBlob {
-                volume_path: VolumePath(path),
-                source: NodeNumber::try_from(source).unwrap(),
-                time,
-                size,
-                crc: Crc32(crc),
-                extension,
-                random,
-            },
-        )
 }
 
 proptest! {
