@@ -178,5 +178,4 @@ impl Drop for OpenConnection<'_> {
 }
 
 #[cfg(test)]
-#[path = "../server_tests.rs"]
 mod tests;
