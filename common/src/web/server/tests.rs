@@ -403,12 +403,11 @@ async fn operators_get_health_readiness_and_metrics() {
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let server = start_simple(source(10)).await;
-    let mut request = String::new();
-    for range in 0..50 {
-        let digit = range % 10;
-        request += &format!("GET {ID} HTTP/1.1\r\nhost: x\r\nrange: bytes={digit}-{digit}\r\n\r\n");
-    }
-    request += &format!("GET {ID} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let one = |digit: usize| {
+        format!("GET {ID} HTTP/1.1\r\nhost: x\r\nrange: bytes={digit}-{digit}\r\n\r\n")
+    };
+    let last = format!("GET {ID} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let request: String = (0..50).map(|range| one(range % 10)).chain([last]).collect();
     let answer = raw(&server, request.as_bytes()).await;
     let digits: Vec<&str> = answer
         .match_indices("content-range: bytes ")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use api_server::{ApiServer, ApiSettings};
+use crate::{ApiServer, ApiSettings};
 use bytes::Bytes;
 use common::client::{Address, PoolSettings};
 use common::digest::Crc32;
@@ -87,10 +87,12 @@ impl Fake {
     /// A tracker that names `holders` for every blob; without any it says "not found".
     async fn tracker(holders: Vec<SocketAddr>) -> Self {
         Self::start(move |command, _| {
-            let count = match command {
-                Command::QueryFetchOne => 1,
-                Command::QueryFetchAll => holders.len(),
-                _ => return (response(b"").to_vec(), End::Open),
+            let count = if command == Command::QueryFetchOne {
+                1
+            } else if command == Command::QueryFetchAll {
+                holders.len()
+            } else {
+                return (response(b"").to_vec(), End::Open);
             };
             let Some(first) = holders.first() else {
                 return (
@@ -125,34 +127,28 @@ fn answer_of(node: &Node, command: Command, body: &[u8]) -> (Vec<u8>, End) {
         );
     };
     let mut out = Vec::new();
-    match command {
-        Command::QueryFileInfo => {
-            out.extend((bytes.len() as u64).to_be_bytes());
-            out.extend(u64::from(TIME).to_be_bytes());
-            out.extend(u64::from(Crc32::of(bytes).0).to_be_bytes());
-            out.extend([0; 16]);
-        }
-        Command::Download => {
-            let number = |at: usize| u64::from_be_bytes(body[at..at + 8].try_into().unwrap());
-            let start = usize::try_from(number(0)).unwrap();
-            let len = usize::try_from(number(8)).unwrap();
-            let end = if len == 0 {
-                bytes.len()
-            } else {
-                bytes.len().min(start + len)
-            };
-            out.extend(&bytes[start..end]);
-        }
-        _ => {}
+    if command == Command::QueryFileInfo {
+        out.extend((bytes.len() as u64).to_be_bytes());
+        out.extend(u64::from(TIME).to_be_bytes());
+        out.extend(u64::from(Crc32::of(bytes).0).to_be_bytes());
+        out.extend([0; 16]);
+    } else if command == Command::Download {
+        let number = |at: usize| u64::from_be_bytes(body[at..at + 8].try_into().unwrap());
+        let start = usize::try_from(number(0)).unwrap();
+        let len = usize::try_from(number(8)).unwrap();
+        let end = if len == 0 {
+            bytes.len()
+        } else {
+            bytes.len().min(start + len)
+        };
+        out.extend(&bytes[start..end]);
     }
     let mut packet = response(&out).to_vec();
-    match (node, command) {
-        (Node::BreaksOff(_), Command::Download) => {
-            packet.truncate(packet.len() - 1);
-            (packet, End::Close)
-        }
-        _ => (packet, End::Open),
+    if matches!(node, Node::BreaksOff(_)) && command == Command::Download {
+        packet.truncate(packet.len() - 1);
+        return (packet, End::Close);
     }
+    (packet, End::Open)
 }
 
 struct Api {
