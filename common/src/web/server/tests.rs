@@ -539,13 +539,15 @@ async fn draining_lets_a_running_download_finish_and_ends_idle_connections() {
     running.write_all(request.as_bytes()).await.unwrap();
     assert_eq!(within(reads.recv()).await, Some(0));
     let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(b"GET / HT").await.unwrap();
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     let request = format!("HEAD {ID} HTTP/1.1\r\nhost: x\r\n\r\n");
     idle.write_all(request.as_bytes()).await.unwrap();
     let mut scratch = [0; 1_024];
     assert_ne!(within(idle.read(&mut scratch)).await.unwrap(), 0);
     within(async {
-        while server.metrics.connections.get() != 3 {
+        while server.metrics.connections.get() != 4 {
             tokio::task::yield_now().await;
         }
     })
@@ -554,6 +556,8 @@ async fn draining_lets_a_running_download_finish_and_ends_idle_connections() {
     server.trigger.trigger();
     assert_eq!(within(silent.read(&mut scratch)).await.unwrap(), 0);
     assert_eq!(within(idle.read(&mut scratch)).await.unwrap(), 0);
+    // Half a request is no work to finish.
+    assert!(matches!(within(slow.read(&mut scratch)).await, Ok(0) | Err(_)));
     assert!(!server.task.is_finished());
     open.send(true).unwrap();
     let mut answer = Vec::new();
