@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::wire::tracker::NodeAddress;
+
 /// Port of a tracker when none is written.
 pub const TRACKER_PORT: u16 = 22122;
 
@@ -90,6 +92,12 @@ impl FromStr for Address {
 impl From<std::net::SocketAddr> for Address {
     fn from(address: std::net::SocketAddr) -> Self {
         Self::new(&address.ip().to_string(), address.port())
+    }
+}
+
+impl From<NodeAddress> for Address {
+    fn from(node: NodeAddress) -> Self {
+        Self::new(node.address.as_str(), node.port)
     }
 }
 

@@ -7,6 +7,7 @@ use super::exchange::Content;
 use super::pool::{Lease, Pool, PoolSettings};
 use super::{
     Address, Download, FileInfo, Metadata, MetadataMode, StorageClient, StoreTarget, TrackerClient,
+    UploadKind,
 };
 use crate::code::ErrorCode;
 use crate::id::{Extension, FileId, GroupName, SlavePrefix, VolumePath};
@@ -14,18 +15,8 @@ use crate::id::{Extension, FileId, GroupName, SlavePrefix, VolumePath};
 /// How often a tracker is asked for another node when the one it named is out of reach.
 const STORE_ATTEMPTS: usize = 3;
 
-/// What kind of blob an upload makes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UploadKind {
-    /// Never changes.
-    #[default]
-    Normal,
-    /// Can be appended to, modified and truncated.
-    Appender,
-}
-
 /// What a new blob shall be.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Upload {
     /// The group to write to; `None` lets the tracker choose.
     pub group: Option<GroupName>,
@@ -33,6 +24,17 @@ pub struct Upload {
     pub extension: Extension,
     /// Normal or appender.
     pub kind: UploadKind,
+}
+
+impl Default for Upload {
+    /// A normal blob without extension, in the group of the tracker's choice.
+    fn default() -> Self {
+        Self {
+            group: None,
+            extension: Extension::default(),
+            kind: UploadKind::Normal,
+        }
+    }
 }
 
 /// Speaks to a cluster. Cheap to clone; clones share connections.
@@ -227,8 +229,8 @@ impl Client {
     ) -> Result<(Lease, VolumePath), ClientError> {
         let mut attempt = 1;
         loop {
-            let StoreTarget { storage, path, .. } = self.trackers.store_one(group).await?;
-            match self.storages.connect(&storage).await {
+            let StoreTarget { node, path, .. } = self.trackers.store_one(group).await?;
+            match self.storages.connect(&node.into()).await {
                 Ok(lease) => return Ok((lease, path)),
                 Err(error) if error.is_unreachable() && attempt < STORE_ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::Address;
 use crate::code::ErrorCode;
-use crate::codec::CodecError;
 use crate::rpc::ConnectionError;
-use crate::wire::{Command, Status};
+use crate::wire::{Command, Status, WireError};
 
 /// How far a request had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +39,9 @@ pub enum AnswerError {
     /// Success before the content was sent.
     #[error("the peer reported success before it had the content")]
     Early,
-    /// The body has a length that no layout has.
-    #[error("an answer of {0} bytes fits no known layout")]
-    Length(usize),
     /// The body does not have the shape of its layout.
-    #[error("{0}")]
-    Codec(#[from] CodecError),
-    /// A name or text field has a value that no server sends; names the field.
-    #[error("bad value in field {0}")]
-    Field(&'static str),
+    #[error(transparent)]
+    Wire(#[from] WireError),
 }
 
 /// Why a client call failed.
@@ -121,9 +114,6 @@ pub enum ClientError {
         /// Bytes there were.
         got: u64,
     },
-    /// The request breaks a limit of the protocol and was not sent.
-    #[error("the request breaks a limit of the protocol")]
-    Request(#[source] CodecError),
     /// More bytes than the caller has room for.
     #[error("{len} bytes, {max} allowed")]
     TooLong {
@@ -151,7 +141,7 @@ impl ClientError {
             Self::Refused { status, .. } => code_of(*status),
             Self::Answer { .. } => ErrorCode::Storage,
             Self::Trackers { last, .. } => last.code(),
-            Self::Request(_) | Self::TooLong { .. } | Self::NoTracker => ErrorCode::Invalid,
+            Self::TooLong { .. } | Self::NoTracker => ErrorCode::Invalid,
             Self::Closed => ErrorCode::ShuttingDown,
         }
     }
@@ -167,7 +157,6 @@ impl ClientError {
             | Self::Answer { .. }
             | Self::Content(_)
             | Self::ContentShort { .. }
-            | Self::Request(_)
             | Self::TooLong { .. }
             | Self::NoTracker
             | Self::Closed => None,
@@ -183,7 +172,6 @@ impl ClientError {
             | Self::Answer { .. }
             | Self::Content(_)
             | Self::ContentShort { .. }
-            | Self::Request(_)
             | Self::TooLong { .. }
             | Self::NoTracker
             | Self::Closed => false,

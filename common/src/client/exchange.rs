@@ -12,6 +12,9 @@ use crate::wire::{Command, HEADER_LEN, Header, Status};
 /// Bytes of content that one upload keeps in memory.
 const CONTENT_BUFFER_LEN: usize = 256 * 1024;
 
+/// Room for the header and the head of any streamed request.
+const HEAD_LEN_MAX: usize = HEADER_LEN + 38 + limits::REMOTE_NAME_LEN_MAX;
+
 /// Whether a request may be sent again when an idle connection turns out to be dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Replay {
@@ -30,23 +33,14 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Builds a request whose body is what `write` appends.
+    /// A request whose packet is what `encode` appends.
     pub(super) fn new(
         command: Command,
         replay: Replay,
-        flags: u8,
-        write: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut BytesMut),
     ) -> Self {
-        let mut packet = BytesMut::zeroed(HEADER_LEN);
-        write(&mut packet);
-        let header = Header {
-            body_len: (packet.len() - HEADER_LEN) as u64,
-            command: command as u8,
-            status: flags,
-        };
-        if let Some(front) = packet.first_chunk_mut::<HEADER_LEN>() {
-            *front = header.encode();
-        }
+        let mut packet = BytesMut::new();
+        encode(&mut packet);
         Self {
             command,
             replay,
@@ -137,21 +131,18 @@ impl<'a> From<&'a [u8]> for Content<&'a [u8]> {
     }
 }
 
-/// Streams head and content, and returns the answer's body.
+/// Streams a packet's head and its content, and returns the answer's body.
 ///
 /// An answer that comes before the end of the content ends the sending: servers refuse early.
 pub(super) async fn stream<R: AsyncRead + Unpin>(
     mut lease: Lease,
     command: Command,
-    head: &[u8],
+    encode: impl FnOnce(&mut BytesMut),
     content: Content<R>,
 ) -> Result<Bytes, ClientError> {
-    let body_len = content.len.saturating_add(head.len() as u64);
-    let front = HEADER_LEN + head.len();
     let room = usize::try_from(content.len).unwrap_or(usize::MAX);
-    let mut buffer = BytesMut::with_capacity(front + room.min(CONTENT_BUFFER_LEN));
-    buffer.extend_from_slice(&Header::request(command, body_len).encode());
-    buffer.extend_from_slice(head);
+    let mut buffer = BytesMut::with_capacity(HEAD_LEN_MAX + room.min(CONTENT_BUFFER_LEN));
+    encode(&mut buffer);
 
     let mut reader = content.reader.take(content.len);
     while 0 < reader.limit() {

@@ -11,11 +11,9 @@
 //! Contents stream in both directions with bounded memory. Nothing here runs in the background.
 
 mod address;
-mod answers;
 mod cluster;
 mod error;
 mod exchange;
-mod metadata;
 mod pool;
 mod storage;
 mod tracker;
@@ -24,11 +22,13 @@ mod tracker;
 mod tests;
 
 pub use address::{Address, AddressError, TRACKER_PORT};
-pub use answers::{FileInfo, StoreTarget, StoreTargets};
-pub use cluster::{Client, Upload, UploadKind};
+pub use cluster::{Client, Upload};
 pub use error::{AnswerError, ClientError, Phase};
 pub use exchange::Content;
-pub use metadata::{Metadata, MetadataMode};
 pub use pool::{Lease, Pool, PoolSettings};
 pub use storage::{Download, StorageClient};
 pub use tracker::TrackerClient;
+
+// The vocabulary of the calls.
+pub use crate::wire::storage::{FileInfo, Metadata, MetadataMode, UploadKind};
+pub use crate::wire::tracker::{GroupRecord, StorageRecord, StoreTarget, StoreTargets};

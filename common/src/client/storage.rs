@@ -1,16 +1,19 @@
 //! Commands of a storage node, one method each.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
-use super::error::{AnswerError, ClientError};
+use super::Address;
+use super::error::ClientError;
 use super::exchange::{self, Content, Replay, Request};
 use super::pool::{Lease, Pool};
-use super::{Address, FileInfo, Metadata, MetadataMode, UploadKind};
-use crate::codec::Reader;
-use crate::id::{Extension, FileId, GroupName, RemoteName, SlavePrefix, VolumePath};
-use crate::limits;
-use crate::wire::{Command, Header};
+use crate::id::{Extension, FileId, RemoteName, SlavePrefix, VolumePath};
+use crate::wire::storage::{
+    AppendHead, BlobRequest, DownloadRequest, FileInfo, Metadata, MetadataMode, ModifyHead,
+    PathChoice, QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead, StoredResponse, Streamed,
+    TruncateRequest, UploadHead, UploadKind,
+};
+use crate::wire::{Command, Header, WireError, encode_bare_request};
 
 /// Bytes of one piece of a download at most.
 const PIECE_LEN_MAX: usize = 256 * 1024;
@@ -55,16 +58,18 @@ impl StorageClient {
         extension: Extension,
         content: Content<R>,
     ) -> Result<FileId, ClientError> {
-        let mut head = BytesMut::with_capacity(15);
-        head.put_u8(path.map_or(0xff, |path| path.0));
-        head.put_u64(content.len());
-        head.put_slice(extension.as_field());
+        let head = UploadHead {
+            path: path.map_or(PathChoice::Any, PathChoice::Path),
+            size: content.len(),
+            extension,
+        };
         let command = match kind {
             UploadKind::Normal => Command::Upload,
             UploadKind::Appender => Command::UploadAppender,
         };
         let address = lease.address().clone();
-        let body = exchange::stream(lease, command, &head, content).await?;
+        let encode = |out: &mut BytesMut| head.encode_as(kind, out);
+        let body = exchange::stream(lease, command, encode, content).await?;
         stored(&address, &body)
     }
 
@@ -77,15 +82,15 @@ impl StorageClient {
         extension: Extension,
         content: Content<R>,
     ) -> Result<FileId, ClientError> {
-        let name = master.to_text();
-        let mut head = BytesMut::with_capacity(38 + name.len());
-        head.put_u64(name.len() as u64);
-        head.put_u64(content.len());
-        head.put_slice(prefix.as_field());
-        head.put_slice(extension.as_field());
-        head.put_slice(name.as_bytes());
+        let head = SlaveHead {
+            master: *master,
+            size: content.len(),
+            prefix,
+            extension,
+        };
         let lease = self.connect(address).await?;
-        let body = exchange::stream(lease, Command::UploadSlave, &head, content).await?;
+        let body =
+            exchange::stream(lease, Command::UploadSlave, |out| head.encode(out), content).await?;
         stored(address, &body)
     }
 
@@ -96,13 +101,12 @@ impl StorageClient {
         name: &RemoteName,
         content: Content<R>,
     ) -> Result<(), ClientError> {
-        let name = name.to_text();
-        let mut head = BytesMut::with_capacity(16 + name.len());
-        head.put_u64(name.len() as u64);
-        head.put_u64(content.len());
-        head.put_slice(name.as_bytes());
+        let head = AppendHead {
+            name: *name,
+            size: content.len(),
+        };
         let lease = self.connect(address).await?;
-        exchange::stream(lease, Command::Append, &head, content).await?;
+        exchange::stream(lease, Command::Append, |out| head.encode(out), content).await?;
         Ok(())
     }
 
@@ -114,14 +118,13 @@ impl StorageClient {
         offset: u64,
         content: Content<R>,
     ) -> Result<(), ClientError> {
-        let name = name.to_text();
-        let mut head = BytesMut::with_capacity(24 + name.len());
-        head.put_u64(name.len() as u64);
-        head.put_u64(offset);
-        head.put_u64(content.len());
-        head.put_slice(name.as_bytes());
+        let head = ModifyHead {
+            name: *name,
+            offset,
+            size: content.len(),
+        };
         let lease = self.connect(address).await?;
-        exchange::stream(lease, Command::Modify, &head, content).await?;
+        exchange::stream(lease, Command::Modify, |out| head.encode(out), content).await?;
         Ok(())
     }
 
@@ -132,12 +135,8 @@ impl StorageClient {
         name: &RemoteName,
         size: u64,
     ) -> Result<(), ClientError> {
-        let name = name.to_text();
-        let request = Request::new(Command::Truncate, Replay::Safe, 0, |out| {
-            out.put_u64(name.len() as u64);
-            out.put_u64(size);
-            out.put_slice(name.as_bytes());
-        });
+        let truncate = TruncateRequest { name: *name, size };
+        let request = Request::new(Command::Truncate, Replay::Safe, |out| truncate.encode(out));
         self.call(address, &request).await.map(drop)
     }
 
@@ -147,9 +146,9 @@ impl StorageClient {
         address: &Address,
         name: &RemoteName,
     ) -> Result<FileId, ClientError> {
-        let name = name.to_text();
-        let request = Request::new(Command::RegenerateAppender, Replay::Never, 0, |out| {
-            out.put_slice(name.as_bytes());
+        let regenerate = RegenerateRequest { name: *name };
+        let request = Request::new(Command::RegenerateAppender, Replay::Never, |out| {
+            regenerate.encode(out);
         });
         let body = self.call(address, &request).await?;
         stored(address, &body)
@@ -157,7 +156,9 @@ impl StorageClient {
 
     /// Deletes a blob and its metadata.
     pub async fn delete(&self, address: &Address, id: &FileId) -> Result<(), ClientError> {
-        let request = named(Command::Delete, Replay::Never, 0, id);
+        let request = Request::new(Command::Delete, Replay::Never, |out| {
+            blob(id).encode_delete(out);
+        });
         self.call(address, &request).await.map(drop)
     }
 
@@ -169,11 +170,13 @@ impl StorageClient {
         offset: u64,
         len: u64,
     ) -> Result<Download, ClientError> {
-        let request = Request::new(Command::Download, Replay::Safe, 0, |out| {
-            out.put_u64(offset);
-            out.put_u64(len);
-            put_id(out, id);
-        });
+        let wanted = DownloadRequest {
+            offset,
+            len,
+            group: id.group,
+            name: id.name,
+        };
+        let request = Request::new(Command::Download, Replay::Safe, |out| wanted.encode(out));
         let (lease, header) = exchange::open(&self.pool, address, &request).await?;
         Ok(Download::new(lease, &header))
     }
@@ -186,44 +189,44 @@ impl StorageClient {
         mode: MetadataMode,
         metadata: &Metadata,
     ) -> Result<(), ClientError> {
-        let name = id.name.to_text();
-        let packed = metadata.pack();
-        let request = Request::new(Command::SetMetadata, Replay::Safe, 0, |out| {
-            out.put_u64(name.len() as u64);
-            out.put_u64(packed.len() as u64);
-            out.put_u8(match mode {
-                MetadataMode::Overwrite => b'O',
-                MetadataMode::Merge => b'M',
-            });
-            out.put_slice(id.group.as_field());
-            out.put_slice(name.as_bytes());
-            out.put_slice(&packed);
-        });
+        let set = SetMetadata {
+            mode,
+            group: id.group,
+            name: id.name,
+            packed: metadata.as_bytes(),
+        };
+        let request = Request::new(Command::SetMetadata, Replay::Safe, |out| set.encode(out));
         self.call(address, &request).await.map(drop)
     }
 
     /// The metadata of a blob. A blob without any is "not found", as a missing blob is.
     pub async fn metadata(&self, address: &Address, id: &FileId) -> Result<Metadata, ClientError> {
-        let body = self
-            .call(address, &named(Command::GetMetadata, Replay::Safe, 0, id))
-            .await?;
-        Ok(Metadata::unpack(&body))
+        let request = Request::new(Command::GetMetadata, Replay::Safe, |out| {
+            blob(id).encode_get_metadata(out);
+        });
+        let body = self.call(address, &request).await?;
+        Ok(Metadata::parse(&body))
     }
 
     /// Size, time and checksum of a blob.
     pub async fn file_info(&self, address: &Address, id: &FileId) -> Result<FileInfo, ClientError> {
-        let body = self
-            .call(address, &named(Command::QueryFileInfo, Replay::Safe, 0, id))
-            .await?;
-        FileInfo::decode(&body).map_err(|source| ClientError::Answer {
-            address: address.clone(),
-            source,
-        })
+        let query = QueryFileInfo {
+            group: id.group,
+            name: id.name,
+            flags: 0,
+        };
+        let request = Request::new(Command::QueryFileInfo, Replay::Safe, |out| {
+            query.encode(out);
+        });
+        let body = self.call(address, &request).await?;
+        FileInfo::decode(&body).map_err(|source| malformed(address, source))
     }
 
     /// Asks whether a node answers.
     pub async fn active_test(&self, address: &Address) -> Result<(), ClientError> {
-        let request = Request::new(Command::ActiveTest, Replay::Safe, 0, |_| {});
+        let request = Request::new(Command::ActiveTest, Replay::Safe, |out| {
+            encode_bare_request(out, Command::ActiveTest);
+        });
         self.call(address, &request).await.map(drop)
     }
 
@@ -232,32 +235,26 @@ impl StorageClient {
     }
 }
 
-/// A request whose body is a file id.
-fn named(command: Command, replay: Replay, flags: u8, id: &FileId) -> Request {
-    Request::new(command, replay, flags, |out| put_id(out, id))
-}
-
-/// Group field and name.
-pub(super) fn put_id(out: &mut BytesMut, id: &FileId) {
-    out.put_slice(id.group.as_field());
-    out.put_slice(id.name.to_text().as_bytes());
+fn blob(id: &FileId) -> BlobRequest {
+    BlobRequest {
+        group: id.group,
+        name: id.name,
+    }
 }
 
 /// The id in the answer to an upload.
 fn stored(address: &Address, body: &[u8]) -> Result<FileId, ClientError> {
-    let decode = || -> Result<FileId, AnswerError> {
-        let mut reader = Reader::new(body);
-        let group = reader.padded(limits::GROUP_NAME_LEN_MAX)?;
-        let name = reader.rest();
-        Ok(FileId {
-            group: GroupName::from_bytes(group).map_err(|_| AnswerError::Field("group"))?,
-            name: RemoteName::parse(name).map_err(|_| AnswerError::Field("file name"))?,
-        })
-    };
-    decode().map_err(|source| ClientError::Answer {
+    match StoredResponse::decode(body) {
+        Ok(StoredResponse { group, name }) => Ok(FileId { group, name }),
+        Err(error) => Err(malformed(address, error)),
+    }
+}
+
+fn malformed(address: &Address, error: WireError) -> ClientError {
+    ClientError::Answer {
         address: address.clone(),
-        source,
-    })
+        source: error.into(),
+    }
 }
 
 /// A blob on its way to us. Dropped before its end, it closes its connection.

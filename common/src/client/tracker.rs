@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 
-use super::answers::decode_holders;
-use super::error::{AnswerError, ClientError};
+use super::Address;
+use super::error::ClientError;
 use super::exchange::{self, Replay, Request};
 use super::pool::Pool;
-use super::storage::put_id;
-use super::{Address, StoreTarget, StoreTargets};
 use crate::code::ErrorCode;
 use crate::id::{FileId, GroupName};
-use crate::wire::Command;
+use crate::wire::tracker::{
+    self as wire, FetchTarget, FetchTargets, GroupRecord, Scope, StorageRecord, StoreTarget,
+    StoreTargets,
+};
+use crate::wire::{NodeText, WireError};
 
 /// Speaks to the trackers of a cluster. Cheap to clone.
 ///
@@ -46,83 +48,116 @@ impl TrackerClient {
 
     /// Where to write a new blob: in `group`, or in the group that the tracker chooses.
     pub async fn store_one(&self, group: Option<GroupName>) -> Result<StoreTarget, ClientError> {
-        let request = match group {
-            None => bare(Command::QueryStoreAnyOne),
-            Some(group) => of_group(Command::QueryStoreGroupOne, group),
-        };
-        self.ask(&request, |body| StoreTarget::decode(body)).await
+        let scope = Scope::One;
+        self.ask(wire::Request::QueryStore { group, scope }, |body| {
+            StoreTarget::decode(body)
+        })
+        .await
     }
 
     /// Everywhere a new blob could be written.
     pub async fn store_all(&self, group: Option<GroupName>) -> Result<StoreTargets, ClientError> {
-        let request = match group {
-            None => bare(Command::QueryStoreAnyAll),
-            Some(group) => of_group(Command::QueryStoreGroupAll, group),
-        };
-        self.ask(&request, |body| StoreTargets::decode(body)).await
+        let scope = Scope::All;
+        self.ask(wire::Request::QueryStore { group, scope }, |body| {
+            StoreTargets::decode(body)
+        })
+        .await
     }
 
     /// Where to read a blob. The tracker does not know blobs: that it names a node does not mean
     /// that the blob exists.
     pub async fn fetch_one(&self, id: &FileId) -> Result<Address, ClientError> {
-        self.holder(Command::QueryFetchOne, id).await
+        let FileId { group, name } = *id;
+        let scope = Scope::One;
+        let target = self
+            .ask(wire::Request::QueryFetch { group, name, scope }, |body| {
+                FetchTarget::decode(body)
+            })
+            .await?;
+        Ok(target.node.into())
     }
 
     /// Everywhere a blob can be expected, the best place first.
     pub async fn fetch_all(&self, id: &FileId) -> Result<Vec<Address>, ClientError> {
-        let request = of_id(Command::QueryFetchAll, id);
-        self.ask(&request, |body| decode_holders(body)).await
+        let FileId { group, name } = *id;
+        let scope = Scope::All;
+        let targets = self
+            .ask(wire::Request::QueryFetch { group, name, scope }, |body| {
+                FetchTargets::decode(body)
+            })
+            .await?;
+        Ok(targets.nodes.into_iter().map(Address::from).collect())
     }
 
     /// Where to change or delete a blob.
     pub async fn update(&self, id: &FileId) -> Result<Address, ClientError> {
-        self.holder(Command::QueryUpdate, id).await
+        let FileId { group, name } = *id;
+        let target = self
+            .ask(wire::Request::QueryUpdate { group, name }, |body| {
+                FetchTarget::decode(body)
+            })
+            .await?;
+        Ok(target.node.into())
+    }
+
+    /// All groups.
+    pub async fn groups(&self) -> Result<Vec<GroupRecord>, ClientError> {
+        self.ask(wire::Request::ListAllGroups, |body| {
+            wire::decode_groups(body)
+        })
+        .await
+    }
+
+    /// The nodes of a group, also those that are away.
+    pub async fn storages(&self, group: GroupName) -> Result<Vec<StorageRecord>, ClientError> {
+        let node = None;
+        self.ask(wire::Request::ListStorages { group, node }, |body| {
+            wire::decode_storages(body)
+        })
+        .await
     }
 
     /// The parameters that clients load, as `key=value` lines.
     pub async fn parameters(&self) -> Result<String, ClientError> {
-        let request = bare(Command::GetParameters);
-        self.ask(&request, |body| {
-            String::from_utf8(body.to_vec()).map_err(|_| AnswerError::Field("parameters"))
+        self.ask(wire::Request::GetParameters, |body| {
+            Ok(String::from_utf8_lossy(body).into_owned())
         })
         .await
     }
 
-    /// Forgets a node that is not active. `id` is its number or address text.
-    pub async fn delete_storage(&self, group: GroupName, id: &str) -> Result<(), ClientError> {
-        let request = Request::new(Command::DeleteStorage, Replay::Never, 0, |out| {
-            out.put_slice(group.as_field());
-            out.put_slice(id.as_bytes());
-        });
-        self.ask(&request, |_| Ok(())).await
+    /// Forgets a node that is not active.
+    pub async fn delete_storage(
+        &self,
+        group: GroupName,
+        node: NodeText,
+    ) -> Result<(), ClientError> {
+        self.ask(wire::Request::DeleteStorage { group, node }, |_| Ok(()))
+            .await
     }
 
     /// Forgets a group without nodes.
     pub async fn delete_group(&self, group: GroupName) -> Result<(), ClientError> {
-        let mut request = of_group(Command::DeleteGroup, group);
-        request.replay = Replay::Never;
-        self.ask(&request, |_| Ok(())).await
+        self.ask(wire::Request::DeleteGroup(group), |_| Ok(()))
+            .await
     }
 
     /// Asks whether one of the trackers answers.
     pub async fn active_test(&self) -> Result<(), ClientError> {
-        self.ask(&bare(Command::ActiveTest), |_| Ok(())).await
-    }
-
-    async fn holder(&self, command: Command, id: &FileId) -> Result<Address, ClientError> {
-        self.ask(&of_id(command, id), |body| {
-            let first = decode_holders(body)?.into_iter().next();
-            first.ok_or(AnswerError::Length(body.len()))
-        })
-        .await
+        self.ask(wire::Request::ActiveTest, |_| Ok(())).await
     }
 
     /// Asks the trackers in turn until one gives an answer that another would give too.
     async fn ask<T>(
         &self,
-        request: &Request,
-        decode: impl Fn(&Bytes) -> Result<T, AnswerError>,
+        request: wire::Request,
+        decode: impl Fn(&Bytes) -> Result<T, WireError>,
     ) -> Result<T, ClientError> {
+        let changes = matches!(
+            request,
+            wire::Request::DeleteStorage { .. } | wire::Request::DeleteGroup(_)
+        );
+        let replay = if changes { Replay::Never } else { Replay::Safe };
+        let request = Request::new(request.command(), replay, |out| request.encode(out));
         let tried = self.trackers.len();
         let first = self.preferred.load(Ordering::Relaxed);
         let mut last = ClientError::NoTracker;
@@ -131,12 +166,12 @@ impl TrackerClient {
             let Some(tracker) = self.trackers.get(index) else {
                 continue;
             };
-            match exchange::call(&self.pool, tracker, request).await {
+            match exchange::call(&self.pool, tracker, &request).await {
                 Ok(body) => {
                     self.preferred.store(index, Ordering::Relaxed);
                     return decode(&body).map_err(|source| ClientError::Answer {
                         address: tracker.clone(),
-                        source,
+                        source: source.into(),
                     });
                 }
                 Err(error) if may_ask_another(&error, request.replay) => last = error,
@@ -159,18 +194,4 @@ fn may_ask_another(error: &ClientError, replay: Replay) -> bool {
         return false;
     }
     error.is_unreachable() || matches!(error.code(), ErrorCode::Unavailable | ErrorCode::Busy)
-}
-
-fn bare(command: Command) -> Request {
-    Request::new(command, Replay::Safe, 0, |_| {})
-}
-
-fn of_group(command: Command, group: GroupName) -> Request {
-    Request::new(command, Replay::Safe, 0, |out| {
-        out.put_slice(group.as_field());
-    })
-}
-
-fn of_id(command: Command, id: &FileId) -> Request {
-    Request::new(command, Replay::Safe, 0, |out| put_id(out, id))
 }
