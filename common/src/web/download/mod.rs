@@ -256,5 +256,4 @@ fn ascii(text: String) -> HeaderValue {
 }
 
 #[cfg(test)]
-#[path = "download_tests.rs"]
 mod tests;
