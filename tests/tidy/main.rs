@@ -3,7 +3,6 @@
 //! House rules live here and not in a separate tool, so that `cargo test` is the whole truth.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "a failure here fails the test, as it should"
 )]
 
