@@ -1,1 +1,16 @@
+//! The API server: today it serves the blobs of a whole cluster over HTTP; accounts and upload
+//! dialects follow (ARCHITECTURE.md).
+#![forbid(unsafe_code)]
 
+mod error;
+
+mod backend;
+mod http;
+
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::ApiError;
+pub use run::{ApiServer, ApiSettings};

@@ -10,6 +10,7 @@ pub mod code;
 pub mod codec;
 pub mod digest;
 pub mod id;
+pub mod text;
 pub mod wire;
 
 pub mod config;
@@ -19,3 +20,6 @@ pub mod telemetry;
 pub mod client;
 pub mod rpc;
 pub mod web;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

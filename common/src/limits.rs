@@ -42,3 +42,23 @@ pub const BLOB_LEN_MAX: u64 = 1 << 44;
 
 const _: () = assert!(METADATA_NAME_LEN_MAX < METADATA_VALUE_LEN_MAX);
 const _: () = assert!(PACKET_LEN_MAX <= RECORD_PAYLOAD_LEN_MAX);
+
+/// Ranges of one HTTP request; a request with more gets the whole blob. The original allows 5.
+pub const HTTP_RANGES_MAX: usize = 16;
+/// Bytes of a URL path that can name a blob: group and name with every character percent-encoded
+/// stay below it.
+pub const HTTP_PATH_LEN_MAX: usize = 512;
+/// Bytes of one request's head, request line included; also what an idle connection may buffer.
+pub const HTTP_HEAD_LEN_MAX: usize = 16 * 1024;
+/// Header fields of one request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Bytes of the file name that `?filename=` suggests: what common file systems take.
+pub const HTTP_FILE_NAME_LEN_MAX: usize = 255;
+/// Bytes that a download reads ahead of the socket.
+pub const HTTP_PIECE_LEN_MAX: usize = RECORD_PAYLOAD_LEN_MAX;
+/// Connections over the limit that are told so at the same time; the rest are just closed.
+pub const HTTP_REFUSALS_MAX: usize = 64;
+/// Bytes of an anti-leech key, as the original advises.
+pub const ANTI_LEECH_KEY_LEN_MAX: usize = 128;
+
+const _: () = assert!(3 * (GROUP_NAME_LEN_MAX + REMOTE_NAME_LEN_MAX + 2) < HTTP_PATH_LEN_MAX);

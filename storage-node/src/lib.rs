@@ -1,4 +1,4 @@
-//! Keeps the blobs of one group: volumes, index, replication, and the services over them.
+//! Keeps the blobs of one group: volumes, index, and the services over them.
 //!
 //! The volume is the truth; the index is derived. See ARCHITECTURE.md.
 
@@ -9,3 +9,5 @@ pub mod index;
 pub mod metrics;
 pub mod store;
 pub mod volume;
+
+pub mod http;

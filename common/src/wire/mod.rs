@@ -3,7 +3,10 @@
 //! Source: docs/wire.md.
 
 mod command;
+mod error;
+mod field;
 mod header;
+mod packet;
 mod status;
 
 pub mod report;
@@ -11,7 +14,10 @@ pub mod storage;
 pub mod tracker;
 
 pub use command::Command;
+pub use error::WireError;
+pub use field::{AddressText, HostText, NodeText, VersionText};
 pub use header::{HEADER_LEN, Header, HeaderError, RESPONSE_COMMAND, response};
+pub use packet::{encode_bare_request, encode_empty, encode_error};
 pub use status::Status;
 
 /// Width of the address fields of one listening address: 16 for IPv4-only clients, 46 for clients of
@@ -32,6 +38,12 @@ impl AddressWidth {
             Self::V4 => 16,
             Self::V6 => 46,
         }
+    }
+
+    /// Whether an address can be told to the clients of this listening address. A node whose address
+    /// does not fit must not be offered to them.
+    pub fn fits(self, address: &AddressText) -> bool {
+        address.as_bytes().len() <= self.in_query()
     }
 
     /// Bytes of an address in query answers, one less.

@@ -1,0 +1,291 @@
+//! Blobs of a cluster, over the `FastDFS` protocol: a tracker names the holders, a holder sends.
+
+use std::future::Future;
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::client::{
+    Address, Client, ClientError, Download, FileInfo, PoolSettings, StorageClient,
+};
+use common::code::ErrorCode;
+use common::digest::Crc32;
+use common::id::{BlobKind, FileId};
+use common::limits;
+use common::web::download::{BlobFacts, Version};
+use common::web::operations::Readiness;
+use common::web::source::{BlobSource, Content, Opened, ReadPieces, SourceError};
+use common::web::text;
+use common::wire::Command;
+use tokio::time::timeout;
+
+use super::Blobs;
+
+/// How long one exchange with the cluster may take, the wait for a pooled connection included.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a readiness check may take.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
+/// A normal blob of at most so many bytes is fetched when it is opened: its facts are in its name,
+/// so this saves the round trip that asks for them.
+const SMALL_LEN_MAX: u64 = 64 * 1024;
+
+/// Blobs of a cluster. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct ClusterBlobs {
+    client: Client,
+    /// Connections that carry whole ranges to clients, however slow these are. Apart, so that slow
+    /// clients keep only one another waiting.
+    streams: Client,
+}
+
+impl ClusterBlobs {
+    /// Connects when the first blob is asked for.
+    pub(crate) fn new(trackers: Vec<Address>, pool: PoolSettings) -> Result<Self, ClientError> {
+        Ok(Self {
+            client: Client::new(trackers.clone(), pool)?,
+            streams: Client::new(trackers, pool)?,
+        })
+    }
+
+    /// Says goodbye to the cluster.
+    pub(crate) async fn close(&self) {
+        self.client.close().await;
+        self.streams.close().await;
+    }
+}
+
+impl Blobs for ClusterBlobs {
+    async fn readiness(&self) -> Readiness {
+        let answer = timeout(READINESS_TIMEOUT, self.client.trackers().active_test()).await;
+        let reason = match answer {
+            Ok(Ok(())) => return Readiness::Ready,
+            Ok(Err(error)) => text::chain(&error),
+            Err(_) => format!("no tracker answered within {READINESS_TIMEOUT:?}"),
+        };
+        Readiness::NotReady(vec![reason])
+    }
+}
+
+impl BlobSource for ClusterBlobs {
+    type Reader = Reader;
+
+    async fn open(&self, id: &FileId) -> Result<Opened<Reader>, SourceError> {
+        let stem = id.name.stem();
+        let is_normal = id.name.kind() == BlobKind::Normal;
+        if is_normal && (1..=SMALL_LEN_MAX).contains(&stem.size()) {
+            let facts = BlobFacts {
+                size: stem.size(),
+                time: stem.time,
+                version: Version::Immutable(stem.crc),
+            };
+            let bytes = read_part(&self.client, id, 0..facts.size, Some(stem.crc)).await?;
+            return Ok(Opened {
+                facts,
+                content: Content::Whole(bytes),
+            });
+        }
+        let info = file_info(&self.client, id).await?;
+        let facts = facts_of(&info, is_normal)?;
+        let content = if facts.size == 0 {
+            Content::Whole(Bytes::new())
+        } else {
+            Content::Pieces(match facts.version {
+                Version::Immutable(_) => Reader::Pieces(self.client.clone(), *id),
+                Version::Changing(_) => Reader::Stream(self.streams.clone(), *id, None),
+            })
+        };
+        Ok(Opened { facts, content })
+    }
+}
+
+fn facts_of(info: &FileInfo, is_normal: bool) -> Result<BlobFacts, SourceError> {
+    if limits::BLOB_LEN_MAX < info.size {
+        return Err(ErrorCode::Storage.into());
+    }
+    Ok(BlobFacts {
+        size: info.size,
+        time: u32::try_from(info.time).unwrap_or(u32::MAX),
+        version: if is_normal {
+            Version::Immutable(info.crc)
+        } else {
+            Version::Changing(info.crc.0.into())
+        },
+    })
+}
+
+/// Reads a blob over the wire.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    /// A request per piece, so that a slow client holds no connection to a node, and the next piece
+    /// may come from another node.
+    Pieces(Client, FileId),
+    /// One request for all of a range: a node answers it from one state of the blob, whereas pieces
+    /// of a blob that changes in between would not fit together.
+    Stream(Client, FileId, Option<Stream>),
+}
+
+/// A range on its way to us.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    download: Download,
+    /// Offset of the next byte.
+    at: u64,
+}
+
+impl ReadPieces for Reader {
+    async fn read(&mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
+        match self {
+            Self::Pieces(client, id) => {
+                let len_max = limits::HTTP_PIECE_LEN_MAX as u64;
+                let end = range.end.min(range.start.saturating_add(len_max));
+                read_part(client, id, range.start..end, None).await
+            }
+            Self::Stream(client, id, open) => {
+                let mut stream = match open.take() {
+                    Some(stream) if stream.at == range.start => stream,
+                    _ => open_stream(client, id, range).await?,
+                };
+                let Some(bytes) = bounded(stream.download.piece()).await? else {
+                    let why = "the node sent fewer bytes than it has";
+                    return Err(SourceError::new(ErrorCode::Storage, why));
+                };
+                stream.at += bytes.len() as u64;
+                *open = Some(stream);
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+/// Begins to read `range` from the first holder that has all of it.
+async fn open_stream(
+    client: &Client,
+    id: &FileId,
+    range: Range<u64>,
+) -> Result<Stream, SourceError> {
+    ask_holders(client, id, |storages, holder| {
+        let (id, range) = (*id, range.clone());
+        async move {
+            let len = range.end - range.start;
+            let download = bounded(storages.download(&holder, &id, range.start, len)).await?;
+            if download.len() != len {
+                let why = format!("{holder} has {} of {len} bytes", download.len());
+                return Err(SourceError::new(ErrorCode::Storage, why));
+            }
+            Ok(Stream {
+                download,
+                at: range.start,
+            })
+        }
+    })
+    .await
+}
+
+/// All bytes of `part`, which is short enough to be held, from the first holder that has them.
+///
+/// A part reaches the client only when it is whole, so going to the next holder repeats no byte.
+async fn read_part(
+    client: &Client,
+    id: &FileId,
+    part: Range<u64>,
+    expected: Option<Crc32>,
+) -> Result<Bytes, SourceError> {
+    ask_holders(client, id, |storages, holder| {
+        let (id, part) = (*id, part.clone());
+        async move {
+            let len = part.end - part.start;
+            let bytes = bounded(async {
+                let download = storages.download(&holder, &id, part.start, len).await?;
+                download.collect(limits::HTTP_PIECE_LEN_MAX).await
+            })
+            .await?;
+            if bytes.len() as u64 != len {
+                let why = format!("{holder} sent {} of {len} bytes", bytes.len());
+                return Err(SourceError::new(ErrorCode::Storage, why));
+            }
+            check(&bytes, expected)?;
+            Ok(bytes)
+        }
+    })
+    .await
+}
+
+/// Size, time and checksum, from the first holder that knows them.
+async fn file_info(client: &Client, id: &FileId) -> Result<FileInfo, SourceError> {
+    ask_holders(client, id, |storages, holder| {
+        let id = *id;
+        async move { bounded(storages.file_info(&holder, &id)).await }
+    })
+    .await
+}
+
+/// Asks the holder that a tracker prefers, then the others.
+async fn ask_holders<T, F>(
+    client: &Client,
+    id: &FileId,
+    ask: impl Fn(StorageClient, Address) -> F,
+) -> Result<T, SourceError>
+where
+    F: Future<Output = Result<T, SourceError>>,
+{
+    let first = bounded(client.trackers().fetch_one(id)).await?;
+    let mut error = match ask(client.storages().clone(), first.clone()).await {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    for other in bounded(client.trackers().fetch_all(id)).await? {
+        if other == first {
+            continue;
+        }
+        match ask(client.storages().clone(), other).await {
+            Ok(answer) => return Ok(answer),
+            // The weakest answer: a holder that is away may have the blob.
+            Err(other) if other.code == ErrorCode::NotFound => {}
+            Err(other) => error = other,
+        }
+    }
+    Err(error)
+}
+
+/// What was received against the checksum in the name: rot anywhere on the way is seen here.
+fn check(bytes: &[u8], expected: Option<Crc32>) -> Result<(), SourceError> {
+    let Some(expected) = expected else {
+        return Ok(());
+    };
+    let crc = Crc32::of(bytes);
+    if crc == expected {
+        return Ok(());
+    }
+    let why = format!("checksum {crc} of what a node sent, {expected} in the name");
+    Err(SourceError::new(ErrorCode::Storage, why))
+}
+
+async fn bounded<T>(
+    exchange: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, SourceError> {
+    match timeout(EXCHANGE_TIMEOUT, exchange).await {
+        Ok(result) => result.map_err(refused),
+        Err(late) => Err(SourceError::new(ErrorCode::Busy, late)),
+    }
+}
+
+/// "Not found" is said only when nodes said so. A tracker says it also while a group's nodes have
+/// not reported yet, and a node that breaks off has said nothing.
+fn refused(error: ClientError) -> SourceError {
+    let by_tracker = matches!(
+        error,
+        ClientError::Refused {
+            command: Command::QueryFetchOne | Command::QueryFetchAll,
+            ..
+        }
+    );
+    let code = error.code();
+    let nobody_said_no =
+        code == ErrorCode::Interrupted || (code == ErrorCode::NotFound && by_tracker);
+    let code = if nobody_said_no {
+        ErrorCode::Unavailable
+    } else {
+        code
+    };
+    SourceError::new(code, error)
+}

@@ -1,0 +1,132 @@
+//! Rules between keys: what is right for each alone and wrong together.
+
+use std::collections::BTreeSet;
+
+use super::reader::Reader;
+use super::settings::{Config, StorageConfig};
+use super::types::StoreLookup;
+use crate::id::VolumePath;
+use crate::limits;
+
+/// Two settings that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// `store_lookup = "group"` without a group.
+    #[error("store_lookup = \"group\" needs the group's name in store_group")]
+    StoreGroupMissing,
+    /// Silence shorter than the time between two reports.
+    #[error(
+        "must be longer than storage.heartbeat, else healthy nodes leave rotation; three times it is usual"
+    )]
+    CheckActiveTooShort,
+    /// More trackers than clients can keep.
+    #[error(
+        "{count} trackers are too many; clients keep at most {}",
+        limits::TRACKERS_MAX
+    )]
+    TooManyTrackers {
+        /// Trackers in the list.
+        count: usize,
+    },
+    /// More data directories than volume paths exist.
+    #[error(
+        "{count} directories are too many; a group has {} volume paths",
+        limits::VOLUME_PATHS_MAX
+    )]
+    TooManyStorePaths {
+        /// Directories in the list.
+        count: usize,
+    },
+    /// One directory, two entries.
+    #[error("the directory \"{0}\" is given twice; every entry needs its own")]
+    SameDir(String),
+    /// One volume path, two directories.
+    #[error("{0} is held by two directories; give every volume path to one")]
+    SameVolumePath(VolumePath),
+    /// A check of tokens that no token can pass.
+    #[error("enabled without keys would refuse every download; add keys = [\"…\"]")]
+    KeysMissing,
+    /// Links need a scheme.
+    #[error("a public URL begins with http:// or https:// and has no ? or #")]
+    PublicUrl,
+}
+
+/// Reports every broken rule at the key that should change.
+pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
+    let tracker = &config.tracker;
+    if tracker.store_lookup == StoreLookup::Group && tracker.store_group.is_none() {
+        reader.problem_at_key("tracker.store_lookup", RuleError::StoreGroupMissing);
+    }
+    if tracker.check_active <= config.storage.heartbeat {
+        reader.problem_at_key("tracker.check_active", RuleError::CheckActiveTooShort);
+    }
+    let lists = [
+        ("tracker.peers", &tracker.peers),
+        ("storage.trackers", &config.storage.trackers),
+        ("api.trackers", &config.api.trackers),
+    ];
+    for (path, trackers) in lists {
+        let count = trackers.len();
+        if limits::TRACKERS_MAX < count {
+            reader.problem_at_key(path, RuleError::TooManyTrackers { count });
+        }
+    }
+    for error in store_paths(&config.storage) {
+        reader.problem_at_key("storage.store_paths", error);
+    }
+    let anti_leech = &config.storage.anti_leech;
+    if anti_leech.enabled && anti_leech.keys.is_empty() {
+        reader.problem_at_key("storage.anti_leech.enabled", RuleError::KeysMissing);
+    }
+    if config
+        .api
+        .public_url
+        .as_deref()
+        .is_some_and(|url| !is_base(url))
+    {
+        reader.problem_at_key("api.public_url", RuleError::PublicUrl);
+    }
+}
+
+fn is_base(url: &str) -> bool {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let bad = |letter: char| letter.is_whitespace() || letter.is_control() || "?#".contains(letter);
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(bad))
+}
+
+fn store_paths(storage: &StorageConfig) -> Vec<RuleError> {
+    let count = storage.store_paths.len();
+    if limits::VOLUME_PATHS_MAX < count {
+        return vec![RuleError::TooManyStorePaths { count }];
+    }
+    let (mut dirs, mut held) = (BTreeSet::new(), BTreeSet::new());
+    let mut errors = Vec::new();
+    for (path, volume_paths) in storage.store_path_volumes() {
+        if !dirs.insert(path) {
+            errors.push(RuleError::SameDir(path.display().to_string()));
+        }
+        for volume_path in volume_paths {
+            if !held.insert(volume_path) {
+                errors.push(RuleError::SameVolumePath(volume_path));
+            }
+        }
+    }
+    errors
+}
+
+impl StorageConfig {
+    /// Each configured directory with the volume paths it holds, defaults filled in.
+    pub fn store_path_volumes(&self) -> impl Iterator<Item = (&std::path::Path, Vec<VolumePath>)> {
+        (0..=u8::MAX)
+            .zip(&self.store_paths)
+            .map(|(place, store_path)| {
+                let volume_paths = match store_path.volume_paths.as_slice() {
+                    [] => vec![VolumePath(place)],
+                    given => given.to_vec(),
+                };
+                (store_path.dir.as_path(), volume_paths)
+            })
+    }
+}

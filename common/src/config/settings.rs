@@ -1,0 +1,227 @@
+//! Every key of the configuration, described once.
+//!
+//! The doc comments are what `hayloft config print-default` prints, so they speak to operators:
+//! full sentences, units, what happens at the limits.
+#![expect(
+    clippy::doc_markdown,
+    clippy::doc_link_with_quotes,
+    rustdoc::bare_urls,
+    reason = "operators read these comments as text in a TOML file"
+)]
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::section::{row, section};
+use super::types::{
+    ByteSize, Durability, Listing, LogFormat, ReservedSpace, StoreLookup, StorePathChoice,
+    StoreServer,
+};
+use crate::client::Address;
+use crate::id::{GroupName, NodeNumber, VolumePath};
+use crate::web::anti_leech::Key;
+use crate::wire::AddressWidth;
+
+section! {
+    /// Settings of every role.
+    Config {
+        /// Directory of everything that is kept: volumes, index, tracker membership, lock.
+        /// One process at a time may use it.
+        data_dir: PathBuf = "./data";
+        /// Time that requests under way get to finish after SIGTERM; then they are cut off.
+        drain: Duration = "20s" in "0s" to "1h";
+        /// Threads that serve connections; 0 takes one per processor core.
+        worker_threads: u32 = "0" in "0" to "1024";
+    }
+    sections {
+        log: LogConfig;
+        tracker: TrackerConfig;
+        storage: StorageConfig;
+        api: ApiConfig;
+    }
+}
+
+section! {
+    /// Log lines, which go to standard error.
+    LogConfig {
+        /// "text" for people or "json" for a log collector.
+        format: LogFormat = "text";
+        /// "error", "warn", "info", "debug" or "trace", also per module, as in "info,tracker=debug".
+        /// The variable HAYLOFT_LOG wins over it.
+        level: String = "info";
+    }
+    sections {}
+}
+
+section! {
+    /// The tracker knows groups, nodes and free space, and tells clients where to write and read.
+    TrackerConfig {
+        /// Where clients and storage nodes connect.
+        listen: SocketAddr = "0.0.0.0:22122";
+        /// More addresses for clients that expect other field widths or listing layouts:
+        /// [{ listen = "0.0.0.0:22123", address_width = 46, listing = "current" }]
+        extra_listeners: Vec<ExtraListener> = "";
+        /// Where /healthz, /readyz and /metrics are served when the tracker runs alone;
+        /// empty for nowhere. `hayloft serve` has them on the storage and API ports.
+        http_listen: Option<SocketAddr> = "";
+        /// The other trackers of the cluster; each storage node reports to all of them.
+        peers: Vec<Address> = "";
+        /// Group of an upload that names none: "load_balance" (most free space),
+        /// "round_robin" or "group" (always `store_group`).
+        store_lookup: StoreLookup = "load_balance";
+        /// The group for store_lookup = "group".
+        store_group: Option<GroupName> = "";
+        /// Node of the group: "round_robin", "first" (smallest number) or "priority"
+        /// (smallest upload_priority).
+        store_server: StoreServer = "round_robin";
+        /// Volume path: "round_robin" or "load_balance" (most free space).
+        store_path: StorePathChoice = "round_robin";
+        /// Space that uploads never use: of each node ("10GiB"), or of each store path ("10%").
+        /// Trackers and storage nodes should have the same value.
+        reserved_space: ReservedSpace = "1GiB";
+        /// A node that was silent for so long gets no more clients.
+        /// Must be longer than the nodes' heartbeat.
+        check_active: Duration = "3s" in "200ms" to "10min";
+        /// A connection in the middle of a packet that makes no progress for so long is closed.
+        network_timeout: Duration = "60s" in "100ms" to "1h";
+        /// Connections at the same time on one address; one more is closed at once.
+        connections_max: u32 = "8192" in "1" to "1000000";
+    }
+    sections {}
+}
+
+row! {
+    /// One more address of the tracker.
+    ExtraListener as "tables such as { listen = \"0.0.0.0:22123\", address_width = 46, listing = \"legacy\" }" {
+        /// Where clients connect.
+        listen: SocketAddr;
+        /// Bytes of address fields.
+        address_width: AddressWidth = "16";
+        /// Layout of group and storage listings.
+        listing: Listing = "current";
+    }
+}
+
+section! {
+    /// A storage node holds the blobs of one group.
+    StorageConfig {
+        /// Where clients connect with the FastDFS protocol.
+        listen: SocketAddr = "0.0.0.0:23000";
+        /// Where download links point to, and /healthz, /readyz and /metrics.
+        http_listen: SocketAddr = "0.0.0.0:8888";
+        /// HTTP connections at the same time; one more is closed at once.
+        http_connections_max: u32 = "8192" in "1" to "1000000";
+        /// The group that the node belongs to; part of every id, so it cannot be changed later.
+        group: GroupName = "group1";
+        /// The node's number, part of every id and unique in the cluster.
+        /// 0 lets the node choose one at its first start and keep it.
+        node_number: Option<NodeNumber> = "0";
+        /// The address that trackers give to clients; empty for the one that trackers see.
+        advertise_address: Option<IpAddr> = "";
+        /// The trackers to report to. `hayloft serve` adds its own.
+        trackers: Vec<Address> = "";
+        /// Time between two reports to the trackers.
+        heartbeat: Duration = "1s" in "100ms" to "5min";
+        /// Data directories, one per disk, and the volume paths that each holds:
+        /// [{ dir = "/disk1/hayloft", volume_paths = ["M00"] }, { dir = "/disk2/hayloft" }]
+        /// Without volume_paths a directory holds the one of its place in the list: M00, M01, ...
+        /// An empty list means one directory below data_dir that holds M00.
+        store_paths: Vec<StorePathConfig> = "";
+        /// When an upload is acknowledged: "always" after it is on the disk (survives a power cut),
+        /// "interval" or "os" after it is written (survives the end of the process only).
+        durability: Durability = "always";
+        /// Time between two syncs when durability is "interval"; what a power cut may cost.
+        sync_interval: Duration = "1s" in "10ms" to "1h";
+        /// Size of one volume file; the space is claimed when the file is created.
+        volume_size: ByteSize = "1GiB" in "16MiB" to "64GiB";
+        /// Space that uploads never use: of the node ("10GiB"), or of each store path ("10%").
+        reserved_space: ReservedSpace = "1GiB";
+        /// FastDFS connections at the same time; one more is closed at once.
+        connections_max: u32 = "8192" in "1" to "1000000";
+        /// A connection in the middle of a packet that makes no progress for so long is closed.
+        network_timeout: Duration = "60s" in "100ms" to "1h";
+        /// For store_server = "priority" on the tracker: the smallest number gets the uploads.
+        upload_priority: u32 = "10";
+        /// Memory for parts of the index that were read, in bytes.
+        index_cache_size: ByteSize = "16MiB" in "1MiB" to "1TiB";
+    }
+    sections {
+        compaction: CompactionConfig;
+        scrub: ScrubConfig;
+        anti_leech: AntiLeechConfig;
+    }
+}
+
+row! {
+    /// One data directory of a storage node.
+    StorePathConfig as "tables such as { dir = \"/disk1/hayloft\", volume_paths = [\"M00\"] }" {
+        /// The directory.
+        dir: PathBuf;
+        /// The volume paths that it holds; empty for the one of its place in the list.
+        volume_paths: Vec<VolumePath> = "";
+    }
+}
+
+section! {
+    /// Compaction gives the space of deleted blobs back while the node serves.
+    CompactionConfig {
+        /// false keeps deleted blobs on the disk until `hayloft compact`.
+        enabled: bool = "true";
+        /// A volume file is rewritten when at least so many per cent of it are garbage.
+        garbage_percent: u32 = "50" in "1" to "99";
+        /// Bytes rewritten per second and store path; 0 for as fast as the disk allows.
+        rate: ByteSize = "32MiB";
+        /// Time between two looks for volume files to rewrite.
+        interval: Duration = "1min" in "1s" to "7d";
+    }
+    sections {}
+}
+
+section! {
+    /// The scrub reads everything again and again to find rotten records before a client does.
+    ScrubConfig {
+        /// false leaves checking to reads.
+        enabled: bool = "true";
+        /// Bytes read per second and store path.
+        rate: ByteSize = "8MiB" in "64KiB" to "1TiB";
+        /// Time from the beginning of one pass to the next.
+        interval: Duration = "7d" in "1min" to "3650d";
+    }
+    sections {}
+}
+
+section! {
+    /// Tokens against foreign sites that link to downloads (FastDFS anti-steal tokens).
+    /// An API server that runs alone needs the same section.
+    AntiLeechConfig {
+        /// true refuses every download by HTTP whose link has no valid token.
+        enabled: bool = "false";
+        /// Secret keys; a token made with any of them is valid, so keys can be changed without a gap.
+        /// Links are made by `hayloft url --key`.
+        keys: Vec<Key> = "";
+        /// Time that a token is valid after its timestamp.
+        ttl: Duration = "10min" in "1s" to "3650d";
+    }
+    sections {}
+}
+
+section! {
+    /// The API server: downloads of every group by HTTP, health and metrics.
+    ApiConfig {
+        /// Where HTTP clients connect.
+        listen: SocketAddr = "0.0.0.0:8080";
+        /// What links begin with, such as "https://img.example.com"; empty for the address that
+        /// the client used. Kept for the HTTP APIs; downloads do not need it.
+        public_url: Option<String> = "";
+        /// The trackers to ask. `hayloft serve` adds its own.
+        trackers: Vec<Address> = "";
+        /// HTTP connections at the same time; one more is closed at once.
+        connections_max: u32 = "8192" in "1" to "1000000";
+        /// Connections kept open to each storage node.
+        pool_size: u32 = "32" in "1" to "4096";
+        /// A tracker or storage node that makes no progress for so long is given up.
+        network_timeout: Duration = "30s" in "100ms" to "1h";
+    }
+    sections {}
+}

@@ -1,0 +1,234 @@
+//! Types that only settings have: sizes, shares of a disk, hosts, and choices by name.
+
+use std::fmt;
+
+use super::section::Form;
+use super::value::{Scalar, number_and_unit};
+use crate::client::Address;
+use crate::limits;
+
+/// Bytes of a host name, as DNS limits it.
+const HOST_LEN_MAX: usize = 253;
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl Scalar for ByteSize {
+    const WANTED: &'static str = "a size such as \"64MiB\", \"10GiB\" (powers of 1024), \"10GB\" (powers of 1000) or \"4096\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = number_and_unit(text)?;
+        let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kib" => 1 << 10,
+            "m" | "mib" => 1 << 20,
+            "g" | "gib" => 1 << 30,
+            "t" | "tib" => 1 << 40,
+            "kb" => 1_000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            "tb" => 1_000_000_000_000,
+            _ => return None,
+        };
+        number.checked_mul(factor).map(Self)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+        for (shift, unit) in UNITS {
+            let count = self.0 >> shift;
+            if count != 0 && count << shift == self.0 {
+                return write!(f, "{count}{unit}");
+            }
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Space that uploads never use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservedSpace {
+    /// Over all store paths of a node; each path's share is an equal part.
+    Bytes(u64),
+    /// Of the size of each store path, 0 to 99.
+    Percent(u8),
+}
+
+impl Scalar for ReservedSpace {
+    const WANTED: &'static str = "a size such as \"10GiB\" or a share such as \"10%\" (0% to 99%)";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_suffix('%') {
+            None => ByteSize::parse(text).map(|size| Self::Bytes(size.0)),
+            Some(percent) => percent
+                .trim_end()
+                .parse()
+                .ok()
+                .filter(|percent| *percent <= 99)
+                .map(Self::Percent),
+        }
+    }
+}
+
+impl fmt::Display for ReservedSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => ByteSize(*bytes).fmt(f),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// Names are resolved each time a connection is made, so only the form is checked here.
+impl Scalar for Address {
+    const WANTED: &'static str = "a host and port such as \"tracker1:22122\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        let address: Self = text.parse().ok()?;
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+        (address.host().len() <= HOST_LEN_MAX && address.host().bytes().all(is_host))
+            .then_some(address)
+    }
+}
+
+/// A choice by name: the variants, their names and the list for messages in one place.
+macro_rules! choice {
+    (
+        $(#[doc = $about:literal])+
+        $Name:ident as $wanted:literal {
+            $( $(#[doc = $doc:literal])+ $Variant:ident = $text:literal, )+
+        }
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $Name {
+            $( $(#[doc = $doc])+ $Variant, )+
+        }
+
+        impl $Name {
+            /// The name in the configuration.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $( Self::$Variant => $text, )+
+                }
+            }
+        }
+
+        impl Scalar for $Name {
+            const WANTED: &'static str = $wanted;
+
+            fn parse(text: &str) -> Option<Self> {
+                match text {
+                    $( $text => Some(Self::$Variant), )+
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+choice! {
+    /// When an upload is acknowledged.
+    Durability as "\"always\", \"interval\" or \"os\"" {
+        /// After the bytes are on the disk.
+        Always = "always",
+        /// After the bytes are written; a sync follows every `sync_interval`.
+        Interval = "interval",
+        /// After the bytes are written; the operating system syncs when it likes.
+        Os = "os",
+    }
+}
+
+choice! {
+    /// How the tracker chooses the group of an upload that names none.
+    StoreLookup as "\"round_robin\", \"group\" or \"load_balance\"" {
+        /// One after the other, sorted by name.
+        RoundRobin = "round_robin",
+        /// Always `store_group`.
+        Group = "group",
+        /// The one with the most free space.
+        LoadBalance = "load_balance",
+    }
+}
+
+choice! {
+    /// How the tracker chooses the node of a group for an upload.
+    StoreServer as "\"round_robin\", \"first\" or \"priority\"" {
+        /// One after the other, sorted by number.
+        RoundRobin = "round_robin",
+        /// The first one, sorted by number.
+        First = "first",
+        /// The one with the smallest `upload_priority`.
+        Priority = "priority",
+    }
+}
+
+choice! {
+    /// How the tracker chooses the volume path for an upload.
+    StorePathChoice as "\"round_robin\" or \"load_balance\"" {
+        /// One after the other.
+        RoundRobin = "round_robin",
+        /// The one with the most free space.
+        LoadBalance = "load_balance",
+    }
+}
+
+choice! {
+    /// Which layouts of group and storage listings clients of one address get (docs/wire.md).
+    Listing as "\"current\", \"legacy\" or \"legacy_v4\"" {
+        /// Records of 113 and 487 or 517 bytes.
+        Current = "current",
+        /// Records of 105 and 612 bytes, for monitoring pages built on old clients.
+        Legacy = "legacy",
+        /// Records of 105 and 600 bytes, for the oldest.
+        LegacyV4 = "legacy_v4",
+    }
+}
+
+choice! {
+    /// How log lines look.
+    LogFormat as "\"text\" or \"json\"" {
+        /// For people.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
+}
+
+/// Bytes of an address field: 16 or 46.
+impl Scalar for crate::wire::AddressWidth {
+    const WANTED: &'static str = "16 (IPv4-only clients) or 46 (clients of IPv6 clusters)";
+    const FORM: Form = Form::Bare;
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "16" => Some(Self::V4),
+            "46" => Some(Self::V6),
+            _ => None,
+        }
+    }
+}
+
+/// 0, which lets the node choose, or a node number.
+impl Scalar for Option<crate::id::NodeNumber> {
+    const WANTED: &'static str = "0 (chosen at the first start) or a number from 1 to 16777215";
+    const FORM: Form = Form::Bare;
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "0" => Some(None),
+            number => number.parse().ok().map(Some),
+        }
+    }
+}
+
+const _: () = assert!(limits::NODE_NUMBER_MAX == 16_777_215, "said in a message");

@@ -1,0 +1,140 @@
+//! A group: nodes that hold the same blobs.
+
+use common::id::{GroupName, NodeNumber};
+use common::wire::tracker::NodeStatus;
+
+use super::{Node, Space};
+
+/// Nodes in the order of their numbers, and what follows from their states.
+#[derive(Debug)]
+pub struct Group {
+    name: GroupName,
+    nodes: Vec<Node>,
+    /// Derived by [`Group::refresh`], so that queries do not add up over all nodes.
+    space: Space,
+    writable_count: usize,
+    readable_count: usize,
+    /// Where round robin over writers and readers goes on.
+    pub(super) next_writer: usize,
+    pub(super) next_reader: usize,
+}
+
+impl Group {
+    pub(super) fn new(name: GroupName) -> Self {
+        Self {
+            name,
+            nodes: Vec::new(),
+            space: Space::default(),
+            writable_count: 0,
+            readable_count: 0,
+            next_writer: 0,
+            next_reader: 0,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> GroupName {
+        self.name
+    }
+
+    /// Its nodes by number, also those that are deleted or offline.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Node> + Clone {
+        self.nodes.iter()
+    }
+
+    pub(super) fn nodes_slice(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub(super) fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
+    }
+
+    /// One node.
+    pub fn node(&self, number: NodeNumber) -> Option<&Node> {
+        let idx = self.position(number).ok()?;
+        self.nodes.get(idx)
+    }
+
+    pub(super) fn node_mut(&mut self, number: NodeNumber) -> Option<&mut Node> {
+        let idx = self.position(number).ok()?;
+        self.nodes.get_mut(idx)
+    }
+
+    pub(super) fn insert(&mut self, node: Node) {
+        match self.position(node.registration().number) {
+            Ok(idx) => {
+                if let Some(place) = self.nodes.get_mut(idx) {
+                    *place = node;
+                }
+            }
+            Err(idx) => self.nodes.insert(idx, node),
+        }
+    }
+
+    pub(super) fn remove(&mut self, number: NodeNumber) -> Option<Node> {
+        let idx = self.position(number).ok()?;
+        Some(self.nodes.remove(idx))
+    }
+
+    /// Space of its member with the least free space: what a write to all of them finds. While no
+    /// member is in service, of those that were.
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// Nodes that clients are sent to for reading.
+    pub fn readable_count(&self) -> usize {
+        self.readable_count
+    }
+
+    /// Nodes that clients are sent to for writing, space aside.
+    pub fn writable_count(&self) -> usize {
+        self.writable_count
+    }
+
+    /// Index of the node that round robin tries next for a write.
+    pub fn write_server_index(&self) -> usize {
+        self.next_writer.checked_rem(self.nodes.len()).unwrap_or(0)
+    }
+
+    /// The port of the storage protocol that all members share, `None` when they differ.
+    pub fn shared_port(&self) -> Option<u16> {
+        let mut ports = self
+            .nodes
+            .iter()
+            .map(|node| node.registration().storage_port);
+        let first = ports.next()?;
+        ports.all(|port| port == first).then_some(first)
+    }
+
+    /// Volume paths of the member with most.
+    pub fn path_count(&self) -> usize {
+        self.nodes.iter().map(Node::path_count).max().unwrap_or(0)
+    }
+
+    /// Derives again what follows from the nodes; to be called after every change of one.
+    pub(super) fn refresh(&mut self) {
+        let smallest = |nodes: &mut dyn Iterator<Item = &Node>| {
+            nodes.map(Node::space).min_by_key(|space| space.free_mb)
+        };
+        let mut active = self
+            .nodes
+            .iter()
+            .filter(|node| node.state() == NodeStatus::Active);
+        let mut known = self
+            .nodes
+            .iter()
+            .filter(|node| node.has_reported() && !node.registration().deleted);
+        self.space = smallest(&mut active)
+            .or_else(|| smallest(&mut known))
+            .unwrap_or_default();
+        self.writable_count = self.nodes.iter().filter(|node| node.is_writable()).count();
+        self.readable_count = self.nodes.iter().filter(|node| node.is_readable()).count();
+    }
+
+    fn position(&self, number: NodeNumber) -> Result<usize, usize> {
+        self.nodes
+            .binary_search_by_key(&number, |node| node.registration().number)
+    }
+}

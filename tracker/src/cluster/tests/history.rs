@@ -1,0 +1,220 @@
+//! Random histories against a model that keeps, per node, only what a reader of the rules would.
+
+use super::*;
+
+/// What may happen. Nodes are 1 to 6; node `n` lives in group `n % 3`.
+#[derive(Clone, Debug)]
+enum Event {
+    Join(u32),
+    Report { node: u32, report: Box<NodeReport> },
+    Leave(u32),
+    Tick { after: u64 },
+    Delete(u32),
+    Store(Option<u32>),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Model {
+    session: Option<SessionId>,
+    heard: u64,
+    silent: bool,
+    report: Option<NodeReport>,
+    deleted: bool,
+}
+
+impl Model {
+    fn is_active(&self) -> bool {
+        !self.deleted && self.session.is_some() && !self.silent && self.report.is_some()
+    }
+
+    fn takes_writes(&self) -> bool {
+        let report = self.report.as_ref();
+        self.is_active()
+            && report.is_some_and(|it| {
+                it.phase == NodePhase::Serving
+                    && it.writable
+                    && it.paths.iter().any(|it| !it.read_only && 0 < it.free_mb)
+            })
+    }
+}
+
+fn home(node: u32) -> String {
+    format!("group{}", node % 3)
+}
+
+fn reports() -> impl Strategy<Value = NodeReport> {
+    let path = (0_u64..3, prop::bool::weighted(0.2));
+    (
+        0_u8..6,
+        prop::bool::weighted(0.8),
+        prop::collection::btree_map(0_u8..4, path, 0..4),
+    )
+        .prop_map(|(phase, writable, paths)| NodeReport {
+            phase: match phase {
+                0 => NodePhase::CatchingUp,
+                1 => NodePhase::Recovering,
+                _ => NodePhase::Serving,
+            },
+            writable,
+            paths: paths
+                .into_iter()
+                .map(|(path, (free_mb, read_only))| PathSpace {
+                    read_only,
+                    ..space(path, free_mb)
+                })
+                .collect(),
+            ..serving(0)
+        })
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let node = 1_u32..=6;
+    prop_oneof![
+        2 => node.clone().prop_map(Event::Join),
+        5 => (node.clone(), reports()).prop_map(|(node, report)| Event::Report { node, report: Box::new(report) }),
+        1 => node.clone().prop_map(Event::Leave),
+        1 => (0_u64..4).prop_map(|after| Event::Tick { after }),
+        1 => node.clone().prop_map(Event::Delete),
+        6 => prop::option::of(node).prop_map(Event::Store),
+    ]
+}
+
+struct Run {
+    cluster: Cluster,
+    model: BTreeMap<u32, Model>,
+    now: u64,
+}
+
+impl Run {
+    fn step(&mut self, event: Event) {
+        let now = at(self.now);
+        match event {
+            Event::Join(node) => {
+                let joined = self.cluster.join(&join(node, &home(node)), PEER, now);
+                let model = self.model.entry(node).or_default();
+                *model = Model {
+                    session: Some(joined.unwrap().session),
+                    heard: self.now,
+                    ..Model::default()
+                };
+            }
+            Event::Report { node, report } => {
+                let model = self.model.entry(node).or_default();
+                let Some(session) = model.session else { return };
+                assert!(self.cluster.report(session, (*report).clone(), now).is_ok());
+                model.report = Some(*report);
+                model.heard = self.now;
+                model.silent = false;
+            }
+            Event::Leave(node) => {
+                let model = self.model.entry(node).or_default();
+                if let Some(session) = model.session.take() {
+                    assert!(self.cluster.leave(session));
+                }
+            }
+            Event::Tick { after } => {
+                self.now += after;
+                self.cluster.tick(at(self.now));
+                for model in self.model.values_mut() {
+                    model.silent |= model.heard + 3 < self.now;
+                }
+            }
+            Event::Delete(node) => {
+                let deleted = self.cluster.delete_node(&group(&home(node)), number(node));
+                if deleted.is_ok() {
+                    let model = self.model.entry(node).or_default();
+                    assert!(model.session.is_none() || model.silent);
+                    model.deleted = true;
+                    model.session = None;
+                }
+            }
+            Event::Store(of) => self.check_store(of),
+        }
+    }
+
+    fn writers(&self, of: Option<u32>) -> BTreeSet<u32> {
+        let writers = self.model.iter().filter(|(_, model)| model.takes_writes());
+        let writers = writers.map(|(node, _)| *node);
+        writers
+            .filter(|node| of.is_none_or(|of| home(of) == home(*node)))
+            // The smallest member in service bounds its group.
+            .filter(|node| {
+                let mates = self
+                    .model
+                    .iter()
+                    .filter(|(it, _)| home(**it) == home(*node));
+                let mut serving = mates.filter(|(_, it)| {
+                    let report = it.report.as_ref();
+                    it.is_active() && report.is_some_and(|it| it.phase == NodePhase::Serving)
+                });
+                serving.all(|(_, it)| {
+                    let paths = it.report.iter().flat_map(|it| &it.paths);
+                    0 < paths.map(|path| path.free_mb).sum::<u64>()
+                })
+            })
+            .collect()
+    }
+
+    /// TRK-2, and that somebody is found exactly when there is somebody.
+    fn check_store(&mut self, of: Option<u32>) {
+        let writers = self.writers(of);
+        match self.cluster.store_one(of.map(|of| group(&home(of))), WIDTH) {
+            Ok(placement) => {
+                let node = placement.node.number.get();
+                assert!(writers.contains(&node), "{node} offered, {writers:?} can");
+                let report = self.model.get(&node).and_then(|it| it.report.as_ref());
+                let mut paths = report.unwrap().paths.iter();
+                let path = paths.find(|it| it.path == placement.path).unwrap();
+                assert!(!path.read_only && 0 < path.free_mb);
+            }
+            Err(_) => assert!(writers.is_empty(), "nobody offered, {writers:?} can"),
+        }
+    }
+
+    /// With nothing changing, each writer of a group is offered equally often, and each group with
+    /// writers too.
+    fn check_fairness(&mut self) {
+        const ROUNDS: usize = 5;
+        for of in 0..3 {
+            let writers = self.writers(Some(of));
+            let offers = (0..ROUNDS * writers.len()).map(|_| {
+                self.cluster
+                    .store_one(Some(group(&home(of))), WIDTH)
+                    .unwrap()
+            });
+            let mut counts = BTreeMap::<u32, usize>::new();
+            for offer in offers {
+                *counts.entry(offer.node.number.get()).or_default() += 1;
+            }
+            assert_eq!(counts.keys().copied().collect::<BTreeSet<_>>(), writers);
+            assert!(counts.values().all(|count| *count == ROUNDS), "{counts:?}");
+        }
+        let groups: BTreeSet<_> = self.writers(None).into_iter().map(home).collect();
+        let mut counts = BTreeMap::<GroupName, usize>::new();
+        for _ in 0..ROUNDS * groups.len() {
+            let offer = self.cluster.store_one(None, WIDTH).unwrap();
+            *counts.entry(offer.group).or_default() += 1;
+        }
+        assert_eq!(counts.len(), groups.len());
+        assert!(counts.values().all(|count| *count == ROUNDS), "{counts:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn only_nodes_that_can_take_a_write_are_offered_and_all_of_them_fairly(
+        history in prop::collection::vec(events(), 0..60)
+    ) {
+        let mut run = Run {
+            cluster: Cluster::new(policy(), Vec::new()),
+            model: BTreeMap::new(),
+            now: 0,
+        };
+        for event in history {
+            run.step(event);
+        }
+        run.check_fairness();
+    }
+}
