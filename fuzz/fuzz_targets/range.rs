@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| common::web::range::fuzz_range(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| common::testing::fuzz_range(bytes));

@@ -18,6 +18,8 @@ mod golden;
 
 pub use reencode::{reencode_response, reencode_storage_request, reencode_tracker_request};
 
+pub use crate::web::range::fuzz_range;
+
 use crate::id::{FileId, RemoteName, VolumePath};
 use crate::limits;
 use crate::wire::storage::Metadata;
@@ -141,5 +143,10 @@ mod tests {
     #[test]
     fn the_corpus_of_the_metadata_target_passes() {
         replay("metadata", fuzz_metadata);
+    }
+
+    #[test]
+    fn the_corpus_of_the_range_target_passes() {
+        replay("range", fuzz_range);
     }
 }

@@ -13,10 +13,12 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream;
 use http_body::{Frame, SizeHint};
+use tracing::warn;
 
 use super::download::{BodyPiece, PlanBody};
 use super::metrics::Meter;
 use super::source::{Content, ReadPieces, SourceError};
+use super::text;
 use crate::code::ErrorCode;
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
@@ -145,11 +147,19 @@ impl http_body::Body for Body {
         let Some(next) = next else {
             return Poll::Ready(None);
         };
-        if let Ok(bytes) = &next {
-            body.left = body.left.saturating_sub(bytes.len() as u64);
-            if let Some(meter) = &body.meter {
-                meter.sent(bytes.len());
+        match &next {
+            Ok(bytes) => {
+                body.left = body.left.saturating_sub(bytes.len() as u64);
+                if let Some(meter) = &body.meter {
+                    meter.sent(bytes.len());
+                }
             }
+            // hyper only learns that the connection must end, so the reason is told here.
+            Err(error) => warn!(
+                left = body.left,
+                error = text::chain(error),
+                "download broken off"
+            ),
         }
         Poll::Ready(Some(next.map(Frame::data)))
     }
