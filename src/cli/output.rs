@@ -43,6 +43,9 @@ pub(crate) enum Failure {
     /// The command line asks for something that cannot be done.
     #[error("{0}")]
     Usage(&'static str),
+    /// Something in a run of ours went wrong; says what.
+    #[error("{0}")]
+    Run(&'static str),
     /// The run did not come about.
     #[error("{0} connections could not be opened")]
     Connections(usize),
@@ -88,7 +91,7 @@ impl Failure {
             Self::Connections(_) => {
                 Some("is the server running, and its connection limit high enough?")
             }
-            Self::Local { .. } | Self::Usage(_) | Self::Output(_) => None,
+            Self::Local { .. } | Self::Usage(_) | Self::Run(_) | Self::Output(_) => None,
         }
     }
 }
@@ -107,9 +110,14 @@ impl Tally {
         self.failed += 1;
         match failure {
             Failure::Client(error) if error.is_unreachable() => self.unreachable += 1,
+            Failure::Connections(_) => self.unreachable += 1,
             Failure::Usage(_) => self.usage += 1,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
-            _ => {}
+            Failure::Client(_)
+            | Failure::Local { .. }
+            | Failure::Content { .. }
+            | Failure::Run(_)
+            | Failure::Output(_) => {}
         }
         let subject = if subject.is_empty() {
             String::new()
@@ -122,6 +130,11 @@ impl Tally {
             text.push_str(remedy);
         }
         note(&text);
+    }
+
+    /// Counts failures that were reported already.
+    pub(crate) fn add_failed(&mut self, count: u64) {
+        self.failed += count;
     }
 
     /// Counts the failure of `result`, if it is one, and hands out its success.
