@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::doc_markdown,
+    rustdoc::bare_urls,
+    rustdoc::invalid_html_tags,
     reason = "doc comments of arguments are the help text, where backticks are noise"
 )]
 

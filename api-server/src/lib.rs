@@ -9,5 +9,8 @@ mod http;
 
 mod run;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::ApiError;
 pub use run::{ApiServer, ApiSettings};

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use common::config::{self, Config, Loaded, Problems, Sources};
+use common::config::{self, Loaded, Problems, Sources};
 
 use super::CliError;
 
@@ -92,24 +92,6 @@ pub(crate) fn suspects(loaded: &Loaded) -> impl Iterator<Item = String> {
             suspect.variable, suspect.nearest
         )
     })
-}
-
-/// Directories of the roles below `data_dir`.
-#[derive(Clone, Debug)]
-pub(crate) struct Directories {
-    /// Membership of the tracker.
-    pub(crate) tracker: PathBuf,
-    /// Identity of the storage node, and its volumes and index when no store path is configured.
-    pub(crate) storage: PathBuf,
-}
-
-impl Directories {
-    pub(crate) fn of(config: &Config) -> Self {
-        Self {
-            tracker: config.data_dir.join("tracker"),
-            storage: config.data_dir.join("storage"),
-        }
-    }
 }
 
 /// Variables that are not Unicode cannot name or hold a setting.

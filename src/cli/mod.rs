@@ -23,6 +23,7 @@ mod data_dir;
 #[cfg(test)]
 mod fake_cluster;
 mod listing;
+mod operations;
 mod output;
 mod progress;
 mod ready;

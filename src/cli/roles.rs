@@ -2,14 +2,26 @@
 //! is known before anything serves, and served by one task that `serve` owns.
 
 use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
-use common::config::Config;
+use api_server::{ApiError, ApiServer, ApiSettings};
+use common::client::{Address, PoolSettings};
+use common::config::{self, Config, Listing, TrackerConfig};
 use common::env::Shutdown;
+use common::web::anti_leech::{Access, AntiLeech};
+use common::web::metrics::HttpMetrics;
+use common::web::server::ServerLimits;
+use common::wire::tracker::{ClientDialect, ListingLayout};
 use prometheus::Registry;
+use tokio::net::TcpListener;
+use tracing::info;
+use tracker::cluster::{Policy, ReservedSpace, StoreLookup, StorePath, StoreServer};
+use tracker::{ListenerSettings, Tracker, TrackerError};
 
-use super::config::Directories;
-use super::ready::Addresses;
+use super::operations;
+use super::ready::{self, Addresses};
 
 /// Which roles a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,22 +44,333 @@ pub(crate) struct Bound {
 /// Why a role could not start or ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoleError {
+    #[error("the tracker failed")]
+    Tracker(#[from] TrackerError),
+    #[error("the API server failed")]
+    Api(#[from] ApiError),
+    #[error("no tracker is configured; write {key} = [\"tracker1:22122\"]")]
+    NoTracker { key: &'static str },
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot register metrics")]
+    Metrics(#[from] prometheus::Error),
     /// A build without the role.
     #[error("the {0} is not part of this build")]
     NotBuilt(&'static str),
 }
 
+impl RoleError {
+    /// Whether the configuration must change before another start can help.
+    pub(crate) fn is_configuration(&self) -> bool {
+        matches!(self, Self::NoTracker { .. })
+    }
+}
+
 /// Binds the roles in the order in which they need each other.
 pub(crate) async fn bind(
     roles: Roles,
-    _config: &Config,
-    _directories: &Directories,
-    _registry: &Registry,
-    _shutdown: &Shutdown,
+    config: &Config,
+    registry: &Registry,
+    shutdown: &Shutdown,
 ) -> Result<(Addresses, Vec<Bound>), RoleError> {
+    let mut addresses = Addresses::default();
+    let mut bound = Vec::new();
+    if matches!(roles, Roles::All | Roles::Tracker) {
+        let (address, role) = bind_tracker(config, registry, shutdown).await?;
+        addresses.tracker = Some(address);
+        bound.push(role);
+        // In one process with the others, their ports have health and metrics.
+        if let Some(address) = config.tracker.http_listen {
+            bound.push(bind_tracker_http(address, config, registry, shutdown).await?);
+        }
+    }
+    if matches!(roles, Roles::All | Roles::Storage) {
+        return Err(RoleError::NotBuilt("storage node"));
+    }
+    if matches!(roles, Roles::All | Roles::Api) {
+        let trackers = trackers(&config.api.trackers, addresses.tracker, "api.trackers")?;
+        let (address, role) = bind_api(config, trackers, registry, shutdown).await?;
+        addresses.api = Some(address);
+        bound.push(role);
+    }
+    Ok((addresses, bound))
+}
+
+async fn bind_tracker(
+    config: &Config,
+    registry: &Registry,
+    shutdown: &Shutdown,
+) -> Result<(SocketAddr, Bound), RoleError> {
+    let tracker = Tracker::bind(tracker_settings(config, registry)).await?;
+    let address = ready::reachable(tracker.local_addr());
+    let shutdown = shutdown.clone();
+    let serve = Box::pin(async move { Ok(tracker.serve(shutdown).await?) });
+    let name = "tracker";
+    Ok((address, Bound { name, serve }))
+}
+
+/// What `[tracker]` and the settings of all roles mean to the tracker.
+fn tracker_settings(config: &Config, registry: &Registry) -> tracker::Settings {
+    let own = &config.tracker;
+    let defaults = tracker::Settings::default();
+    let first = ListenerSettings {
+        address: own.listen,
+        dialect: ClientDialect::default(),
+    };
+    let extra = own.extra_listeners.iter().map(|extra| ListenerSettings {
+        address: extra.listen,
+        dialect: ClientDialect {
+            address: extra.address_width,
+            listing: match extra.listing {
+                Listing::Current => ListingLayout::Current,
+                Listing::Legacy => ListingLayout::V5,
+                Listing::LegacyV4 => ListingLayout::V4,
+            },
+        },
+    });
+    tracker::Settings {
+        listeners: std::iter::once(first).chain(extra).collect(),
+        policy: policy(own),
+        state_directory: Some(config.data_dir.join("tracker")),
+        peers: own.peers.iter().map(ToString::to_string).collect(),
+        // Silence shall be noticed soon after it is too long.
+        tick: defaults.tick.min(own.check_active / 2),
+        network_timeout: own.network_timeout,
+        connections_max: count(own.connections_max),
+        drain: config.drain,
+        registry: registry.clone(),
+        ..defaults
+    }
+}
+
+fn policy(own: &TrackerConfig) -> Policy {
+    Policy {
+        store_lookup: match (own.store_lookup, own.store_group) {
+            (config::StoreLookup::RoundRobin, _) => StoreLookup::RoundRobin,
+            (config::StoreLookup::Group, Some(group)) => StoreLookup::Group(group),
+            // A rule of the configuration refuses "group" without a group.
+            (config::StoreLookup::Group, None) | (config::StoreLookup::LoadBalance, _) => {
+                StoreLookup::LoadBalance
+            }
+        },
+        store_server: match own.store_server {
+            config::StoreServer::RoundRobin => StoreServer::RoundRobin,
+            config::StoreServer::First => StoreServer::First,
+            config::StoreServer::Priority => StoreServer::Priority,
+        },
+        store_path: match own.store_path {
+            config::StorePathChoice::RoundRobin => StorePath::RoundRobin,
+            config::StorePathChoice::LoadBalance => StorePath::LoadBalance,
+        },
+        reserved: match own.reserved_space {
+            config::ReservedSpace::Bytes(bytes) => ReservedSpace::Bytes(bytes),
+            config::ReservedSpace::Percent(percent) => {
+                ReservedSpace::HundredthsOfPercent(u16::from(percent) * 100)
+            }
+        },
+        silence_max: own.check_active,
+    }
+}
+
+async fn bind_tracker_http(
+    address: SocketAddr,
+    config: &Config,
+    registry: &Registry,
+    shutdown: &Shutdown,
+) -> Result<Bound, RoleError> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| RoleError::Listen { address, source })?;
+    info!(address = %listener.local_addr().unwrap_or(address), "health and metrics of the tracker");
+    let metrics = HttpMetrics::register(registry, "tracker")?;
+    let limits = http_limits(config, config.tracker.connections_max);
+    let (registry, shutdown) = (registry.clone(), shutdown.clone());
+    let serve = Box::pin(async move {
+        operations::serve_tracker(listener, registry, metrics, limits, shutdown).await;
+        Ok(())
+    });
+    let name = "tracker's HTTP";
+    Ok(Bound { name, serve })
+}
+
+async fn bind_api(
+    config: &Config,
+    trackers: Vec<Address>,
+    registry: &Registry,
+    shutdown: &Shutdown,
+) -> Result<(SocketAddr, Bound), RoleError> {
+    let settings = api_settings(config, trackers);
+    let server = ApiServer::bind(settings, registry.clone()).await?;
+    let address = ready::reachable(server.local_addr());
+    let shutdown = shutdown.clone();
+    let serve = Box::pin(async move {
+        server.serve(shutdown).await;
+        Ok(())
+    });
+    let name = "API server";
+    Ok((address, Bound { name, serve }))
+}
+
+/// What `[api]` and the settings of all roles mean to the API server.
+fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
+    let api = &config.api;
+    ApiSettings {
+        listen: api.listen,
+        trackers,
+        default_group: None,
+        access: access(config),
+        limits: http_limits(config, api.connections_max),
+        pool: PoolSettings {
+            connections_max: count(api.pool_size),
+            network_timeout: api.network_timeout,
+            ..PoolSettings::default()
+        },
+    }
+}
+
+/// Who may download, on every HTTP port.
+fn access(config: &Config) -> Access {
+    let anti_leech = &config.storage.anti_leech;
+    if !anti_leech.enabled {
+        return Access::Public;
+    }
+    Access::Token(AntiLeech {
+        keys: anti_leech.keys.clone(),
+        ttl: anti_leech.ttl,
+    })
+}
+
+/// Limits of an HTTP port.
+fn http_limits(config: &Config, connections_max: u32) -> ServerLimits {
+    ServerLimits {
+        connections_max: count(connections_max),
+        drain: config.drain,
+        ..ServerLimits::default()
+    }
+}
+
+/// The configured trackers and the one of this process.
+fn trackers(
+    configured: &[Address],
+    own: Option<SocketAddr>,
+    key: &'static str,
+) -> Result<Vec<Address>, RoleError> {
+    let mut trackers: Vec<Address> = own.map(Address::from).into_iter().collect();
+    for address in configured {
+        if !trackers.contains(address) {
+            trackers.push(address.clone());
+        }
+    }
+    if trackers.is_empty() {
+        return Err(RoleError::NoTracker { key });
+    }
+    Ok(trackers)
+}
+
+/// A count of the configuration, whose bounds fit every machine that Hayloft runs on.
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The address that trackers give to clients: the configured one, else the one listened on, else
+/// what the trackers see; where the tracker is this process it sees loopback, so there it is the
+/// address of the default route.
+fn advertised(config: &Config, roles: Roles) -> Option<IpAddr> {
+    let storage = &config.storage;
+    if storage.advertise_address.is_some() {
+        return storage.advertise_address;
+    }
+    if !storage.listen.ip().is_unspecified() {
+        return Some(storage.listen.ip());
+    }
     match roles {
-        Roles::All | Roles::Tracker => Err(RoleError::NotBuilt("tracker")),
-        Roles::Storage => Err(RoleError::NotBuilt("storage node")),
-        Roles::Api => Err(RoleError::NotBuilt("API server")),
+        Roles::All => ready::outward_address(),
+        Roles::Tracker | Roles::Storage | Roles::Api => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::config::Sources;
+
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Sources::new().file("test", text).load().unwrap().config
+    }
+
+    #[test]
+    fn the_api_server_asks_its_own_tracker_first_and_needs_one() {
+        let own: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let other: Address = "other:22122".parse().unwrap();
+        let found = trackers(&[other.clone(), own.into()], Some(own), "api.trackers").unwrap();
+        assert_eq!(found, [own.into(), other]);
+        let error = trackers(&[], None, "api.trackers").unwrap_err();
+        assert!(error.is_configuration());
+        assert!(
+            error.to_string().contains("write api.trackers ="),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn settings_of_the_tracker_come_from_the_configuration() {
+        let config = config(
+            "data_dir = \"/d\"\n[tracker]\nlisten = \":1\"\ncheck_active = \"1200ms\"\npeers = [\"t2:22122\"]\nstore_lookup = \"group\"\nstore_group = \"g\"\nstore_server = \"first\"\nreserved_space = \"10%\"\nextra_listeners = [{ listen = \":2\", address_width = 46, listing = \"legacy\" }]\n[storage]\nheartbeat = \"300ms\"",
+        );
+        let settings = tracker_settings(&config, &Registry::new());
+        let ports: Vec<u16> = settings
+            .listeners
+            .iter()
+            .map(|listener| listener.address.port())
+            .collect();
+        assert_eq!(ports, [1, 2]);
+        assert_eq!(settings.listeners[1].dialect.listing, ListingLayout::V5);
+        assert_eq!(settings.state_directory, Some("/d/tracker".into()));
+        assert_eq!(settings.peers, ["t2:22122"]);
+        assert_eq!(settings.tick.as_millis(), 500);
+        assert_eq!(
+            settings.policy,
+            Policy {
+                store_lookup: StoreLookup::Group("g".parse().unwrap()),
+                store_server: StoreServer::First,
+                store_path: StorePath::RoundRobin,
+                reserved: ReservedSpace::HundredthsOfPercent(1000),
+                silence_max: config.tracker.check_active,
+            }
+        );
+    }
+
+    #[test]
+    fn settings_of_the_api_server_come_from_the_configuration() {
+        let config = config(
+            "drain = \"3s\"\n[api]\nlisten = \"127.0.0.1:0\"\nconnections_max = 7\npool_size = 5\nnetwork_timeout = \"2s\"\n[storage.anti_leech]\nenabled = true\nkeys = [\"k\"]",
+        );
+        let settings = api_settings(&config, Vec::new());
+        assert_eq!(settings.listen, config.api.listen);
+        assert_eq!(settings.limits.connections_max, 7);
+        assert_eq!(settings.limits.drain.as_secs(), 3);
+        assert_eq!(settings.pool.connections_max, 5);
+        assert_eq!(settings.pool.network_timeout.as_secs(), 2);
+        assert!(matches!(settings.access, Access::Token(rule) if rule.keys.len() == 1));
+    }
+
+    #[test]
+    fn the_storage_advertises_what_it_was_told_or_listens_on() {
+        let told = config("[storage]\nadvertise_address = \"192.0.2.7\"");
+        assert_eq!(
+            advertised(&told, Roles::All),
+            Some("192.0.2.7".parse().unwrap())
+        );
+        let bound = config("[storage]\nlisten = \"127.0.0.1:0\"");
+        assert_eq!(
+            advertised(&bound, Roles::All),
+            Some("127.0.0.1".parse().unwrap())
+        );
+        assert_eq!(advertised(&Config::default(), Roles::Storage), None);
     }
 }

@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::config::{self, ConfigError, Directories};
+use super::config::{self, ConfigError};
 use super::data_dir::{DataDirError, DataDirLock};
 use super::ready::{self, Addresses};
 use super::roles::{self, Bound, RoleError, Roles};
@@ -107,6 +107,7 @@ impl CliError for ServeError {
         match self {
             Self::Config(error) => error.exit_code(),
             Self::Telemetry(TelemetryError::Level { .. }) => EXIT_USAGE,
+            Self::Bind(error) if error.is_configuration() => EXIT_USAGE,
             Self::Telemetry(_)
             | Self::DataDir(_)
             | Self::Runtime(_)
@@ -184,8 +185,7 @@ async fn live(roles: Roles, config: &Config, ready_file: Option<&Path>) -> Resul
     let (trigger, shutdown) = Shutdown::new();
     let registry = Registry::new();
     telemetry::register_process_metrics(&registry, env!("CARGO_PKG_VERSION"))?;
-    let directories = Directories::of(config);
-    let (addresses, bound) = roles::bind(roles, config, &directories, &registry, &shutdown)
+    let (addresses, bound) = roles::bind(roles, config, &registry, &shutdown)
         .await
         .map_err(ServeError::Bind)?;
     let mut tasks = spawn(bound);

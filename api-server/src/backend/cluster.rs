@@ -280,17 +280,12 @@ fn refused(error: ClientError) -> SourceError {
         }
     );
     let code = error.code();
-    let said_nothing = match code {
-        ErrorCode::NotFound => by_tracker,
-        other => other == ErrorCode::Interrupted,
-    };
-    let code = if said_nothing {
+    let nobody_said_no =
+        code == ErrorCode::Interrupted || (code == ErrorCode::NotFound && by_tracker);
+    let code = if nobody_said_no {
         ErrorCode::Unavailable
     } else {
         code
     };
     SourceError::new(code, error)
 }
-
-#[cfg(test)]
-mod tests;

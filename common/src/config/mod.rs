@@ -1,6 +1,6 @@
 //! Configuration: flags, environment and TOML become checked settings.
 //!
-//! * [`settings`] describes every key once: name, type, default, bounds and meaning. The structs,
+//! * The file `settings` describes every key once: name, type, default, bounds and meaning. The structs,
 //!   the strict check, `hayloft config print-default` and docs/configuration.md follow from it.
 //! * A flag wins over the environment (`HAYLOFT_…`), which wins over the file, which wins over the
 //!   default.
@@ -30,8 +30,8 @@ pub use settings::{
     StorageConfig, StorePathConfig, TrackerConfig,
 };
 pub use types::{
-    ByteSize, Durability, HostPort, Listing, LogFormat, ReservedSpace, StoreLookup,
-    StorePathChoice, StoreServer,
+    ByteSize, Durability, Listing, LogFormat, ReservedSpace, StoreLookup, StorePathChoice,
+    StoreServer,
 };
 pub use value::ValueError;
 

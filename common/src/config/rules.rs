@@ -46,9 +46,6 @@ pub enum RuleError {
     /// A check of tokens that no token can pass.
     #[error("enabled without keys would refuse every download; add keys = [\"…\"]")]
     KeysMissing,
-    /// A key that everybody knows.
-    #[error("an empty key protects nothing; write a long random text")]
-    EmptyKey,
     /// Links need a scheme.
     #[error("a public URL begins with http:// or https:// and has no ? or #")]
     PublicUrl,
@@ -80,9 +77,6 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     let anti_leech = &config.storage.anti_leech;
     if anti_leech.enabled && anti_leech.keys.is_empty() {
         reader.problem_at_key("storage.anti_leech.enabled", RuleError::KeysMissing);
-    }
-    if anti_leech.keys.iter().any(String::is_empty) {
-        reader.problem_at_key("storage.anti_leech.keys", RuleError::EmptyKey);
     }
     if config
         .api

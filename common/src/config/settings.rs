@@ -5,6 +5,7 @@
 #![expect(
     clippy::doc_markdown,
     clippy::doc_link_with_quotes,
+    rustdoc::bare_urls,
     reason = "operators read these comments as text in a TOML file"
 )]
 
@@ -14,10 +15,12 @@ use std::time::Duration;
 
 use super::section::{row, section};
 use super::types::{
-    ByteSize, Durability, HostPort, Listing, LogFormat, ReservedSpace, StoreLookup,
-    StorePathChoice, StoreServer,
+    ByteSize, Durability, Listing, LogFormat, ReservedSpace, StoreLookup, StorePathChoice,
+    StoreServer,
 };
+use crate::client::Address;
 use crate::id::{GroupName, NodeNumber, VolumePath};
+use crate::web::anti_leech::Key;
 use crate::wire::AddressWidth;
 
 section! {
@@ -63,10 +66,10 @@ section! {
         /// empty for nowhere. `hayloft serve` has them on the storage and API ports.
         http_listen: Option<SocketAddr> = "";
         /// The other trackers of the cluster; each storage node reports to all of them.
-        peers: Vec<HostPort> = "";
-        /// Group of an upload that names none: "round_robin", "group" (always `store_group`)
-        /// or "load_balance" (most free space).
-        store_lookup: StoreLookup = "round_robin";
+        peers: Vec<Address> = "";
+        /// Group of an upload that names none: "load_balance" (most free space),
+        /// "round_robin" or "group" (always `store_group`).
+        store_lookup: StoreLookup = "load_balance";
         /// The group for store_lookup = "group".
         store_group: Option<GroupName> = "";
         /// Node of the group: "round_robin", "first" (smallest number) or "priority"
@@ -117,7 +120,7 @@ section! {
         /// The address that trackers give to clients; empty for the one that trackers see.
         advertise_address: Option<IpAddr> = "";
         /// The trackers to report to. `hayloft serve` adds its own.
-        trackers: Vec<HostPort> = "";
+        trackers: Vec<Address> = "";
         /// Time between two reports to the trackers.
         heartbeat: Duration = "1s" in "100ms" to "5min";
         /// Data directories, one per disk, and the volume paths that each holds:
@@ -190,12 +193,13 @@ section! {
 
 section! {
     /// Tokens against foreign sites that link to downloads (FastDFS anti-steal tokens).
+    /// An API server that runs alone needs the same section.
     AntiLeechConfig {
         /// true refuses every download by HTTP whose link has no valid token.
         enabled: bool = "false";
         /// Secret keys; a token made with any of them is valid, so keys can be changed without a gap.
         /// Links are made by `hayloft url --key`.
-        keys: Vec<String> = "";
+        keys: Vec<Key> = "";
         /// Time that a token is valid after its timestamp.
         ttl: Duration = "10min" in "1s" to "3650d";
     }
@@ -208,10 +212,10 @@ section! {
         /// Where HTTP clients connect.
         listen: SocketAddr = "0.0.0.0:8080";
         /// What links begin with, such as "https://img.example.com"; empty for the address that
-        /// the client used.
+        /// the client used. Kept for the HTTP APIs; downloads do not need it.
         public_url: Option<String> = "";
         /// The trackers to ask. `hayloft serve` adds its own.
-        trackers: Vec<HostPort> = "";
+        trackers: Vec<Address> = "";
         /// HTTP connections at the same time; one more is closed at once.
         connections_max: u32 = "8192" in "1" to "1000000";
         /// Connections kept open to each storage node.

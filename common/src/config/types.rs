@@ -4,7 +4,11 @@ use std::fmt;
 
 use super::section::Form;
 use super::value::{Scalar, number_and_unit};
+use crate::client::Address;
 use crate::limits;
+
+/// Bytes of a host name, as DNS limits it.
+const HOST_LEN_MAX: usize = 253;
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,61 +82,15 @@ impl fmt::Display for ReservedSpace {
     }
 }
 
-/// A host, by name or address, and a port. Names are resolved each time a connection is made.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPort {
-    host: String,
-    port: u16,
-}
-
-impl HostPort {
-    /// The name or address; an IPv6 address without its brackets.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port, never 0.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl From<std::net::SocketAddr> for HostPort {
-    fn from(address: std::net::SocketAddr) -> Self {
-        Self {
-            host: address.ip().to_string(),
-            port: address.port(),
-        }
-    }
-}
-
-impl Scalar for HostPort {
+/// Names are resolved each time a connection is made, so only the form is checked here.
+impl Scalar for Address {
     const WANTED: &'static str = "a host and port such as \"tracker1:22122\"";
 
     fn parse(text: &str) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = match host.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']')?,
-            None if host.contains(':') => return None,
-            None => host,
-        };
+        let address: Self = text.parse().ok()?;
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
-        if host.is_empty() || 253 < host.len() || !host.bytes().all(is_host) {
-            return None;
-        }
-        let port = port.parse().ok().filter(|port| *port != 0)?;
-        let host = host.to_owned();
-        Some(Self { host, port })
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        (address.host().len() <= HOST_LEN_MAX && address.host().bytes().all(is_host))
+            .then_some(address)
     }
 }
 
@@ -226,11 +184,13 @@ choice! {
 
 choice! {
     /// Which layouts of group and storage listings clients of one address get (docs/wire.md).
-    Listing as "\"current\" or \"legacy\"" {
+    Listing as "\"current\", \"legacy\" or \"legacy_v4\"" {
         /// Records of 113 and 487 or 517 bytes.
         Current = "current",
         /// Records of 105 and 612 bytes, for monitoring pages built on old clients.
         Legacy = "legacy",
+        /// Records of 105 and 600 bytes, for the oldest.
+        LegacyV4 = "legacy_v4",
     }
 }
 

@@ -10,6 +10,8 @@ use toml_edit::{InlineTable, Value};
 use super::nearest;
 use super::section::Form;
 use crate::id::{GroupName, VolumePath};
+use crate::limits;
+use crate::web::anti_leech::Key;
 
 /// Why a value is not what its key takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +90,8 @@ pub(super) trait Scalar: Sized {
     const WANTED: &'static str;
     /// See [`Setting::FORM`].
     const FORM: Form = Form::Quoted;
+    /// Whether messages must not repeat the text.
+    const SECRET: bool = false;
 
     /// The value that `text` means, if any.
     fn parse(text: &str) -> Option<Self>;
@@ -99,7 +103,7 @@ impl<T: Scalar> Setting for T {
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
         T::parse(text).ok_or_else(|| ValueError::Malformed {
-            text: text.to_owned(),
+            text: if T::SECRET { "(not shown)" } else { text }.to_owned(),
             wanted: T::WANTED,
         })
     }
@@ -296,6 +300,17 @@ impl Scalar for VolumePath {
         Self::from_hex(digits.try_into().ok()?)
     }
 }
+
+impl Scalar for Key {
+    const WANTED: &'static str = "a secret text of 1 to 128 bytes";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        text.try_into().ok()
+    }
+}
+
+const _: () = assert!(limits::ANTI_LEECH_KEY_LEN_MAX == 128, "said in a message");
 
 impl Scalar for Duration {
     const WANTED: &'static str = "a duration such as \"500ms\", \"30s\", \"5m\", \"1h\" or \"7d\"";

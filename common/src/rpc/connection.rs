@@ -69,6 +69,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.buffer.len()
     }
 
+    /// Whether a whole packet was read ahead, so that taking it waits for nobody. Servers that answer
+    /// pipelined requests send their answers when this ends.
+    pub fn holds_packet(&self) -> bool {
+        let Some((header, rest)) = self.buffer.split_first_chunk::<HEADER_LEN>() else {
+            return false;
+        };
+        // A header that cannot be answered needs no waiting either.
+        Header::decode(*header).map_or(true, |header| header.body_len <= rest.len() as u64)
+    }
+
     /// Waits for the first byte of the next packet; `false` when the peer closed instead.
     /// Waits without limit.
     ///

@@ -152,8 +152,11 @@ fn refused_by_source(path: &str, error: &SourceError) -> Response<Body> {
     } else if error.code != ErrorCode::NotFound {
         warn!(path, error = text::chain(error), "download refused");
     }
-    let status =
-        StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = match error.code.http_status() {
+        // "Request timeout" would blame the client for a server behind this one.
+        408 => StatusCode::SERVICE_UNAVAILABLE,
+        status => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
     let mut response = text::response(status, &error.to_string());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         let value = HeaderValue::from_static(RETRY_AFTER_SECONDS);

@@ -70,6 +70,11 @@ impl HttpMetrics {
         Ok(Arc::new(metrics))
     }
 
+    /// Body bytes handed to sockets so far.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.get()
+    }
+
     /// Counts an answer; the meter then goes with its body.
     pub(super) fn answered(self: &Arc<Self>, status: u16, started: Instant) -> Meter {
         STATUSES

@@ -250,6 +250,17 @@ mod tests {
         assert_eq!(select(seventeen.as_bytes(), 100), Selection::Whole);
     }
 
+    #[test]
+    fn the_corpus_of_the_range_target_passes() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/range");
+        let mut count = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            fuzz_range(&std::fs::read(entry.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(10 <= count, "{count} files: is this the corpus?");
+    }
+
     /// The bytes a header asks for, computed one position at a time.
     fn model(specs: &[(Option<u8>, Option<u8>)], size: u64) -> Vec<Vec<u64>> {
         specs

@@ -8,24 +8,23 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::BytesMut;
 
+use super::VersionText;
+use super::tracker::{Connections, StorageCounters};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::id::{GroupName, NodeNumber, VolumePath};
 use crate::limits;
 
 mod answer;
-mod counters;
 
 pub use answer::{HelloAnswer, JoinAnswer};
-pub use counters::{NodeCounters, Outcome};
 
 /// Version of the layouts in this module.
 pub const REPORT_VERSION: u16 = 1;
 
-/// Bytes of a software version text; longer ones are cut. The listings show the first 8.
-pub const SOFTWARE_LEN_MAX: usize = 16;
-
-/// Bytes of the longest address text, an IPv6 address with a mapped IPv4 tail.
-const ADDRESS_LEN_MAX: usize = 45;
+/// Bytes of an address field: the longest text is an IPv6 address with a mapped IPv4 tail.
+const ADDRESS_LEN: usize = 46;
+/// Bytes of a software version field.
+const SOFTWARE_LEN: usize = 8;
 
 /// Why a message between nodes was not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,8 +63,8 @@ pub struct NodeJoin {
     pub joined: u32,
     /// Unix seconds of this start.
     pub started: u32,
-    /// Version of its program, at most [`SOFTWARE_LEN_MAX`] bytes.
-    pub software: String,
+    /// Version of its program.
+    pub software: VersionText,
     /// Smaller numbers are written first under the `priority` policy.
     pub upload_priority: i32,
     /// The volume paths it holds, ascending.
@@ -100,17 +99,6 @@ pub struct PathSpace {
     pub read_only: bool,
 }
 
-/// Connections of a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionCounts {
-    /// The limit.
-    pub allocated: u32,
-    /// Open now.
-    pub current: u32,
-    /// Most that were open at once.
-    pub highest: u32,
-}
-
 /// Body of command 161: heartbeat. Answered with an empty body, or with status 13 when the connection
 /// did not join before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,9 +112,9 @@ pub struct NodeReport {
     /// Space, one entry for each volume path it holds, ascending.
     pub paths: Vec<PathSpace>,
     /// What it did since its start.
-    pub counters: NodeCounters,
+    pub counters: StorageCounters,
     /// Its connections.
-    pub connections: ConnectionCounts,
+    pub connections: Connections,
     /// Unix seconds of the last change that a client made here; 0 for never.
     pub changed_as_source: u32,
     /// Unix seconds of the last change that came from a peer; 0 for never.
@@ -140,8 +128,6 @@ pub struct NodeReport {
 pub struct TrackerHello {
     /// Drawn at its start; a tracker that meets its own recognises itself in its list of peers.
     pub instance: u64,
-    /// The port it is reached at.
-    pub port: u16,
 }
 
 impl NodeJoin {
@@ -178,7 +164,7 @@ impl NodeJoin {
         writer.u16(self.http_port);
         writer.u32(self.joined);
         writer.u32(self.started);
-        put_text(&mut writer, &self.software, SOFTWARE_LEN_MAX);
+        writer.padded(self.software.as_bytes(), SOFTWARE_LEN);
         writer.bytes(&self.upload_priority.to_be_bytes());
         let kept = self.volume_paths.iter().take(limits::VOLUME_PATHS_MAX);
         put_count(&mut writer, kept.len());
@@ -197,8 +183,8 @@ impl NodeReport {
             readable: flag(&mut reader, "readable")?,
             writable: flag(&mut reader, "writable")?,
             paths: path_spaces(&mut reader)?,
-            counters: NodeCounters::decode(&mut reader)?,
-            connections: ConnectionCounts::decode(&mut reader)?,
+            counters: StorageCounters::decode(&mut reader)?,
+            connections: connections(&mut reader)?,
             changed_as_source: reader.u32()?,
             changed_as_replica: reader.u32()?,
             complete_up_to: reader.u32()?,
@@ -224,7 +210,7 @@ impl NodeReport {
             writer.u8(u8::from(space.read_only));
         }
         self.counters.encode(&mut writer);
-        self.connections.encode(&mut writer);
+        put_connections(&mut writer, self.connections);
         writer.u32(self.changed_as_source);
         writer.u32(self.changed_as_replica);
         writer.u32(self.complete_up_to);
@@ -237,7 +223,6 @@ impl TrackerHello {
         let mut reader = versioned(body)?;
         let hello = Self {
             instance: reader.u64()?,
-            port: reader.u16()?,
         };
         reader.finish()?;
         Ok(hello)
@@ -248,24 +233,27 @@ impl TrackerHello {
         let mut writer = Writer::new(out);
         writer.u16(REPORT_VERSION);
         writer.u64(self.instance);
-        writer.u16(self.port);
     }
 }
 
-impl ConnectionCounts {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Ok(Self {
-            allocated: reader.u32()?,
-            current: reader.u32()?,
-            highest: reader.u32()?,
-        })
-    }
+/// The version of this program as the listings show it, cut to what their field holds.
+pub fn software_version(version: &str) -> VersionText {
+    let shown = version.get(..8).unwrap_or(version);
+    VersionText::from_bytes(shown.as_bytes()).unwrap_or_default()
+}
 
-    fn encode(&self, writer: &mut Writer<'_>) {
-        writer.u32(self.allocated);
-        writer.u32(self.current);
-        writer.u32(self.highest);
-    }
+fn connections(reader: &mut Reader<'_>) -> Result<Connections, CodecError> {
+    Ok(Connections {
+        allocated: reader.u32()?,
+        current: reader.u32()?,
+        max: reader.u32()?,
+    })
+}
+
+fn put_connections(writer: &mut Writer<'_>, connections: Connections) {
+    writer.u32(connections.allocated);
+    writer.u32(connections.current);
+    writer.u32(connections.max);
 }
 
 fn versioned(body: &[u8]) -> Result<Reader<'_>, ReportError> {
@@ -340,53 +328,25 @@ fn put_count(writer: &mut Writer<'_>, count: usize) {
     writer.u16(u16::try_from(count).unwrap_or(u16::MAX));
 }
 
-fn software(reader: &mut Reader<'_>) -> Result<String, CodecError> {
-    text(reader, SOFTWARE_LEN_MAX, "software").map(str::to_owned)
-}
-
-/// A text of printable ASCII behind its length in one byte.
-fn text<'a>(
-    reader: &mut Reader<'a>,
-    len_max: usize,
-    field: &'static str,
-) -> Result<&'a str, CodecError> {
-    let len = usize::from(reader.u8()?);
-    let bytes = reader.take(len)?;
-    match std::str::from_utf8(bytes) {
-        Ok(text) if len <= len_max && bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) => {
-            Ok(text)
-        }
-        _ => Err(CodecError::Field(field)),
-    }
-}
-
-/// Writes what [`text`] reads: other characters become `?`, what is too long is cut.
-fn put_text(writer: &mut Writer<'_>, text: &str, len_max: usize) {
-    let kept = text.chars().take(len_max);
-    writer.u8(u8::try_from(kept.clone().count()).unwrap_or(u8::MAX));
-    for character in kept {
-        let printable = u8::try_from(character)
-            .ok()
-            .filter(|byte| (b' '..=b'~').contains(byte));
-        writer.u8(printable.unwrap_or(b'?'));
-    }
+fn software(reader: &mut Reader<'_>) -> Result<VersionText, CodecError> {
+    let text = reader.padded(SOFTWARE_LEN)?;
+    VersionText::from_bytes(text).map_err(|_| CodecError::Field("software"))
 }
 
 fn optional_address(reader: &mut Reader<'_>) -> Result<Option<IpAddr>, CodecError> {
-    match text(reader, ADDRESS_LEN_MAX, "address")? {
-        "" => Ok(None),
-        address => address
-            .parse()
-            .map(Some)
-            .map_err(|_| CodecError::Field("address")),
+    let malformed = CodecError::Field("address");
+    match reader.padded(ADDRESS_LEN)? {
+        b"" => Ok(None),
+        text => {
+            let text = std::str::from_utf8(text).map_err(|_| malformed)?;
+            text.parse().map(Some).map_err(|_| malformed)
+        }
     }
 }
 
 fn put_optional_address(writer: &mut Writer<'_>, address: Option<IpAddr>) {
-    let address = address
-        .map(|address| address.to_string())
-        .unwrap_or_default();
-    put_text(writer, &address, ADDRESS_LEN_MAX);
+    let address = address.map(|address| address.to_string());
+    writer.padded(address.unwrap_or_default().as_bytes(), ADDRESS_LEN);
 }
 
 fn address(reader: &mut Reader<'_>) -> Result<IpAddr, CodecError> {

@@ -1,8 +1,9 @@
 //! A group: nodes that hold the same blobs.
 
 use common::id::{GroupName, NodeNumber};
+use common::wire::tracker::NodeStatus;
 
-use super::{Node, NodeState, Space};
+use super::{Node, Space};
 
 /// Nodes in the order of their numbers, and what follows from their states.
 #[derive(Debug)]
@@ -120,7 +121,7 @@ impl Group {
         let mut active = self
             .nodes
             .iter()
-            .filter(|node| node.state() == NodeState::Active);
+            .filter(|node| node.state() == NodeStatus::Active);
         let mut known = self
             .nodes
             .iter()

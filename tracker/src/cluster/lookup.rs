@@ -5,6 +5,7 @@
 //! is named, because a node answers for its whole group.
 
 use common::id::{BlobKind, GroupName, RemoteName, Source};
+use common::wire::AddressWidth;
 
 use super::placement::next_after;
 use super::{Cluster, Endpoint, Group, Node};
@@ -12,23 +13,37 @@ use super::{Cluster, Endpoint, Group, Node};
 impl Cluster {
     /// One node that can be expected to have the blob: its source, else the next complete one, else
     /// the next one in service.
-    pub fn fetch_one(&mut self, group: &GroupName, name: &RemoteName) -> Option<Endpoint> {
+    pub fn fetch_one(
+        &mut self,
+        group: &GroupName,
+        name: &RemoteName,
+        width: AddressWidth,
+    ) -> Option<Endpoint> {
         let group = self.groups.get_mut(group)?;
-        if let Some(source) = group.source(name).filter(|node| node.is_readable()) {
+        let is_readable = |node: &Node| node.is_readable() && node.fits(width);
+        if let Some(source) = group.source(name).filter(|node| is_readable(node)) {
             return Some(source.endpoint());
         }
         let start = group.next_reader.checked_rem(group.nodes().len())?;
         let nodes = group.nodes_slice();
-        let idx = next_after(nodes, start, |node| is_complete(node, name))
-            .or_else(|| next_after(nodes, start, Node::is_readable))?;
+        let idx = next_after(nodes, start, |node| {
+            is_readable(node) && is_complete(node, name)
+        })
+        .or_else(|| next_after(nodes, start, is_readable))?;
         group.next_reader = idx + 1;
         Some(group.nodes_slice().get(idx)?.endpoint())
     }
 
     /// All nodes that can be expected to have the blob, its source first. Never an empty list.
-    pub fn fetch_all(&self, group: &GroupName, name: &RemoteName) -> Option<Vec<Endpoint>> {
+    pub fn fetch_all(
+        &self,
+        group: &GroupName,
+        name: &RemoteName,
+        width: AddressWidth,
+    ) -> Option<Vec<Endpoint>> {
         let group = self.groups.get(group)?;
-        let source = group.source(name).filter(|node| node.is_readable());
+        let is_readable = |node: &&Node| node.is_readable() && node.fits(width);
+        let source = group.source(name).filter(is_readable);
         let mut endpoints = Vec::with_capacity(group.readable_count());
         endpoints.extend(source.map(Node::endpoint));
         // Changes of appenders and slaves come after the time in the name, so only the source is
@@ -36,17 +51,13 @@ impl Cluster {
         let follows_source = matches!(name.kind(), BlobKind::Appender | BlobKind::Slave);
         if source.is_none() || !follows_source {
             let source = source.map(|node| node.registration().number);
-            let others = group
-                .nodes()
-                .filter(|node| Some(node.registration().number) != source);
-            endpoints.extend(
-                others
-                    .filter(|it| is_complete(it, name))
-                    .map(Node::endpoint),
-            );
+            let readable = group.nodes().filter(is_readable);
+            let complete = readable.filter(|node| is_complete(node, name));
+            let others = complete.filter(|node| Some(node.registration().number) != source);
+            endpoints.extend(others.map(Node::endpoint));
         }
         if endpoints.is_empty() {
-            let readable = group.nodes().filter(|node| node.is_readable());
+            let readable = group.nodes().filter(is_readable);
             endpoints.extend(readable.map(Node::endpoint));
         }
         (!endpoints.is_empty()).then_some(endpoints)
@@ -54,13 +65,19 @@ impl Cluster {
 
     /// The node that changes shall be sent to: the source, else the next one that takes writes.
     /// Space does not matter: deleting needs next to none.
-    pub fn update(&mut self, group: &GroupName, name: &RemoteName) -> Option<Endpoint> {
+    pub fn update(
+        &mut self,
+        group: &GroupName,
+        name: &RemoteName,
+        width: AddressWidth,
+    ) -> Option<Endpoint> {
         let group = self.groups.get_mut(group)?;
-        if let Some(source) = group.source(name).filter(|node| node.is_writable()) {
+        let is_writable = |node: &Node| node.is_writable() && node.fits(width);
+        if let Some(source) = group.source(name).filter(|node| is_writable(node)) {
             return Some(source.endpoint());
         }
         let start = group.next_reader.checked_rem(group.nodes().len())?;
-        let idx = next_after(group.nodes_slice(), start, Node::is_writable)?;
+        let idx = next_after(group.nodes_slice(), start, is_writable)?;
         group.next_reader = idx + 1;
         Some(group.nodes_slice().get(idx)?.endpoint())
     }
@@ -80,5 +97,5 @@ impl Group {
 }
 
 fn is_complete(node: &Node, name: &RemoteName) -> bool {
-    node.is_readable() && node.is_complete_at(name.stem().time)
+    node.is_complete_at(name.stem().time)
 }

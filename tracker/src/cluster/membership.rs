@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use common::code::ErrorCode;
 use common::id::{GroupName, NodeNumber};
 use common::limits;
+use common::wire::Status;
 use common::wire::report::{JoinAnswer, NodeJoin, NodeReport};
+use common::wire::tracker::{NodeStatus, ReadWriteMode};
 
-use super::{Access, Cluster, Group, Node, NodeState, Now, Registration, SessionId};
+use super::{Cluster, Node, Now, Registration, SessionId};
 
 /// A node was taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,22 @@ impl JoinRefusal {
     }
 }
 
+/// Where a node stood before a report and where it stands after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// Before.
+    pub from: NodeStatus,
+    /// After.
+    pub to: NodeStatus,
+}
+
+impl StateChange {
+    /// Whether they differ.
+    pub fn is_news(self) -> bool {
+        self.from != self.to
+    }
+}
+
 /// A report of a session that is no more: a newer one took its place, or the node was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session has ended")]
@@ -86,11 +104,11 @@ pub enum DeleteRefusal {
 
 impl Cluster {
     /// Takes a node in, or says why not. `peer` is where its connection comes from.
-    pub fn join(&mut self, join: NodeJoin, peer: IpAddr, now: Now) -> Result<Joined, JoinRefusal> {
+    pub fn join(&mut self, join: &NodeJoin, peer: IpAddr, now: Now) -> Result<Joined, JoinRefusal> {
         let address = join.address.unwrap_or(peer).to_canonical();
         let yours = SocketAddr::new(address, join.storage_port);
-        let earlier = self.earlier(&join, yours)?;
-        self.check_limits(&join, earlier.as_ref())?;
+        let earlier = self.earlier(join, yours)?;
+        self.check_limits(join, earlier.as_ref())?;
 
         let registration = Registration {
             identity: join.identity,
@@ -101,14 +119,14 @@ impl Cluster {
             http_port: join.http_port,
             joined: join.joined,
             deleted: false,
-            access: earlier.map_or(Access::Both, |earlier| earlier.access),
+            mode: earlier.map_or(ReadWriteMode::Both, |earlier| earlier.mode),
         };
-        let before = self.forget_other_places(&join, earlier);
+        let before = self.forget_other_places(join, earlier);
         let replaced_live_session = before
             .as_ref()
-            .is_some_and(|node| !matches!(node.state(), NodeState::Offline | NodeState::Deleted));
+            .is_some_and(|node| !matches!(node.state(), NodeStatus::Offline | NodeStatus::Deleted));
         let mut node = before.unwrap_or_else(|| Node::known(registration));
-        *node.registration_mut() = registration;
+        node.register(registration);
 
         self.session_count += 1;
         let session = SessionId {
@@ -130,22 +148,23 @@ impl Cluster {
         })
     }
 
-    /// Takes a report in and returns the node's state.
+    /// Takes a report in and returns what it changed.
     pub fn report(
         &mut self,
         session: SessionId,
         report: NodeReport,
         now: Now,
-    ) -> Result<NodeState, NotJoined> {
+    ) -> Result<StateChange, NotJoined> {
         let reserved = self.policy.reserved;
         let group = self.groups.get_mut(&session.group).ok_or(NotJoined)?;
         let node = group.node_mut(session.number).ok_or(NotJoined)?;
+        let from = node.state();
         if !node.take_report(session.serial, report, reserved, now) {
             return Err(NotJoined);
         }
-        let state = node.state();
+        let to = node.state();
         group.refresh();
-        Ok(state)
+        Ok(StateChange { from, to })
     }
 
     /// Ends a session; its node is out of service at once. `false` when a later one took its place.
@@ -179,12 +198,16 @@ impl Cluster {
     }
 
     /// Sets what an operator allows on a node.
-    pub fn set_access(&mut self, number: NodeNumber, access: Access) -> Result<(), DeleteRefusal> {
-        let node = |group: &Group| group.node(number).is_some();
-        let group = self.groups.values_mut().find(|group| node(group));
+    pub fn set_mode(
+        &mut self,
+        number: NodeNumber,
+        mode: ReadWriteMode,
+    ) -> Result<(), DeleteRefusal> {
+        let mut groups = self.groups.values_mut();
+        let group = groups.find(|group| group.node(number).is_some());
         let group = group.ok_or(DeleteRefusal::Unknown)?;
         let node = group.node_mut(number).ok_or(DeleteRefusal::Unknown)?;
-        node.registration_mut().access = access;
+        node.set_mode(mode);
         group.refresh();
         self.generation += 1;
         Ok(())
@@ -199,18 +222,21 @@ impl Cluster {
         let group = self.groups.get_mut(group).ok_or(DeleteRefusal::Unknown)?;
         let node = group.node_mut(number).ok_or(DeleteRefusal::Unknown)?;
         match node.state() {
-            NodeState::Deleted => Err(DeleteRefusal::Already),
-            NodeState::Offline => {
-                node.registration_mut().deleted = true;
-                // A silent session that wakes up has to join again, so that it knows it is new.
-                node.end_session();
+            NodeStatus::Deleted => Err(DeleteRefusal::Already),
+            NodeStatus::Offline => {
+                node.delete();
                 group.refresh();
                 self.generation += 1;
                 Ok(())
             }
-            NodeState::Syncing | NodeState::Online | NodeState::Active | NodeState::Recovery => {
-                Err(DeleteRefusal::InUse)
-            }
+            NodeStatus::Init
+            | NodeStatus::WaitSync
+            | NodeStatus::Syncing
+            | NodeStatus::IpChanged
+            | NodeStatus::Online
+            | NodeStatus::Active
+            | NodeStatus::Recovery
+            | NodeStatus::None => Err(DeleteRefusal::InUse),
         }
     }
 
@@ -311,11 +337,11 @@ impl Cluster {
 
 impl DeleteRefusal {
     /// The status byte of the refusal. `Already` has no kind of its own among the error codes.
-    pub fn status(self) -> common::wire::Status {
+    pub fn status(self) -> Status {
         match self {
             Self::Unknown => ErrorCode::NotFound.wire_status(),
             Self::InUse => ErrorCode::Busy.wire_status(),
-            Self::Already => common::wire::Status::ALREADY,
+            Self::Already => Status::ALREADY,
         }
     }
 }

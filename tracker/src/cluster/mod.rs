@@ -22,8 +22,8 @@ mod placement;
 mod space;
 
 pub use group::Group;
-pub use membership::{DeleteRefusal, JoinRefusal, Joined, NotJoined};
-pub use node::{Access, Endpoint, Node, NodeState, Registration, SessionId};
+pub use membership::{DeleteRefusal, JoinRefusal, Joined, NotJoined, StateChange};
+pub use node::{Endpoint, Node, Registration, SessionId};
 pub use placement::{Placement, StoreRefusal};
 pub use space::{ReservedSpace, Space};
 

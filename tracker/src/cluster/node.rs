@@ -5,90 +5,11 @@ use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber, VolumePath};
 use common::wire::report::{NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace};
+use common::wire::tracker::{NodeStatus, ReadWriteMode};
+use common::wire::{AddressText, AddressWidth, VersionText};
 
 use super::space::takes_writes;
 use super::{Now, ReservedSpace, Space, StorePath};
-
-/// What clients may do with a node, set by an operator. The values are those of the listings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Access {
-    /// Nothing: it only receives replicas.
-    None = 0,
-    /// Only writing.
-    WriteOnly = 2,
-    /// Only reading.
-    ReadOnly = 4,
-    /// Everything.
-    #[default]
-    Both = 6,
-}
-
-impl Access {
-    fn of(readable: bool, writable: bool) -> Self {
-        match (readable, writable) {
-            (false, false) => Self::None,
-            (false, true) => Self::WriteOnly,
-            (true, false) => Self::ReadOnly,
-            (true, true) => Self::Both,
-        }
-    }
-
-    /// Whether clients may read.
-    pub fn reads(self) -> bool {
-        matches!(self, Self::ReadOnly | Self::Both)
-    }
-
-    /// Whether clients may write.
-    pub fn writes(self) -> bool {
-        matches!(self, Self::WriteOnly | Self::Both)
-    }
-}
-
-/// Where a node stands. The values are those of the protocol; gaps are states that only an original
-/// tracker knows.
-///
-/// Source: docs/wire.md, storage status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum NodeState {
-    /// Connected, catching up with its peers.
-    Syncing = 2,
-    /// Removed by an operator.
-    Deleted = 4,
-    /// Known, not connected or silent.
-    Offline = 5,
-    /// Connected, waiting for its first report.
-    Online = 6,
-    /// In service.
-    Active = 7,
-    /// Connected, rebuilding a lost store path.
-    Recovery = 9,
-}
-
-impl NodeState {
-    /// All states.
-    pub const ALL: [Self; 6] = [
-        Self::Syncing,
-        Self::Deleted,
-        Self::Offline,
-        Self::Online,
-        Self::Active,
-        Self::Recovery,
-    ];
-
-    /// The name in logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Syncing => "syncing",
-            Self::Deleted => "deleted",
-            Self::Offline => "offline",
-            Self::Online => "online",
-            Self::Active => "active",
-            Self::Recovery => "recovery",
-        }
-    }
-}
 
 /// What survives a restart of the tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +31,7 @@ pub struct Registration {
     /// Whether an operator removed it.
     pub deleted: bool,
     /// What an operator allows.
-    pub access: Access,
+    pub mode: ReadWriteMode,
 }
 
 /// Where clients reach a node.
@@ -120,6 +41,19 @@ pub struct Endpoint {
     pub number: NodeNumber,
     /// Address and port of the storage protocol.
     pub address: SocketAddr,
+    /// The address as answers carry it, kept because every query needs it.
+    pub text: AddressText,
+}
+
+impl Endpoint {
+    fn of(registration: &Registration) -> Self {
+        let text = registration.address.to_string();
+        Self {
+            number: registration.number,
+            address: SocketAddr::new(registration.address, registration.storage_port),
+            text: AddressText::from_bytes(text.as_bytes()).unwrap_or_default(),
+        }
+    }
 }
 
 /// Names one connection of one node, so that the end of an old one does not end a newer one.
@@ -149,8 +83,9 @@ struct Session {
 #[derive(Debug)]
 pub struct Node {
     registration: Registration,
+    endpoint: Endpoint,
     session: Option<Session>,
-    software: String,
+    software: VersionText,
     started: u32,
     upload_priority: i32,
     path_count: usize,
@@ -165,8 +100,9 @@ impl Node {
     pub(super) fn known(registration: Registration) -> Self {
         Self {
             registration,
+            endpoint: Endpoint::of(&registration),
             session: None,
-            software: String::new(),
+            software: VersionText::default(),
             started: 0,
             upload_priority: 0,
             path_count: 0,
@@ -178,7 +114,7 @@ impl Node {
     }
 
     /// Begins a session. What an earlier one reported stays on show until the next report.
-    pub(super) fn join(&mut self, join: NodeJoin, serial: u64, now: Now) {
+    pub(super) fn join(&mut self, join: &NodeJoin, serial: u64, now: Now) {
         self.session = Some(Session {
             serial,
             heard: now.uptime,
@@ -221,11 +157,6 @@ impl Node {
         is_present
     }
 
-    /// Ends the session, whichever it is.
-    pub(super) fn end_session(&mut self) {
-        self.session = None;
-    }
-
     /// Marks the node silent if it is; `true` when that is news.
     pub(super) fn check_silence(&mut self, silence_max: Duration, now: Now) -> bool {
         match &mut self.session {
@@ -239,8 +170,20 @@ impl Node {
         }
     }
 
-    pub(super) fn registration_mut(&mut self) -> &mut Registration {
-        &mut self.registration
+    pub(super) fn register(&mut self, registration: Registration) {
+        self.endpoint = Endpoint::of(&registration);
+        self.registration = registration;
+    }
+
+    pub(super) fn set_mode(&mut self, mode: ReadWriteMode) {
+        self.registration.mode = mode;
+    }
+
+    /// Marks the node as removed. A silent session that wakes up has to join again, so that it knows
+    /// it is new.
+    pub(super) fn delete(&mut self) {
+        self.registration.deleted = true;
+        self.session = None;
     }
 
     /// What is remembered of it.
@@ -250,45 +193,52 @@ impl Node {
 
     /// Where clients reach it.
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            number: self.registration.number,
-            address: SocketAddr::new(self.registration.address, self.registration.storage_port),
-        }
+        self.endpoint
     }
 
     /// Where it stands.
-    pub fn state(&self) -> NodeState {
+    pub fn state(&self) -> NodeStatus {
         match &self.session {
-            _ if self.registration.deleted => NodeState::Deleted,
-            None => NodeState::Offline,
-            Some(session) if session.silent => NodeState::Offline,
-            Some(session) if !session.reported => NodeState::Online,
+            _ if self.registration.deleted => NodeStatus::Deleted,
+            None => NodeStatus::Offline,
+            Some(session) if session.silent => NodeStatus::Offline,
+            Some(session) if !session.reported => NodeStatus::Online,
             Some(_) => match self.report.phase {
-                NodePhase::Serving => NodeState::Active,
-                NodePhase::CatchingUp => NodeState::Syncing,
-                NodePhase::Recovering => NodeState::Recovery,
+                NodePhase::Serving => NodeStatus::Active,
+                NodePhase::CatchingUp => NodeStatus::Syncing,
+                NodePhase::Recovering => NodeStatus::Recovery,
             },
         }
     }
 
     /// What both the operator and the node allow.
-    pub fn access(&self) -> Access {
-        let allowed = self.registration.access;
-        Access::of(
-            allowed.reads() && self.report.readable,
-            allowed.writes() && self.report.writable,
-        )
+    pub fn mode(&self) -> ReadWriteMode {
+        let allowed = self.registration.mode;
+        let reads = self.report.readable && allows_reading(allowed);
+        let writes = self.report.writable && allows_writing(allowed);
+        match (reads, writes) {
+            (false, false) => ReadWriteMode::None,
+            (false, true) => ReadWriteMode::Write,
+            (true, false) => ReadWriteMode::Read,
+            (true, true) => ReadWriteMode::Both,
+        }
+    }
+
+    /// Whether an address field of that width can hold its address. Clients that could only be told
+    /// a part of the address are not sent here.
+    pub fn fits(&self, width: AddressWidth) -> bool {
+        width == AddressWidth::V6 || self.registration.address.is_ipv4()
     }
 
     /// Whether clients are sent here to read.
     pub fn is_readable(&self) -> bool {
-        self.state() == NodeState::Active && self.access().reads()
+        self.state() == NodeStatus::Active && allows_reading(self.mode())
     }
 
     /// Whether clients are sent here to write, space aside.
     pub fn is_writable(&self) -> bool {
-        self.state() == NodeState::Active
-            && self.access().writes()
+        self.state() == NodeStatus::Active
+            && allows_writing(self.mode())
             && self.report.paths.iter().any(|path| !path.read_only)
     }
 
@@ -368,12 +318,20 @@ impl Node {
     }
 
     /// Version of its program; empty before it joined.
-    pub fn software(&self) -> &str {
-        &self.software
+    pub fn software(&self) -> VersionText {
+        self.software
     }
 
     /// Unix seconds of its start; 0 before it joined.
     pub fn started(&self) -> u32 {
         self.started
     }
+}
+
+fn allows_reading(mode: ReadWriteMode) -> bool {
+    matches!(mode, ReadWriteMode::Read | ReadWriteMode::Both)
+}
+
+fn allows_writing(mode: ReadWriteMode) -> bool {
+    matches!(mode, ReadWriteMode::Write | ReadWriteMode::Both)
 }

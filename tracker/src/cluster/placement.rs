@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use common::code::ErrorCode;
 use common::id::{GroupName, VolumePath};
+use common::wire::AddressWidth;
 
 use super::{Cluster, Endpoint, Group, Node, Policy, StoreLookup, StoreServer};
 
@@ -40,12 +41,18 @@ impl StoreRefusal {
 }
 
 impl Cluster {
-    /// Chooses one place, in the given group or in one that the policy chooses.
-    pub fn store_one(&mut self, group: Option<GroupName>) -> Result<Placement, StoreRefusal> {
+    /// Chooses one place, in the given group or in one that the policy chooses, among the nodes
+    /// whose address fits.
+    pub fn store_one(
+        &mut self,
+        group: Option<GroupName>,
+        width: AddressWidth,
+    ) -> Result<Placement, StoreRefusal> {
         let policy = &self.policy;
-        let name = choose_group(&self.groups, policy, group, self.last_group)?;
+        let rules = Rules { policy, width };
+        let name = choose_group(&self.groups, rules, group, self.last_group)?;
         let group = self.groups.get_mut(&name).ok_or(StoreRefusal::NoWriter)?;
-        let placement = group.choose_writer(policy).ok_or(StoreRefusal::NoSpace)?;
+        let placement = group.choose_writer(rules).ok_or(StoreRefusal::NoSpace)?;
         self.last_group = Some(name);
         Ok(placement)
     }
@@ -55,14 +62,16 @@ impl Cluster {
     pub fn store_all(
         &mut self,
         group: Option<GroupName>,
+        width: AddressWidth,
     ) -> Result<(GroupName, Vec<Endpoint>, VolumePath), StoreRefusal> {
         let policy = &self.policy;
-        let name = choose_group(&self.groups, policy, group, self.last_group)?;
+        let rules = Rules { policy, width };
+        let name = choose_group(&self.groups, rules, group, self.last_group)?;
         let group = self.groups.get_mut(&name).ok_or(StoreRefusal::NoWriter)?;
         let mut endpoints = Vec::with_capacity(group.writable_count());
         let mut path = None;
         for node in group.nodes_mut() {
-            if takes_writes(node, policy) {
+            if rules.allow(node) {
                 endpoints.push(node.endpoint());
                 path = path.or_else(|| node.choose_path(policy.store_path, policy.reserved));
             }
@@ -75,20 +84,26 @@ impl Cluster {
 
 impl Group {
     /// Whether a write finds a node and space.
-    fn check_writable(&self, policy: &Policy) -> Result<(), StoreRefusal> {
+    fn check_writable(&self, rules: Rules<'_>) -> Result<(), StoreRefusal> {
         if self.writable_count() == 0 {
-            Err(StoreRefusal::NoWriter)
-        } else if self.space().has_room() && self.nodes().any(|node| takes_writes(node, policy)) {
-            Ok(())
-        } else {
+            return Err(StoreRefusal::NoWriter);
+        }
+        if self.space().has_room() && self.nodes().any(|node| rules.allow(node)) {
+            return Ok(());
+        }
+        let mut writers = self.nodes().filter(|node| node.is_writable());
+        if writers.any(|node| node.fits(rules.width)) {
             Err(StoreRefusal::NoSpace)
+        } else {
+            Err(StoreRefusal::NoWriter)
         }
     }
 
-    fn choose_writer(&mut self, policy: &Policy) -> Option<Placement> {
+    fn choose_writer(&mut self, rules: Rules<'_>) -> Option<Placement> {
+        let policy = rules.policy;
         let name = self.name();
         let start = self.write_server_index();
-        let takes_writes = |node: &Node| takes_writes(node, policy);
+        let takes_writes = |node: &Node| rules.allow(node);
         let idx = match policy.store_server {
             StoreServer::RoundRobin => next_after(self.nodes_slice(), start, takes_writes),
             StoreServer::First => self.nodes_slice().iter().position(takes_writes),
@@ -119,39 +134,49 @@ pub(super) fn next_after<T>(items: &[T], start: usize, fits: impl Fn(&T) -> bool
     around.find(|idx| items.get(*idx).is_some_and(&fits))
 }
 
-fn takes_writes(node: &Node, policy: &Policy) -> bool {
-    node.is_writable() && node.has_room(policy.reserved)
+/// What one query goes by.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    policy: &'a Policy,
+    width: AddressWidth,
+}
+
+impl Rules<'_> {
+    /// Whether a node may be offered for writing.
+    fn allow(self, node: &Node) -> bool {
+        node.is_writable() && node.has_room(self.policy.reserved) && node.fits(self.width)
+    }
 }
 
 type Groups = std::collections::BTreeMap<GroupName, Group>;
 
 fn choose_group(
     groups: &Groups,
-    policy: &Policy,
+    rules: Rules<'_>,
     given: Option<GroupName>,
     last: Option<GroupName>,
 ) -> Result<GroupName, StoreRefusal> {
-    match (given, policy.store_lookup) {
+    match (given, rules.policy.store_lookup) {
         (Some(name), _) | (None, StoreLookup::Group(name)) => {
             let group = groups.get(&name).ok_or(StoreRefusal::NoWriter)?;
-            group.check_writable(policy).map(|()| name)
+            group.check_writable(rules).map(|()| name)
         }
         (None, StoreLookup::RoundRobin) => {
             // What lies behind the last one, then from the beginning.
             let behind = last.map_or(Bound::Unbounded, Bound::Excluded);
             let rest = groups.range((behind, Bound::Unbounded));
-            first_usable(rest.chain(groups).map(|(_, group)| group), policy)
+            first_usable(rest.chain(groups).map(|(_, group)| group), rules)
         }
-        (None, StoreLookup::LoadBalance) => most_space(groups.values(), policy),
+        (None, StoreLookup::LoadBalance) => most_space(groups.values(), rules),
     }
 }
 
 fn first_usable<'a>(
     mut groups: impl Iterator<Item = &'a Group>,
-    policy: &Policy,
+    rules: Rules<'_>,
 ) -> Result<GroupName, StoreRefusal> {
     let mut refusal = StoreRefusal::NoWriter;
-    let usable = groups.find(|group| match group.check_writable(policy) {
+    let usable = groups.find(|group| match group.check_writable(rules) {
         Ok(()) => true,
         Err(reason) => {
             refusal = weaker(refusal, reason);
@@ -163,12 +188,12 @@ fn first_usable<'a>(
 
 fn most_space<'a>(
     groups: impl Iterator<Item = &'a Group>,
-    policy: &Policy,
+    rules: Rules<'_>,
 ) -> Result<GroupName, StoreRefusal> {
     let mut refusal = StoreRefusal::NoWriter;
     let mut best: Option<&Group> = None;
     for group in groups {
-        match group.check_writable(policy) {
+        match group.check_writable(rules) {
             // Strictly more, so that the first of equals stays.
             Ok(()) if best.is_none_or(|best| best.space().free_mb < group.space().free_mb) => {
                 best = Some(group);

@@ -4,13 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use common::digest::Crc32;
 use common::id::{Extension, GroupName, NewBlob, NodeNumber, RemoteName, VolumePath};
 use common::limits;
+use common::wire::AddressWidth;
 use common::wire::report::{JoinAnswer, NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace};
+use common::wire::tracker::{NodeStatus, ReadWriteMode};
 use proptest::prelude::*;
 
 use super::*;
 
 mod history;
 
+const WIDTH: AddressWidth = AddressWidth::V4;
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
 fn at(seconds: u64) -> Now {
@@ -40,7 +43,7 @@ fn join(node: u32, in_group: &str) -> NodeJoin {
         http_port: 8888,
         joined: node,
         started: 1,
-        software: "0.1.0".to_owned(),
+        software: "0.1.0".parse().unwrap(),
         upload_priority: 10,
         volume_paths: vec![VolumePath(0), VolumePath(1)],
     }
@@ -80,7 +83,7 @@ fn cluster_of(policy: Policy, nodes: &[(u32, &str, u64)]) -> (Cluster, Vec<Sessi
         .iter()
         .map(|(node, group, free_mb)| {
             let session = cluster
-                .join(join(*node, group), PEER, at(0))
+                .join(&join(*node, group), PEER, at(0))
                 .unwrap()
                 .session;
             cluster.report(session, serving(*free_mb), at(0)).unwrap();
@@ -104,7 +107,7 @@ fn blob_of(node: u32, time: u32, is_appender: bool) -> RemoteName {
 
 fn stored_on(cluster: &mut Cluster, count: usize) -> Vec<u32> {
     (0..count)
-        .map(|_| cluster.store_one(None).unwrap().node.number.get())
+        .map(|_| cluster.store_one(None, WIDTH).unwrap().node.number.get())
         .collect()
 }
 
@@ -114,7 +117,13 @@ fn round_robin_goes_through_groups_nodes_and_paths_in_order() {
     let (mut cluster, _) = cluster_of(policy(), &nodes);
     assert_eq!(stored_on(&mut cluster, 6), [1, 3, 2, 3, 1, 3]);
     let paths: Vec<_> = (0..4)
-        .map(|_| cluster.store_one(Some(group("group2"))).unwrap().path.0)
+        .map(|_| {
+            cluster
+                .store_one(Some(group("group2")), WIDTH)
+                .unwrap()
+                .path
+                .0
+        })
         .collect();
     assert_eq!(paths, [1, 0, 1, 0]);
 }
@@ -141,7 +150,7 @@ fn a_specified_group_is_the_only_one_asked() {
     let (mut cluster, sessions) = cluster_of(only, &[(1, "a", 100), (2, "b", 100)]);
     assert_eq!(stored_on(&mut cluster, 2), [2, 2]);
     cluster.leave(sessions[1]);
-    assert_eq!(cluster.store_one(None), Err(StoreRefusal::NoWriter));
+    assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
 }
 
 #[test]
@@ -159,7 +168,7 @@ fn first_and_priority_choose_as_they_are_called() {
                 upload_priority,
                 ..join(node, "g")
             };
-            let session = cluster.join(join, PEER, at(0)).unwrap().session;
+            let session = cluster.join(&join, PEER, at(0)).unwrap().session;
             cluster.report(session, serving(10), at(0)).unwrap();
         }
         stored_on(&mut cluster, 2)
@@ -175,34 +184,34 @@ fn the_path_with_most_space_is_the_first_of_equals() {
         ..policy()
     };
     let (mut cluster, sessions) = cluster_of(balance, &[(1, "g", 10)]);
-    assert_eq!(cluster.store_one(None).unwrap().path, VolumePath(0));
+    assert_eq!(cluster.store_one(None, WIDTH).unwrap().path, VolumePath(0));
     let report = NodeReport {
         paths: vec![space(0, 10), space(3, 11)],
         ..serving(0)
     };
     cluster.report(sessions[0], report, at(1)).unwrap();
-    assert_eq!(cluster.store_one(None).unwrap().path, VolumePath(3));
+    assert_eq!(cluster.store_one(None, WIDTH).unwrap().path, VolumePath(3));
 }
 
 #[test]
 fn no_writer_and_no_space_are_told_apart() {
     let (mut cluster, sessions) = cluster_of(policy(), &[]);
     assert_eq!(sessions.len(), 0);
-    assert_eq!(cluster.store_one(None), Err(StoreRefusal::NoWriter));
+    assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
     let (mut cluster, sessions) = cluster_of(policy(), &[(1, "a", 0), (2, "b", 10)]);
     assert_eq!(
-        cluster.store_one(Some(group("a"))),
+        cluster.store_one(Some(group("a")), WIDTH),
         Err(StoreRefusal::NoSpace)
     );
     assert_eq!(stored_on(&mut cluster, 2), [2, 2]);
     cluster.leave(sessions[1]);
-    assert_eq!(cluster.store_one(None), Err(StoreRefusal::NoSpace));
+    assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoSpace));
     assert_eq!(
-        cluster.store_one(Some(group("b"))),
+        cluster.store_one(Some(group("b")), WIDTH),
         Err(StoreRefusal::NoWriter)
     );
     assert_eq!(
-        cluster.store_one(Some(group("c"))),
+        cluster.store_one(Some(group("c")), WIDTH),
         Err(StoreRefusal::NoWriter)
     );
 }
@@ -214,9 +223,9 @@ fn exactly_the_reserve_left_is_no_space() {
         ..policy()
     };
     let (mut cluster, sessions) = cluster_of(reserved, &[(1, "g", 10)]);
-    assert_eq!(cluster.store_one(None), Err(StoreRefusal::NoSpace));
+    assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoSpace));
     cluster.report(sessions[0], serving(11), at(1)).unwrap();
-    assert!(cluster.store_one(None).is_ok());
+    assert!(cluster.store_one(None, WIDTH).is_ok());
 }
 
 #[test]
@@ -226,11 +235,11 @@ fn a_read_only_path_is_passed_over() {
     report.paths[0].read_only = true;
     cluster.report(sessions[0], report.clone(), at(1)).unwrap();
     for _ in 0..3 {
-        assert_eq!(cluster.store_one(None).unwrap().path, VolumePath(1));
+        assert_eq!(cluster.store_one(None, WIDTH).unwrap().path, VolumePath(1));
     }
     report.paths[1].read_only = true;
     cluster.report(sessions[0], report, at(1)).unwrap();
-    assert_eq!(cluster.store_one(None), Err(StoreRefusal::NoWriter));
+    assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
 }
 
 #[test]
@@ -238,7 +247,7 @@ fn all_writers_are_listed_by_number_and_the_node_turn_does_not_move() {
     let nodes = [(3, "g", 10), (1, "g", 10), (2, "g", 10)];
     let (mut cluster, sessions) = cluster_of(policy(), &nodes);
     cluster.leave(sessions[2]);
-    let (name, endpoints, path) = cluster.store_all(None).unwrap();
+    let (name, endpoints, path) = cluster.store_all(None, WIDTH).unwrap();
     assert_eq!((name, path), (group("g"), VolumePath(0)));
     let numbers: Vec<_> = endpoints.iter().map(|it| it.number.get()).collect();
     assert_eq!(numbers, [1, 3]);
@@ -256,8 +265,12 @@ fn reading_goes_to_the_source_then_to_complete_nodes_then_to_anyone() {
     };
     cluster.report(sessions[2], complete, at(1)).unwrap();
     let fetch = |cluster: &mut Cluster| {
-        let one = cluster.fetch_one(&group("g"), &name).unwrap().number.get();
-        let all = cluster.fetch_all(&group("g"), &name).unwrap();
+        let one = cluster
+            .fetch_one(&group("g"), &name, WIDTH)
+            .unwrap()
+            .number
+            .get();
+        let all = cluster.fetch_all(&group("g"), &name, WIDTH).unwrap();
         let all: Vec<_> = all.iter().map(|it| it.number.get()).collect();
         (one, all)
     };
@@ -267,9 +280,9 @@ fn reading_goes_to_the_source_then_to_complete_nodes_then_to_anyone() {
     cluster.leave(sessions[2]);
     assert_eq!(fetch(&mut cluster), (2, vec![2]));
     cluster.leave(sessions[1]);
-    assert_eq!(cluster.fetch_one(&group("g"), &name), None);
-    assert_eq!(cluster.fetch_all(&group("g"), &name), None);
-    assert_eq!(cluster.fetch_one(&group("h"), &name), None);
+    assert_eq!(cluster.fetch_one(&group("g"), &name, WIDTH), None);
+    assert_eq!(cluster.fetch_all(&group("g"), &name, WIDTH), None);
+    assert_eq!(cluster.fetch_one(&group("h"), &name, WIDTH), None);
 }
 
 #[test]
@@ -281,11 +294,15 @@ fn an_appender_is_read_only_from_its_source_while_that_serves() {
     };
     cluster.report(sessions[1], complete, at(1)).unwrap();
     let name = blob_of(1, 1000, true);
-    let all = |cluster: &Cluster| cluster.fetch_all(&group("g"), &name).unwrap().len();
+    let all = |cluster: &Cluster| cluster.fetch_all(&group("g"), &name, WIDTH).unwrap().len();
     assert_eq!(all(&cluster), 1);
     cluster.leave(sessions[0]);
     assert_eq!(
-        cluster.fetch_one(&group("g"), &name).unwrap().number.get(),
+        cluster
+            .fetch_one(&group("g"), &name, WIDTH)
+            .unwrap()
+            .number
+            .get(),
         2
     );
 }
@@ -295,7 +312,7 @@ fn changes_go_to_the_source_or_the_next_writer_even_when_the_disk_is_full() {
     let (mut cluster, sessions) = cluster_of(policy(), &[(1, "g", 0), (2, "g", 0)]);
     let name = blob_of(2, 1000, false);
     let update = |cluster: &mut Cluster| {
-        let endpoint = cluster.update(&group("g"), &name);
+        let endpoint = cluster.update(&group("g"), &name, WIDTH);
         endpoint.map(|it| it.number.get())
     };
     assert_eq!(update(&mut cluster), Some(2));
@@ -317,7 +334,7 @@ fn a_taken_number_is_refused_naming_both_addresses() {
         address: Some("10.9.9.9".parse().unwrap()),
         ..join(1, "other")
     };
-    let refusal = cluster.join(thief.clone(), PEER, at(1)).unwrap_err();
+    let refusal = cluster.join(&thief, PEER, at(1)).unwrap_err();
     assert_eq!(
         refusal.answer(),
         JoinAnswer::NumberTaken {
@@ -337,10 +354,10 @@ fn the_number_of_a_removed_node_can_be_given_to_a_new_one_but_not_taken_back() {
         identity: NodeIdentity([9; 16]),
         ..join(1, "g")
     };
-    assert!(cluster.join(heir, PEER, at(1)).is_ok());
+    assert!(cluster.join(&heir, PEER, at(1)).is_ok());
     assert_eq!(cluster.nodes().count(), 1);
     assert!(matches!(
-        cluster.join(join(1, "g"), PEER, at(2)),
+        cluster.join(&join(1, "g"), PEER, at(2)),
         Err(JoinRefusal::NumberTaken { .. })
     ));
 }
@@ -353,7 +370,7 @@ fn a_moved_node_keeps_its_record_and_an_old_session_cannot_end_the_new_one() {
         ..join(1, "g")
     };
     let joined = cluster
-        .join(moved, "10.7.7.7".parse().unwrap(), at(1))
+        .join(&moved, "10.7.7.7".parse().unwrap(), at(1))
         .unwrap();
     assert_eq!(joined.moved_from, Some("10.0.0.1:23000".parse().unwrap()));
     assert!(joined.replaced_live_session);
@@ -364,14 +381,17 @@ fn a_moved_node_keeps_its_record_and_an_old_session_cannot_end_the_new_one() {
         Err(NotJoined)
     );
     let address: SocketAddr = "10.7.7.7:23000".parse().unwrap();
-    assert_eq!(cluster.store_one(None).unwrap().node.address, address);
+    assert_eq!(
+        cluster.store_one(None, WIDTH).unwrap().node.address,
+        address
+    );
     assert_eq!(cluster.nodes().count(), 1);
 }
 
 #[test]
 fn a_node_does_not_change_its_group_unless_it_was_removed() {
     let (mut cluster, sessions) = cluster_of(policy(), &[(1, "g", 10)]);
-    let refusal = cluster.join(join(1, "h"), PEER, at(1)).unwrap_err();
+    let refusal = cluster.join(&join(1, "h"), PEER, at(1)).unwrap_err();
     assert_eq!(
         refusal.answer(),
         JoinAnswer::WrongGroup {
@@ -380,7 +400,7 @@ fn a_node_does_not_change_its_group_unless_it_was_removed() {
     );
     cluster.leave(sessions[0]);
     cluster.delete_node(&group("g"), number(1)).unwrap();
-    cluster.join(join(1, "h"), PEER, at(2)).unwrap();
+    cluster.join(&join(1, "h"), PEER, at(2)).unwrap();
     assert_eq!(cluster.groups().len(), 1);
 }
 
@@ -390,21 +410,22 @@ fn a_silent_node_leaves_rotation_and_comes_back_with_its_next_report() {
     assert_eq!(cluster.tick(at(3)), []);
     assert_eq!(cluster.tick(at(4)), [number(1)]);
     assert_eq!(cluster.tick(at(5)), []);
-    assert_eq!(cluster.store_one(None), Err(StoreRefusal::NoWriter));
+    assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
+    let change = cluster.report(sessions[0], serving(10), at(6)).unwrap();
     assert_eq!(
-        cluster.report(sessions[0], serving(10), at(6)),
-        Ok(NodeState::Active)
+        (change.from, change.to),
+        (NodeStatus::Offline, NodeStatus::Active)
     );
-    assert!(cluster.store_one(None).is_ok());
+    assert!(cluster.store_one(None, WIDTH).is_ok());
 }
 
 #[test]
 fn a_joined_node_serves_nobody_before_its_first_report() {
     let mut cluster = Cluster::new(policy(), Vec::new());
-    cluster.join(join(1, "g"), PEER, at(0)).unwrap();
+    cluster.join(&join(1, "g"), PEER, at(0)).unwrap();
     let node = cluster.nodes().next().unwrap();
-    assert_eq!(node.state(), NodeState::Online);
-    assert_eq!(cluster.store_one(None), Err(StoreRefusal::NoWriter));
+    assert_eq!(node.state(), NodeStatus::Online);
+    assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
 }
 
 #[test]
@@ -435,27 +456,27 @@ fn groups_and_nodes_end_at_their_limits() {
     let mut cluster = Cluster::new(policy(), Vec::new());
     let count = u32::try_from(limits::NODES_PER_GROUP_MAX).unwrap();
     for node in 1..=count {
-        cluster.join(join(node, "g"), PEER, at(0)).unwrap();
+        cluster.join(&join(node, "g"), PEER, at(0)).unwrap();
     }
     let one_more = join(count + 1, "g");
     assert_eq!(
-        cluster.join(one_more.clone(), PEER, at(0)),
+        cluster.join(&one_more, PEER, at(0)),
         Err(JoinRefusal::GroupFull)
     );
     // Members come and go, and a removed one makes room.
-    let again = cluster.join(join(1, "g"), PEER, at(0)).unwrap();
+    let again = cluster.join(&join(1, "g"), PEER, at(0)).unwrap();
     cluster.leave(again.session);
     cluster.delete_node(&group("g"), number(1)).unwrap();
-    cluster.join(one_more, PEER, at(0)).unwrap();
+    cluster.join(&one_more, PEER, at(0)).unwrap();
     assert_eq!(cluster.nodes().count(), limits::NODES_PER_GROUP_MAX);
 
     for number in 1..limits::GROUPS_MAX {
         let node = 1000 + u32::try_from(number).unwrap();
         let joining = join(node, &format!("g{number}"));
-        cluster.join(joining, PEER, at(0)).unwrap();
+        cluster.join(&joining, PEER, at(0)).unwrap();
     }
     assert_eq!(
-        cluster.join(join(5000, "onemore"), PEER, at(0)),
+        cluster.join(&join(5000, "onemore"), PEER, at(0)),
         Err(JoinRefusal::TooManyGroups)
     );
 }
@@ -464,20 +485,20 @@ fn groups_and_nodes_end_at_their_limits() {
 fn a_restarted_cluster_knows_its_nodes_and_what_an_operator_set() {
     let (mut cluster, _) = cluster_of(policy(), &[(1, "g", 10), (2, "h", 10)]);
     let generation = cluster.generation();
-    cluster.set_access(number(2), Access::ReadOnly).unwrap();
+    cluster.set_mode(number(2), ReadWriteMode::Read).unwrap();
     assert!(generation < cluster.generation());
     let mut cluster = Cluster::new(policy(), cluster.registrations());
     assert!(
         cluster
             .nodes()
-            .all(|node| node.state() == NodeState::Offline)
+            .all(|node| node.state() == NodeStatus::Offline)
     );
-    let session = cluster.join(join(2, "h"), PEER, at(0)).unwrap().session;
+    let session = cluster.join(&join(2, "h"), PEER, at(0)).unwrap().session;
     cluster.report(session, serving(10), at(0)).unwrap();
-    assert_eq!(cluster.store_one(None), Err(StoreRefusal::NoWriter));
+    assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
     assert!(
         cluster
-            .fetch_one(&group("h"), &blob_of(2, 1, false))
+            .fetch_one(&group("h"), &blob_of(2, 1, false), WIDTH)
             .is_some()
     );
 }
@@ -486,7 +507,7 @@ fn a_restarted_cluster_knows_its_nodes_and_what_an_operator_set() {
 fn rejoining_unchanged_is_no_change_to_persist() {
     let (mut cluster, _) = cluster_of(policy(), &[(1, "g", 10)]);
     let generation = cluster.generation();
-    cluster.join(join(1, "g"), PEER, at(1)).unwrap();
+    cluster.join(&join(1, "g"), PEER, at(1)).unwrap();
     assert_eq!(cluster.generation(), generation);
 }
 
@@ -505,6 +526,6 @@ fn a_group_is_as_big_as_its_smallest_member_and_shows_differing_ports() {
         storage_port: 1,
         ..join(1, "g")
     };
-    cluster.join(other_port, PEER, at(1)).unwrap();
+    cluster.join(&other_port, PEER, at(1)).unwrap();
     assert_eq!(cluster.group(&group("g")).unwrap().shared_port(), None);
 }

@@ -148,7 +148,7 @@ async fn serve_connection<H: Handler>(shared: Arc<Shared<H>>, stream: TcpStream,
         biased;
         ended = connection.as_mut() => ended,
         () = shared.shutdown.requested() => {
-            // hyper would wait for the first request of a connection that never sent one.
+            // hyper would wait for the rest of a first head that came only in part.
             if !began.load(Ordering::Relaxed) {
                 return;
             }
@@ -178,5 +178,4 @@ impl Drop for OpenConnection<'_> {
 }
 
 #[cfg(test)]
-#[path = "../server_tests.rs"]
 mod tests;

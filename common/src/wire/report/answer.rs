@@ -6,12 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::BytesMut;
 
 use super::{
-    ConnectionCounts, REPORT_VERSION, ReportError, SOFTWARE_LEN_MAX, address, group,
-    put_optional_address, put_socket_address, put_text, socket_address, software, versioned,
+    REPORT_VERSION, ReportError, SOFTWARE_LEN, address, connections, group, put_connections,
+    put_optional_address, put_socket_address, socket_address, software, versioned,
 };
-use crate::codec::{CodecError, Writer};
+use crate::codec::{CodecError, Reader, Writer};
 use crate::id::GroupName;
-use crate::limits;
+use crate::wire::VersionText;
+use crate::wire::tracker::Connections;
 
 /// Answer to a [`super::NodeJoin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub enum JoinAnswer {
 }
 
 /// Answer to a [`super::TrackerHello`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HelloAnswer {
     /// Drawn at the start of the answering tracker.
     pub instance: u64,
@@ -55,9 +56,9 @@ pub struct HelloAnswer {
     /// Unix seconds of its start.
     pub started: u32,
     /// Its connections.
-    pub connections: ConnectionCounts,
-    /// Version of its program, at most [`SOFTWARE_LEN_MAX`] bytes.
-    pub software: String,
+    pub connections: Connections,
+    /// Version of its program.
+    pub software: VersionText,
 }
 
 // The values are stable: they are the protocol.
@@ -73,7 +74,7 @@ impl JoinAnswer {
     /// Carries no version: the asker sent its own, and a tracker answers in that version or with
     /// [`JoinAnswer::VersionTooNew`], which never changes.
     pub fn decode(body: &[u8]) -> Result<Self, ReportError> {
-        let mut reader = crate::codec::Reader::new(body);
+        let mut reader = Reader::new(body);
         let answer = match reader.u8()? {
             ACCEPTED => Self::Accepted {
                 address: socket_address(&mut reader)?,
@@ -112,7 +113,7 @@ impl JoinAnswer {
             }
             Self::WrongGroup { registered } => {
                 writer.u8(WRONG_GROUP);
-                writer.padded(registered.as_field(), limits::GROUP_NAME_LEN_MAX);
+                writer.bytes(registered.as_field());
             }
             Self::Full { limit } => {
                 writer.u8(FULL);
@@ -134,7 +135,7 @@ impl HelloAnswer {
             instance: reader.u64()?,
             yours: address(&mut reader)?,
             started: reader.u32()?,
-            connections: ConnectionCounts::decode(&mut reader)?,
+            connections: connections(&mut reader)?,
             software: software(&mut reader)?,
         };
         reader.finish()?;
@@ -148,7 +149,7 @@ impl HelloAnswer {
         writer.u64(self.instance);
         put_optional_address(&mut writer, Some(self.yours));
         writer.u32(self.started);
-        self.connections.encode(&mut writer);
-        put_text(&mut writer, &self.software, SOFTWARE_LEN_MAX);
+        put_connections(&mut writer, self.connections);
+        writer.padded(self.software.as_bytes(), SOFTWARE_LEN);
     }
 }

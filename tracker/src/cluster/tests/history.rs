@@ -6,7 +6,7 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Event {
     Join(u32),
-    Report { node: u32, report: NodeReport },
+    Report { node: u32, report: Box<NodeReport> },
     Leave(u32),
     Tick { after: u64 },
     Delete(u32),
@@ -71,7 +71,7 @@ fn events() -> impl Strategy<Value = Event> {
     let node = 1_u32..=6;
     prop_oneof![
         2 => node.clone().prop_map(Event::Join),
-        5 => (node.clone(), reports()).prop_map(|(node, report)| Event::Report { node, report }),
+        5 => (node.clone(), reports()).prop_map(|(node, report)| Event::Report { node, report: Box::new(report) }),
         1 => node.clone().prop_map(Event::Leave),
         1 => (0_u64..4).prop_map(|after| Event::Tick { after }),
         1 => node.clone().prop_map(Event::Delete),
@@ -90,7 +90,7 @@ impl Run {
         let now = at(self.now);
         match event {
             Event::Join(node) => {
-                let joined = self.cluster.join(join(node, &home(node)), PEER, now);
+                let joined = self.cluster.join(&join(node, &home(node)), PEER, now);
                 let model = self.model.entry(node).or_default();
                 *model = Model {
                     session: Some(joined.unwrap().session),
@@ -101,8 +101,8 @@ impl Run {
             Event::Report { node, report } => {
                 let model = self.model.entry(node).or_default();
                 let Some(session) = model.session else { return };
-                assert!(self.cluster.report(session, report.clone(), now).is_ok());
-                model.report = Some(report);
+                assert!(self.cluster.report(session, (*report).clone(), now).is_ok());
+                model.report = Some(*report);
                 model.heard = self.now;
                 model.silent = false;
             }
@@ -158,7 +158,7 @@ impl Run {
     /// TRK-2, and that somebody is found exactly when there is somebody.
     fn check_store(&mut self, of: Option<u32>) {
         let writers = self.writers(of);
-        match self.cluster.store_one(of.map(|of| group(&home(of)))) {
+        match self.cluster.store_one(of.map(|of| group(&home(of))), WIDTH) {
             Ok(placement) => {
                 let node = placement.node.number.get();
                 assert!(writers.contains(&node), "{node} offered, {writers:?} can");
@@ -177,8 +177,11 @@ impl Run {
         const ROUNDS: usize = 5;
         for of in 0..3 {
             let writers = self.writers(Some(of));
-            let offers = (0..ROUNDS * writers.len())
-                .map(|_| self.cluster.store_one(Some(group(&home(of)))).unwrap());
+            let offers = (0..ROUNDS * writers.len()).map(|_| {
+                self.cluster
+                    .store_one(Some(group(&home(of))), WIDTH)
+                    .unwrap()
+            });
             let mut counts = BTreeMap::<u32, usize>::new();
             for offer in offers {
                 *counts.entry(offer.node.number.get()).or_default() += 1;
@@ -189,7 +192,7 @@ impl Run {
         let groups: BTreeSet<_> = self.writers(None).into_iter().map(home).collect();
         let mut counts = BTreeMap::<GroupName, usize>::new();
         for _ in 0..ROUNDS * groups.len() {
-            let offer = self.cluster.store_one(None).unwrap();
+            let offer = self.cluster.store_one(None, WIDTH).unwrap();
             *counts.entry(offer.group).or_default() += 1;
         }
         assert_eq!(counts.len(), groups.len());

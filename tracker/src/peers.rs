@@ -1,0 +1,265 @@
+//! The other trackers: who lives, and who of all leads.
+//!
+//! Trackers agree on nothing. Every node reports to each of them, and any of them answers. The leader
+//! is only a name that some tools ask for: of the trackers that live, the one with the smallest
+//! address.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use common::env::Shutdown;
+use common::rpc::{Connection, ConnectionError};
+use common::wire::report::{HelloAnswer, ReportError, TrackerHello};
+use common::wire::{Command, Header, Status};
+use tokio::net::TcpStream;
+use tokio::time::{interval, timeout};
+use tracing::{info, warn};
+
+use crate::shared::Shared;
+
+/// Bytes of an answer to a greeting; ours have far fewer.
+const ANSWER_LEN_MAX: usize = 1024;
+
+/// The other trackers, as far as they are known.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    /// Drawn at the start.
+    pub(crate) instance: u64,
+    interval: Duration,
+    advertised: Option<SocketAddr>,
+    listening: SocketAddr,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    peers: Vec<Peer>,
+    /// How a peer sees this tracker's address.
+    seen_from_outside: Option<IpAddr>,
+}
+
+#[derive(Clone, Debug)]
+struct Peer {
+    name: String,
+    state: PeerState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PeerState {
+    Silent {
+        last: Option<Seen>,
+    },
+    Alive(Seen),
+    /// The entry names this tracker.
+    Myself {
+        address: SocketAddr,
+    },
+}
+
+/// A sign of life of another tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) address: SocketAddr,
+    pub(crate) answer: HelloAnswer,
+    /// Unix seconds.
+    pub(crate) at: u32,
+}
+
+/// Why a peer does not count as alive.
+#[derive(Debug, thiserror::Error)]
+enum PeerError {
+    #[error("cannot connect")]
+    Connect(#[source] std::io::Error),
+    #[error("connection lost")]
+    Connection(#[from] ConnectionError),
+    #[error("no answer for {0:?}")]
+    Silent(Duration),
+    #[error("the answer has {0}")]
+    Refused(Status),
+    #[error("the answer is malformed")]
+    Answer(#[from] ReportError),
+}
+
+impl Peers {
+    pub(crate) fn new(
+        names: Vec<String>,
+        instance: u64,
+        interval: Duration,
+        advertised: Option<SocketAddr>,
+        listening: SocketAddr,
+    ) -> Self {
+        let silent = PeerState::Silent { last: None };
+        let peer = |name| Peer {
+            name,
+            state: silent,
+        };
+        Self {
+            instance,
+            interval,
+            advertised,
+            listening,
+            table: Mutex::new(Table {
+                peers: names.into_iter().map(peer).collect(),
+                seen_from_outside: None,
+            }),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.table().peers.len()
+    }
+
+    /// How many others live.
+    pub(crate) fn alive_count(&self) -> usize {
+        let table = self.table();
+        let is_alive = |peer: &&Peer| matches!(peer.state, PeerState::Alive(_));
+        table.peers.iter().filter(is_alive).count()
+    }
+
+    /// The address of this tracker. `local` is that of the asking connection: it is right when nothing
+    /// else is known.
+    pub(crate) fn myself(&self, local: SocketAddr) -> SocketAddr {
+        let table = self.table();
+        let named = table.peers.iter().find_map(|peer| match peer.state {
+            PeerState::Myself { address } => Some(address),
+            PeerState::Silent { .. } | PeerState::Alive(_) => None,
+        });
+        let bound = Some(self.listening).filter(|it| !it.ip().is_unspecified());
+        let seen = table.seen_from_outside;
+        self.advertised
+            .or(named)
+            .or(bound)
+            .or(seen.map(|address| SocketAddr::new(address, self.listening.port())))
+            .unwrap_or(local)
+    }
+
+    /// The leader as this tracker sees it.
+    pub(crate) fn leader(&self, local: SocketAddr) -> SocketAddr {
+        let myself = self.myself(local);
+        let table = self.table();
+        let others = table.peers.iter().filter_map(|peer| match peer.state {
+            PeerState::Alive(seen) => Some(seen.address),
+            PeerState::Silent { .. } | PeerState::Myself { .. } => None,
+        });
+        others.chain([myself]).min().unwrap_or(myself)
+    }
+
+    /// The others that ever answered, and whether they live.
+    pub(crate) fn others(&self) -> Vec<(Seen, bool)> {
+        let table = self.table();
+        let seen = table.peers.iter().filter_map(|peer| match peer.state {
+            PeerState::Alive(seen) => Some((seen, true)),
+            PeerState::Silent { last } => last.map(|seen| (seen, false)),
+            PeerState::Myself { .. } => None,
+        });
+        seen.collect()
+    }
+
+    /// Keeps greeting the peer with that index until the signal.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn watch(&self, idx: usize, shared: &Shared, shutdown: &Shutdown) {
+        let mut ticks = interval(self.interval);
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return,
+                _ = ticks.tick() => {}
+            }
+            let Some(name) = self.name(idx) else { return };
+            let ended = tokio::select! {
+                () = shutdown.requested() => return,
+                ended = self.converse(idx, &name, shared) => ended,
+            };
+            match ended {
+                // Nothing more to learn about oneself.
+                Ok(()) => return,
+                Err(error) => self.lost(idx, &name, &error),
+            }
+        }
+    }
+
+    /// Greets one peer over one connection until it fails; `Ok` when the peer is this tracker.
+    async fn converse(&self, idx: usize, name: &str, shared: &Shared) -> Result<(), PeerError> {
+        let patience = self.interval;
+        let connecting = timeout(patience, TcpStream::connect(name)).await;
+        let stream = connecting
+            .map_err(|_| PeerError::Silent(patience))?
+            .map_err(PeerError::Connect)?;
+        let address = stream.peer_addr().map_err(PeerError::Connect)?;
+        let mut connection = Connection::new(stream, patience);
+        let mut ticks = interval(patience);
+        loop {
+            ticks.tick().await;
+            let exchange = timeout(patience, self.greet(&mut connection)).await;
+            let answer = exchange.map_err(|_| PeerError::Silent(patience))??;
+            if answer.instance == self.instance {
+                self.set(idx, PeerState::Myself { address });
+                return Ok(());
+            }
+            let seen = Seen {
+                address,
+                answer,
+                at: shared.now().unix,
+            };
+            let before = self.set(idx, PeerState::Alive(seen));
+            self.table().seen_from_outside = Some(answer.yours);
+            if !matches!(before, Some(PeerState::Alive(_))) {
+                info!(peer = name, "tracker answers");
+            }
+        }
+    }
+
+    async fn greet(
+        &self,
+        connection: &mut Connection<TcpStream>,
+    ) -> Result<HelloAnswer, PeerError> {
+        let mut body = BytesMut::new();
+        TrackerHello {
+            instance: self.instance,
+        }
+        .encode(&mut body);
+        let header = Header::request(Command::TrackerHello, body.len() as u64);
+        let mut packet = BytesMut::from(header.encode().as_slice());
+        packet.extend_from_slice(&body);
+        connection.send(&packet).await?;
+        let header = connection.header().await?.ok_or(ConnectionError::Closed)?;
+        let status = Status(header.status);
+        if !status.is_ok() {
+            return Err(PeerError::Refused(status));
+        }
+        let body = connection.body(&header, ANSWER_LEN_MAX).await?;
+        Ok(HelloAnswer::decode(&body)?)
+    }
+
+    fn lost(&self, idx: usize, name: &str, error: &PeerError) {
+        let mut table = self.table();
+        let Some(peer) = table.peers.get_mut(idx) else {
+            return;
+        };
+        if let PeerState::Alive(seen) = peer.state {
+            let error: &dyn std::error::Error = error;
+            warn!(peer = name, error, "tracker does not answer any more");
+            peer.state = PeerState::Silent { last: Some(seen) };
+        }
+    }
+
+    fn name(&self, idx: usize) -> Option<String> {
+        Some(self.table().peers.get(idx)?.name.clone())
+    }
+
+    /// Sets a state and returns the one before.
+    fn set(&self, idx: usize, state: PeerState) -> Option<PeerState> {
+        let mut table = self.table();
+        let peer = table.peers.get_mut(idx)?;
+        Some(std::mem::replace(&mut peer.state, state))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Every change is one assignment, so a poisoned table is whole.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,166 @@
+//! Wire messages ⇄ cluster: one connection of a client, a node or another tracker.
+//!
+//! Errors never close a connection; what cannot be answered does. Answers to pipelined requests leave
+//! in one write. Source: docs/wire.md, connection life.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use common::code::ErrorCode;
+use common::env::{Shutdown, clock};
+use common::limits;
+use common::rpc::{Connection, ConnectionError};
+use common::wire::tracker::{ClientDialect, Request};
+use common::wire::{Command, HEADER_LEN, Header, Status, WireError, encode_error};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::cluster::SessionId;
+use crate::shared::Shared;
+
+mod client;
+mod listing;
+mod node;
+
+/// Answers that pile up before they are sent even though more requests wait: bounds what a client that
+/// sends without reading can make us keep.
+const ANSWERS_LEN_MAX: usize = 64 * 1024;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Service {
+    shared: Arc<Shared>,
+    dialect: ClientDialect,
+    peer: SocketAddr,
+    local: SocketAddr,
+    /// Set once a node joined over this connection.
+    session: Option<SessionId>,
+}
+
+/// Whether the connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Request,
+    Close,
+}
+
+impl Service {
+    /// A connection from `peer` to our address `local`.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        dialect: ClientDialect,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Self {
+        shared.metrics.connected();
+        Self {
+            shared,
+            dialect,
+            peer,
+            local,
+            session: None,
+        }
+    }
+
+    /// Serves until the peer goes, fails, or the signal comes.
+    pub(crate) async fn serve(mut self, stream: TcpStream, shutdown: Shutdown) {
+        let mut connection = Connection::new(stream, self.shared.network_timeout);
+        if let Err(error) = self.serve_requests(&mut connection, &shutdown).await {
+            let error: &dyn std::error::Error = &error;
+            debug!(peer = %self.peer, error, "connection ended");
+        }
+    }
+
+    async fn serve_requests(
+        &mut self,
+        connection: &mut Connection<TcpStream>,
+        shutdown: &Shutdown,
+    ) -> Result<(), ConnectionError> {
+        let mut stop = pin!(shutdown.requested());
+        let mut answers = BytesMut::new();
+        let mut is_new = true;
+        loop {
+            if !connection.holds_packet() || ANSWERS_LEN_MAX <= answers.len() {
+                connection.send(&answers).await?;
+                answers.clear();
+                if connection.buffered_len() == 0 {
+                    let is_there = tokio::select! {
+                        biased;
+                        () = &mut stop => false,
+                        readable = self.readable(connection, is_new) => readable?,
+                    };
+                    if !is_there {
+                        return Ok(());
+                    }
+                }
+            }
+            is_new = false;
+            let Some(header) = connection.header().await? else {
+                return Ok(());
+            };
+            let body = connection
+                .body(&header, limits::PACKET_LEN_MAX - HEADER_LEN)
+                .await?;
+            if self.answer(header, &body, &mut answers).await == Next::Close {
+                return connection.send(&answers).await;
+            }
+        }
+    }
+
+    /// Waits for the next packet. Clients may idle for ever once they sent a request; nodes report all
+    /// the time, so a silent one is gone.
+    async fn readable(
+        &self,
+        connection: &mut Connection<TcpStream>,
+        is_new: bool,
+    ) -> Result<bool, ConnectionError> {
+        if !is_new && self.session.is_none() {
+            return connection.readable().await;
+        }
+        let patience = self.shared.network_timeout;
+        timeout(patience, connection.readable())
+            .await
+            .map_err(|_| ConnectionError::Timeout(patience))?
+    }
+
+    async fn answer(&mut self, header: Header, body: &[u8], out: &mut BytesMut) -> Next {
+        let start = clock::monotonic();
+        let answered = match Command::from_byte(header.command) {
+            Some(Command::NodeJoin) => self.node_join(body, out).await,
+            Some(Command::NodeReport) => self.node_report(body, out),
+            Some(Command::TrackerHello) => self.tracker_hello(body, out),
+            _ => match Request::decode(header.command, body) {
+                Ok(Request::Quit) => return Next::Close,
+                Ok(request) => self.client_request(request, out).await,
+                Err(error) => Err(self.refused(header.command, &error)),
+            },
+        };
+        let status = answered.err().unwrap_or(Status::OK);
+        if !status.is_ok() {
+            encode_error(out, status);
+        }
+        let latency = clock::monotonic().saturating_duration_since(start);
+        let metrics = &self.shared.metrics;
+        metrics.answered(header.command, status, latency);
+        Next::Request
+    }
+
+    fn refused(&self, command: u8, error: &WireError) -> Status {
+        let code = error.code();
+        if code == ErrorCode::Invalid {
+            debug!(peer = %self.peer, command, %error, "malformed request");
+        }
+        code.wire_status()
+    }
+}
+
+/// However a connection ends, its node is out of service at once.
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.end_session();
+        self.shared.metrics.disconnected();
+    }
+}

@@ -1,0 +1,140 @@
+//! What nodes and other trackers ask.
+
+use bytes::BytesMut;
+use common::wire::report::{
+    HelloAnswer, JoinAnswer, NodeJoin, NodeReport, REPORT_VERSION, ReportError, TrackerHello,
+};
+use common::wire::{Header, Status, encode_empty};
+use tracing::{debug, error, info, warn};
+
+use super::Service;
+
+impl Service {
+    pub(super) async fn node_join(
+        &mut self,
+        body: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<(), Status> {
+        let join = match NodeJoin::decode(body) {
+            Ok(join) => join,
+            Err(ReportError::TooNew { theirs }) => {
+                warn!(
+                    peer = %self.peer, theirs, known = REPORT_VERSION,
+                    "a node speaks a later version; remedy: upgrade the trackers first"
+                );
+                let known = REPORT_VERSION;
+                put_answer(out, |body| JoinAnswer::VersionTooNew { known }.encode(body));
+                return Ok(());
+            }
+            Err(ReportError::Malformed(error)) => {
+                warn!(peer = %self.peer, %error, "malformed join");
+                return Err(Status::INVALID);
+            }
+        };
+        // A node that joins again on its connection begins anew.
+        self.end_session();
+        let (number, group) = (join.number, join.group);
+        let (joined, generation) = {
+            let mut cluster = self.shared.cluster();
+            let joined = cluster.join(&join, self.peer.ip(), self.shared.now());
+            (joined, cluster.generation())
+        };
+        let answer = match joined {
+            Ok(joined) => {
+                self.session = Some(joined.session);
+                if let Some(from) = joined.moved_from {
+                    info!(%number, %group, %from, to = %joined.address, "node moved");
+                    if joined.replaced_live_session {
+                        warn!(
+                            %number, %group, %from, to = %joined.address,
+                            "the node was in service at its old address a moment ago; \
+                             remedy: if its data directory was copied, stop one of the two"
+                        );
+                    }
+                }
+                info!(%number, %group, address = %joined.address, "node joined");
+                // It serves even if that fails: nodes bring their numbers along, so what is at stake
+                // is only that a number is refused to another while this one is away.
+                if !self.shared.persistence.stored(generation).await {
+                    warn!(%number, "node joined but its registration is not stored yet");
+                }
+                JoinAnswer::Accepted {
+                    address: joined.address,
+                }
+            }
+            Err(refusal) => {
+                error!(
+                    %number, %group, peer = %self.peer, %refusal,
+                    "node refused; remedy: give it a node number and group of its own, \
+                     or remove the node that holds the number if it is gone for good"
+                );
+                refusal.answer()
+            }
+        };
+        put_answer(out, |body| answer.encode(body));
+        Ok(())
+    }
+
+    pub(super) fn node_report(&mut self, body: &[u8], out: &mut BytesMut) -> Result<(), Status> {
+        let session = self.session.ok_or(Status::ACCESS)?;
+        let report = NodeReport::decode(body).map_err(|error| {
+            warn!(peer = %self.peer, %error, "malformed report");
+            Status::INVALID
+        })?;
+        let now = self.shared.now();
+        let taken = self.shared.cluster().report(session, report, now);
+        match taken {
+            Ok(change) => {
+                if change.is_news() {
+                    info!(
+                        number = %session.number(),
+                        from = change.from.text(), to = change.to.text(),
+                        "node changed its state"
+                    );
+                }
+                encode_empty(out);
+                Ok(())
+            }
+            Err(error) => {
+                debug!(peer = %self.peer, %error, "report refused");
+                self.session = None;
+                Err(Status::ACCESS)
+            }
+        }
+    }
+
+    pub(super) fn tracker_hello(&mut self, body: &[u8], out: &mut BytesMut) -> Result<(), Status> {
+        // Any greeting gets an answer in our version: the other side judges whether it understands.
+        match TrackerHello::decode(body) {
+            Ok(_) | Err(ReportError::TooNew { .. }) => {}
+            Err(ReportError::Malformed(_)) => return Err(Status::INVALID),
+        }
+        let shared = &self.shared;
+        let answer = HelloAnswer {
+            instance: shared.peers.instance,
+            yours: self.peer.ip().to_canonical(),
+            started: shared.started,
+            connections: shared.metrics.connections(shared.connections_max),
+            software: shared.software,
+        };
+        put_answer(out, |body| answer.encode(body));
+        Ok(())
+    }
+
+    /// Takes the node of this connection out of service.
+    pub(super) fn end_session(&mut self) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        if self.shared.cluster().leave(session) {
+            warn!(number = %session.number(), peer = %self.peer, "node left");
+        }
+    }
+}
+
+fn put_answer(out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
+    let mut body = BytesMut::new();
+    encode(&mut body);
+    out.extend_from_slice(&Header::success(body.len() as u64).encode());
+    out.extend_from_slice(&body);
+}
