@@ -8,7 +8,7 @@ use clap::Parser;
 use common::id::FileId;
 
 use super::fake_cluster::FakeCluster;
-use super::{append, bench, delete, download, info, meta, upload, url};
+use super::{append, bench, delete, download, info, ls, meta, monitor, upload, url};
 
 #[derive(Debug, Parser)]
 enum Command {
@@ -19,6 +19,8 @@ enum Command {
     Append(append::AppendArgs),
     Meta(meta::MetaArgs),
     Url(url::UrlArgs),
+    Ls(ls::LsArgs),
+    Monitor(monitor::MonitorArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -38,6 +40,8 @@ async fn run(cluster: &FakeCluster, arguments: &[&str]) -> u8 {
         Command::Append(args) => args.run().await,
         Command::Meta(args) => args.run().await,
         Command::Url(args) => args.run().await,
+        Command::Ls(args) => args.run().await,
+        Command::Monitor(args) => args.run().await,
         Command::Bench(args) => args.run_here().await,
     };
     (0..=u8::MAX)
@@ -73,7 +77,7 @@ async fn a_file_goes_up_and_comes_down_again() {
     let dir = tempfile::tempdir().unwrap();
     let content: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_be_bytes).collect();
     let id = uploaded(&cluster, dir.path(), &content, &[]).await;
-    assert!(id.to_string().ends_with(".bin"));
+    assert_eq!(id.name.extension(), "bin");
     assert_eq!(cluster.content(&id).unwrap(), content);
 
     let target = dir.path().join("target");
@@ -106,7 +110,7 @@ async fn directories_go_up_with_everything_below_and_failures_do_not_stop_the_ot
 async fn a_broken_download_is_taken_up_where_it_broke() {
     let cluster = FakeCluster::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let id = uploaded(&cluster, dir.path(), &[7; 300_000], &[]).await;
+    let id = uploaded(&cluster, dir.path(), &vec![7; 300_000], &[]).await;
     cluster.state.broken_downloads.store(2, Ordering::Relaxed);
     let target = dir.path().join("target");
     let target_text = target.to_str().unwrap();
@@ -114,7 +118,7 @@ async fn a_broken_download_is_taken_up_where_it_broke() {
         run(&cluster, &["download", &id.to_string(), "-o", target_text]).await,
         0
     );
-    assert_eq!(std::fs::read(&target).unwrap(), [7; 300_000]);
+    assert_eq!(std::fs::read(&target).unwrap(), vec![7; 300_000]);
     assert_eq!(cluster.state.broken_downloads.load(Ordering::Relaxed), 0);
 }
 
@@ -221,6 +225,8 @@ async fn exit_codes_tell_missing_files_from_missing_servers() {
     let id = uploaded(&cluster, dir.path(), b"x", &[]).await.to_string();
     assert_eq!(run(&cluster, &["info", &id]).await, 0);
     assert_eq!(run(&cluster, &["url", &id]).await, 0);
+    assert_eq!(run(&cluster, &["ls"]).await, 0);
+    assert_eq!(run(&cluster, &["monitor", "--once", "--json"]).await, 0);
     assert_eq!(run(&cluster, &["delete", &id]).await, 0);
     assert_eq!(run(&cluster, &["delete", &id]).await, 1);
     assert_eq!(run(&cluster, &["info", &id]).await, 1);

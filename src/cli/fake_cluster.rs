@@ -1,5 +1,9 @@
 //! A tracker, a storage node and an HTTP server over one map in memory, for tests of the client
 //! commands: small enough to be seen right, and able to misbehave on demand.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a double answers a few commands and panics at the others"
+)]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +20,10 @@ use common::wire::storage::{
     QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead, StoredResponse, Streamed,
     TruncateRequest, UploadHead,
 };
-use common::wire::tracker::{FetchTarget, NodeAddress, Request, StoreTarget};
+use common::wire::tracker::{
+    ClientDialect, Connections, FetchTarget, GroupRecord, NodeAddress, NodeStatus, ReadWriteMode,
+    Request, StorageCounters, StorageRecord, StoreTarget, encode_groups, encode_storages,
+};
 use common::wire::{AddressWidth, Command, Header, Status, encode_empty, encode_error, response};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -92,6 +99,7 @@ fn group() -> GroupName {
 }
 
 async fn serve(stream: TcpStream, state: Arc<State>, node: NodeAddress) {
+    stream.set_nodelay(true).unwrap();
     let mut connection = Connection::new(stream, Duration::from_secs(30));
     while let Ok(Some(header)) = connection.header().await {
         let body = connection.body(&header, 64 << 20).await.unwrap();
@@ -125,7 +133,59 @@ fn tracker_command(header: &Header, body: &[u8], node: NodeAddress, out: &mut By
             FetchTarget { group, node }.encode(width, out);
         }
         Request::ActiveTest => encode_empty(out),
+        Request::ListAllGroups => encode_groups([&group_record()], ClientDialect::default(), out),
+        Request::ListStorages { .. } => {
+            encode_storages([&storage_record(node)], ClientDialect::default(), out);
+        }
         other => panic!("{other:?}"),
+    }
+}
+
+fn group_record() -> GroupRecord {
+    GroupRecord {
+        name: group(),
+        total_mb: 1024,
+        free_mb: 512,
+        reserved_mb: 10,
+        trunk_free_mb: 0,
+        node_count: 1,
+        storage_port: None,
+        http_port: 0,
+        readable_count: 1,
+        writable_count: 1,
+        write_node_idx: 0,
+        volume_path_count: 1,
+        subdir_count: 256,
+        trunk_file: None,
+    }
+}
+
+fn storage_record(node: NodeAddress) -> StorageRecord {
+    StorageRecord {
+        status: NodeStatus::Active,
+        mode: ReadWriteMode::Both,
+        id: "1".parse().unwrap(),
+        address: node.address,
+        sync_source: "".parse().unwrap(),
+        version: "0.1.0".parse().unwrap(),
+        join_time: 1,
+        start_time: 2,
+        total_mb: 1024,
+        free_mb: 512,
+        reserved_mb: 10,
+        upload_priority: 10,
+        volume_path_count: 1,
+        subdir_count: 256,
+        write_path: 0,
+        port: node.port,
+        http_port: 0,
+        connections: Connections::default(),
+        counters: StorageCounters::default(),
+        last_source_change: 0,
+        last_replica_change: 0,
+        last_synced: 0,
+        last_heartbeat: 3,
+        is_trunk_server: false,
     }
 }
 
@@ -322,6 +382,7 @@ fn info(content: &[u8]) -> Bytes {
 }
 
 async fn serve_http(stream: TcpStream, state: Arc<State>) {
+    stream.set_nodelay(true).unwrap();
     let mut stream = BufReader::new(stream);
     loop {
         let mut head = String::new();

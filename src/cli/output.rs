@@ -47,8 +47,14 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Run(&'static str),
     /// The run did not come about.
-    #[error("{0} connections could not be opened")]
-    Connections(usize),
+    #[error("{failed} connections could not be opened")]
+    Connections {
+        /// How many.
+        failed: usize,
+        /// Why the first of them.
+        #[source]
+        first: io::Error,
+    },
     /// The reader of our output went away or the disk is full.
     #[error("cannot write the result")]
     Output(#[source] io::Error),
@@ -88,7 +94,7 @@ impl Failure {
                 ErrorCode::Forbidden | ErrorCode::Interrupted | ErrorCode::Unsupported => None,
             },
             Self::Content { .. } => Some("download it again; if it stays, run `hayloft check`"),
-            Self::Connections(_) => {
+            Self::Connections { .. } => {
                 Some("is the server running, and its connection limit high enough?")
             }
             Self::Local { .. } | Self::Usage(_) | Self::Run(_) | Self::Output(_) => None,
@@ -110,7 +116,7 @@ impl Tally {
         self.failed += 1;
         match failure {
             Failure::Client(error) if error.is_unreachable() => self.unreachable += 1,
-            Failure::Connections(_) => self.unreachable += 1,
+            Failure::Connections { .. } => self.unreachable += 1,
             Failure::Usage(_) => self.usage += 1,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
             Failure::Client(_)

@@ -57,6 +57,23 @@ impl From<WireError> for OpError {
     }
 }
 
+impl OpError {
+    /// Whether the next request may go over the same connections. A refusal is a whole answer, but the
+    /// original server closes behind "invalid".
+    pub(super) fn leaves_connections_in_step(&self) -> bool {
+        matches!(self, Self::Status(status) if *status != Status::INVALID)
+    }
+}
+
+impl From<OpError> for std::io::Error {
+    fn from(error: OpError) -> Self {
+        if let OpError::Connect(error) = error {
+            return error;
+        }
+        Self::other(error)
+    }
+}
+
 /// Whom to ask.
 #[derive(Clone, Debug)]
 pub(super) struct Target {

@@ -137,16 +137,21 @@ pub(super) async fn run(plan: Plan, started: impl FnOnce()) -> Result<Outcome, F
             (worker.stats, worker.kept)
         });
     }
-    let mut failed = 0;
+    let (mut failed, mut first) = (0, None);
     // The workers keep their senders, so what ends the wait is their number.
     for _ in 0..connections {
-        let opened = readies.recv().await;
-        failed += usize::from(!matches!(opened, Some(Ok(()))));
+        if let Some(Err(error)) = readies.recv().await {
+            failed += 1;
+            first.get_or_insert(error);
+        }
     }
     drop(ready);
-    if 0 < failed {
+    if let Some(error) = first {
         // Dropping the workers ends them.
-        return Err(Failure::Connections(failed));
+        return Err(Failure::Connections {
+            failed,
+            first: error.into(),
+        });
     }
     started();
     let begin = clock::monotonic();
@@ -228,8 +233,10 @@ impl<'a> Worker<'a> {
             let result = result.unwrap_or(Err(OpError::Timeout));
             self.stats.record(op, took, &result);
             if let Err(error) = &result {
-                self.link.reset();
-                self.http.reset();
+                if !error.leaves_connections_in_step() {
+                    self.link.reset();
+                    self.http.reset();
+                }
                 if matches!(error, OpError::Connect(_)) {
                     tokio::time::sleep(CONNECT_PAUSE).await;
                 }

@@ -557,7 +557,10 @@ async fn draining_lets_a_running_download_finish_and_ends_idle_connections() {
     assert_eq!(within(silent.read(&mut scratch)).await.unwrap(), 0);
     assert_eq!(within(idle.read(&mut scratch)).await.unwrap(), 0);
     // Half a request is no work to finish.
-    assert!(matches!(within(slow.read(&mut scratch)).await, Ok(0) | Err(_)));
+    assert!(matches!(
+        within(slow.read(&mut scratch)).await,
+        Ok(0) | Err(_)
+    ));
     assert!(!server.task.is_finished());
     open.send(true).unwrap();
     let mut answer = Vec::new();
