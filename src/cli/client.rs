@@ -51,13 +51,11 @@ impl Cluster {
 
     /// The link to `id`, which `storage` holds.
     pub(crate) fn link(&self, id: &FileId, storage: &Address) -> String {
-        match &self.http_base {
-            Some(base) => format!("{}/{id}", base.trim_end_matches('/')),
-            None => {
-                let holder = Address::new(storage.host(), HTTP_PORT);
-                format!("http://{holder}/{id}")
-            }
+        if let Some(base) = &self.http_base {
+            return format!("{}/{id}", base.trim_end_matches('/'));
         }
+        let holder = Address::new(storage.host(), HTTP_PORT);
+        format!("http://{holder}/{id}")
     }
 
     /// The link to `id`, asking a tracker for a holder where no base is given.

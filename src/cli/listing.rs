@@ -181,3 +181,30 @@ impl Node {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fake_cluster::FakeCluster;
+    use common::client::PoolSettings;
+
+    #[tokio::test]
+    async fn groups_and_nodes_are_shown_with_space_and_state() {
+        let cluster = FakeCluster::start().await;
+        let trackers = vec![cluster.tracker.clone()];
+        let client = Client::new(trackers, PoolSettings::default()).unwrap();
+        let groups = fetch(&client).await.unwrap();
+        let shown = text(&groups, 10);
+        let storage = cluster.storage.to_string();
+        for part in [
+            "group1",
+            "512.0 MiB free of 1.0 GiB",
+            "ACTIVE",
+            "7 s ago",
+            &storage,
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(text(&[], 0).contains("hayloft serve"));
+    }
+}

@@ -17,7 +17,11 @@ pub(crate) mod serve;
 pub(crate) mod upload;
 pub(crate) mod url;
 
+#[cfg(test)]
+mod client_tests;
 mod data_dir;
+#[cfg(test)]
+mod fake_cluster;
 mod listing;
 mod operations;
 mod output;

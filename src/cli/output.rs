@@ -43,9 +43,18 @@ pub(crate) enum Failure {
     /// The command line asks for something that cannot be done.
     #[error("{0}")]
     Usage(&'static str),
+    /// Something in a run of ours went wrong; says what.
+    #[error("{0}")]
+    Run(&'static str),
     /// The run did not come about.
-    #[error("{0} connections could not be opened")]
-    Connections(usize),
+    #[error("{failed} connections could not be opened")]
+    Connections {
+        /// How many.
+        failed: usize,
+        /// Why the first of them.
+        #[source]
+        first: io::Error,
+    },
     /// The reader of our output went away or the disk is full.
     #[error("cannot write the result")]
     Output(#[source] io::Error),
@@ -85,10 +94,10 @@ impl Failure {
                 ErrorCode::Forbidden | ErrorCode::Interrupted | ErrorCode::Unsupported => None,
             },
             Self::Content { .. } => Some("download it again; if it stays, run `hayloft check`"),
-            Self::Connections(_) => {
+            Self::Connections { .. } => {
                 Some("is the server running, and its connection limit high enough?")
             }
-            Self::Local { .. } | Self::Usage(_) | Self::Output(_) => None,
+            Self::Local { .. } | Self::Usage(_) | Self::Run(_) | Self::Output(_) => None,
         }
     }
 }
@@ -107,9 +116,14 @@ impl Tally {
         self.failed += 1;
         match failure {
             Failure::Client(error) if error.is_unreachable() => self.unreachable += 1,
+            Failure::Connections { .. } => self.unreachable += 1,
             Failure::Usage(_) => self.usage += 1,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
-            _ => {}
+            Failure::Client(_)
+            | Failure::Local { .. }
+            | Failure::Content { .. }
+            | Failure::Run(_)
+            | Failure::Output(_) => {}
         }
         let subject = if subject.is_empty() {
             String::new()
@@ -122,6 +136,11 @@ impl Tally {
             text.push_str(remedy);
         }
         note(&text);
+    }
+
+    /// Counts failures that were reported already.
+    pub(crate) fn add_failed(&mut self, count: u64) {
+        self.failed += count;
     }
 
     /// Counts the failure of `result`, if it is one, and hands out its success.

@@ -161,24 +161,20 @@ impl Job<'_> {
 
     async fn upload(&self, path: &Path) -> Result<Uploaded, Failure> {
         let (id, storage, size) = if path == Path::new("-") {
-            self.upload_stdin().await?
+            self.upload_input(&mut tokio::io::stdin()).await?
         } else {
             self.upload_file(path).await?
         };
         self.tag(&id).await?;
-        let url = match storage {
-            Some(storage) => self.args.cluster.link(&id, &storage),
-            None => self.args.cluster.find_link(self.client, &id).await?,
-        };
         Ok(Uploaded {
             path: path.display().to_string(),
             id: id.to_string(),
-            url,
+            url: self.args.cluster.link(&id, &storage),
             size,
         })
     }
 
-    async fn upload_file(&self, path: &Path) -> Result<(FileId, Option<Address>, u64), Failure> {
+    async fn upload_file(&self, path: &Path) -> Result<(FileId, Address, u64), Failure> {
         let failure = || Failure::local(format!("cannot read {}", path.display()));
         let file = File::open(path).await.map_err(failure())?;
         let size = file.metadata().await.map_err(failure())?.len();
@@ -200,25 +196,30 @@ impl Job<'_> {
         extension: Extension,
         kind: UploadKind,
         content: Content<R>,
-    ) -> Result<(FileId, Option<Address>), ClientError> {
+    ) -> Result<(FileId, Address), ClientError> {
         if let (Some(master), Some(prefix)) = (&self.args.master, self.args.prefix) {
-            let slave = self.client.upload_slave(master, prefix, extension, content);
-            return Ok((slave.await?, None));
+            // The master's node, where the slave will be found.
+            let storage = self.client.trackers().update(master).await?;
+            let storages = self.client.storages();
+            let slave = storages.upload_slave(&storage, &master.name, prefix, extension, content);
+            return Ok((slave.await?, storage));
         }
         let upload = Upload {
             group: self.args.group,
             extension,
             kind,
         };
-        let (id, storage) = self.client.upload_to(&upload, content).await?;
-        Ok((id, Some(storage)))
+        self.client.upload_to(&upload, content).await
     }
 
-    async fn upload_stdin(&self) -> Result<(FileId, Option<Address>, u64), Failure> {
-        let mut stdin = tokio::io::stdin();
+    /// Sends an input whose length only its end tells.
+    async fn upload_input(
+        &self,
+        input: &mut (impl AsyncRead + Unpin),
+    ) -> Result<(FileId, Address, u64), Failure> {
         let mut piece = BytesMut::with_capacity(PIECE_LEN);
         let extension = self.args.ext.unwrap_or_default();
-        let mut more = fill(&mut stdin, &mut piece).await?;
+        let mut more = fill(input, &mut piece).await?;
         let mut size = piece.len() as u64;
         if !more {
             let content = Content::from(&*piece);
@@ -235,7 +236,7 @@ impl Job<'_> {
         let rest = async {
             while more {
                 piece.clear();
-                more = fill(&mut stdin, &mut piece).await?;
+                more = fill(input, &mut piece).await?;
                 self.client.append(&id, Content::from(&*piece)).await?;
                 size += piece.len() as u64;
                 self.progress.inc(piece.len() as u64);
@@ -281,4 +282,70 @@ async fn fill(input: &mut (impl AsyncRead + Unpin), piece: &mut BytesMut) -> Res
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fake_cluster::FakeCluster;
+    use clap::Parser;
+    use common::id::BlobKind;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: UploadArgs,
+    }
+
+    /// Sends `len` bytes of unknown length; what kind of blob they became, and how many there are.
+    async fn send(len: usize, options: &[&str]) -> Result<(BlobKind, usize), Failure> {
+        let cluster = FakeCluster::start().await;
+        let tracker = cluster.tracker.to_string();
+        let line = [&["upload", "-", "--tracker", &tracker], options].concat();
+        let args = Line::try_parse_from(line).unwrap().args;
+        let job = Job {
+            client: &args.cluster.client(1).unwrap(),
+            metadata: Metadata::default(),
+            progress: ProgressBar::hidden(),
+            args: &args,
+        };
+        let mut input = tokio::io::repeat(7).take(len as u64);
+        let (id, _, size) = job.upload_input(&mut input).await?;
+        let content = cluster.content(&id).unwrap();
+        assert_eq!((size, content.len()), (len as u64, len));
+        assert!(content.iter().all(|byte| *byte == 7));
+        let blobs = cluster.state.blobs.lock().unwrap().len();
+        Ok((id.name.kind(), blobs))
+    }
+
+    #[tokio::test]
+    async fn an_input_of_unknown_length_becomes_one_normal_file() {
+        for len in [
+            0,
+            1,
+            PIECE_LEN - 1,
+            PIECE_LEN,
+            PIECE_LEN + 1,
+            2 * PIECE_LEN + 5,
+        ] {
+            let sent = send(len, &[]).await.unwrap();
+            assert_eq!(sent, (BlobKind::Normal, 1), "{len}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_input_may_stay_an_appender() {
+        for len in [3, PIECE_LEN + 1] {
+            let sent = send(len, &["--appender"]).await.unwrap();
+            assert_eq!(sent, (BlobKind::Appender, 1), "{len}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_input_cannot_become_a_slave() {
+        let master = "group1/M00/00/00/fwAADWsCX7CAJB_eAAAABTYQpoY217.txt";
+        let options = ["--master", master, "--prefix", "_s"];
+        let sent = send(PIECE_LEN + 1, &options).await;
+        assert!(matches!(sent, Err(Failure::Usage(_))));
+    }
 }
