@@ -15,6 +15,8 @@ mod crash;
 #[cfg(test)]
 mod cycle;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod golden;
