@@ -1,7 +1,7 @@
 //! Damaged files, a lost index, a full disk: repaired or refused, never a silent wrong byte.
 //!
 //! Where volumes and index lie is not assumed: a volume is the file that holds what was uploaded,
-//! the index the folder that holds RocksDB's `CURRENT`.
+//! the index the folder that holds `RocksDB`'s `CURRENT`.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
