@@ -1,0 +1,26 @@
+//! The real binary, seen from outside: packets, HTTP, processes, disks, other people's clients.
+
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod big_upload;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod cycle;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod downloads;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod process;
