@@ -1,0 +1,329 @@
+//! Tells every tracker who this node is and how it fares.
+//!
+//! One connection per tracker: a join, then reports every heartbeat and soon after a change. Its end
+//! is what tells a tracker that the node is gone, so it is never closed while the node serves. Names
+//! are resolved anew for every connection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use common::env::Shutdown;
+use common::rpc::{Connection, ConnectionError};
+use common::wire::report::{JoinAnswer, NodeJoin, NodeReport, ReportError};
+use common::wire::{Command, Header, Status};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+/// Bytes of an answer; ours have far fewer.
+const ANSWER_LEN_MAX: usize = 1024;
+
+/// Changes are told at most this often, however many there are.
+const CHANGE_GAP: Duration = Duration::from_millis(100);
+
+/// What is told; read anew for every message, so it must be cheap and must not block.
+pub trait ReportSource: Send + Sync + 'static {
+    /// Who the node is.
+    fn join(&self) -> NodeJoin;
+    /// How it fares.
+    fn report(&self) -> NodeReport;
+}
+
+/// Whom to tell, and how patiently.
+#[derive(Clone, Debug)]
+pub struct ReportSettings {
+    /// All trackers as `host:port`.
+    pub trackers: Vec<String>,
+    /// Time between reports. Trackers take a node out of service after about three of them.
+    pub heartbeat: Duration,
+    /// How long connecting and each answer may take.
+    pub patience: Duration,
+    /// Pause before the first attempt to connect again; doubles with each that fails.
+    pub retry_min: Duration,
+    /// The longest such pause.
+    pub retry_max: Duration,
+    /// Pause after a refusal, which only an operator can end.
+    pub refused_retry: Duration,
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self {
+            trackers: Vec::new(),
+            heartbeat: Duration::from_secs(1),
+            patience: Duration::from_secs(5),
+            retry_min: Duration::from_millis(200),
+            retry_max: Duration::from_secs(5),
+            refused_retry: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How this node stands with one tracker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrackerState {
+    /// Not reached yet.
+    #[default]
+    Connecting,
+    /// Joined and reported: clients can be sent here.
+    Reporting {
+        /// The address that the tracker sends them to.
+        announced: SocketAddr,
+    },
+    /// It does not want this node.
+    Refused(JoinAnswer),
+    /// It was reached before, or tried in vain.
+    Unreachable,
+}
+
+/// How this node stands with a tracker of the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerStatus {
+    /// The tracker as the settings name it.
+    pub tracker: String,
+    /// How it stands.
+    pub state: TrackerState,
+}
+
+/// Asks for reports and watches how they fare. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ReportHandle {
+    changes: watch::Sender<()>,
+    states: watch::Receiver<Vec<TrackerStatus>>,
+}
+
+impl ReportHandle {
+    /// Has the next report sent soon instead of at the next heartbeat.
+    pub fn report_soon(&self) {
+        self.changes.send_replace(());
+    }
+
+    /// How the node stands with each tracker, in the order of the settings.
+    pub fn states(&self) -> watch::Receiver<Vec<TrackerStatus>> {
+        self.states.clone()
+    }
+}
+
+/// Tells all trackers; see [`Reporter::run`].
+#[derive(Debug)]
+pub struct Reporter<S> {
+    source: Arc<S>,
+    settings: ReportSettings,
+    changes: watch::Sender<()>,
+    states: watch::Sender<Vec<TrackerStatus>>,
+}
+
+/// Why a conversation with a tracker ended.
+#[derive(Debug, thiserror::Error)]
+enum ReportFailure {
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
+    #[error("connection lost")]
+    Connection(#[from] ConnectionError),
+    #[error("no answer for {0:?}")]
+    Silent(Duration),
+    #[error("the tracker answered: {0}")]
+    Status(Status),
+    #[error("the answer is malformed")]
+    Answer(#[from] ReportError),
+    #[error("the tracker refuses this node")]
+    Refused(JoinAnswer),
+}
+
+impl<S: ReportSource> Reporter<S> {
+    /// A reporter and the handle to it. Nothing happens before [`Self::run`].
+    pub fn new(settings: ReportSettings, source: Arc<S>) -> (Self, ReportHandle) {
+        let status = |tracker: &String| TrackerStatus {
+            tracker: tracker.clone(),
+            state: TrackerState::Connecting,
+        };
+        let (states, states_receiver) =
+            watch::channel(settings.trackers.iter().map(status).collect());
+        let changes = watch::Sender::new(());
+        let handle = ReportHandle {
+            changes: changes.clone(),
+            states: states_receiver,
+        };
+        let reporter = Self {
+            source,
+            settings,
+            changes,
+            states,
+        };
+        (reporter, handle)
+    }
+
+    /// Reports until the signal; then the connections end, which takes the node out of service.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends all connections.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), JoinError> {
+        let reporter = Arc::new(self);
+        let mut tasks = JoinSet::new();
+        for (idx, tracker) in reporter.settings.trackers.iter().enumerate() {
+            let (reporter, tracker) = (Arc::clone(&reporter), tracker.clone());
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = shutdown.requested() => {}
+                    () = reporter.keep_reporting(idx, &tracker) => {}
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Converses with one tracker again and again. Never ends by itself.
+    async fn keep_reporting(&self, idx: usize, tracker: &str) {
+        let mut pause = self.settings.retry_min;
+        loop {
+            let Err(failure) = self.converse(idx, tracker).await;
+            let had_joined = matches!(self.state(idx), Some(TrackerState::Reporting { .. }));
+            if had_joined {
+                pause = self.settings.retry_min;
+            }
+            if let ReportFailure::Refused(answer) = failure {
+                self.log_refusal(tracker, answer);
+                self.set(idx, TrackerState::Refused(answer));
+                sleep(self.settings.refused_retry).await;
+                continue;
+            }
+            let news = self.set(idx, TrackerState::Unreachable);
+            let error: &dyn std::error::Error = &failure;
+            if news {
+                warn!(tracker, error, "tracker lost, trying again");
+            } else {
+                debug!(tracker, error, "tracker still out of reach");
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(self.settings.retry_max);
+        }
+    }
+
+    /// Joins and reports over one connection until it fails.
+    async fn converse(
+        &self,
+        idx: usize,
+        tracker: &str,
+    ) -> Result<std::convert::Infallible, ReportFailure> {
+        let patience = self.settings.patience;
+        let stream = timeout(patience, TcpStream::connect(tracker))
+            .await
+            .map_err(|_| ReportFailure::Silent(patience))?
+            .map_err(ReportFailure::Connect)?;
+        stream.set_nodelay(true).map_err(ReportFailure::Connect)?;
+        let mut connection = Connection::new(stream, patience);
+        // Marked before the first report is made, so that no change falls between the two.
+        let mut changes = self.changes.subscribe();
+
+        let join = self.source.join();
+        let answer = self
+            .exchange(&mut connection, Command::NodeJoin, |body| join.encode(body))
+            .await?;
+        let announced = match JoinAnswer::decode(&answer)? {
+            JoinAnswer::Accepted { address } => address,
+            refusal => return Err(ReportFailure::Refused(refusal)),
+        };
+        loop {
+            changes.mark_unchanged();
+            let report = self.source.report();
+            self.exchange(&mut connection, Command::NodeReport, |body| {
+                report.encode(body);
+            })
+            .await?;
+            if self.set(idx, TrackerState::Reporting { announced }) {
+                info!(tracker, %announced, "reporting to tracker");
+            }
+            let gap = CHANGE_GAP.min(self.settings.heartbeat);
+            sleep(gap).await;
+            // Either a change or the rest of the heartbeat; an error would mean that the sender is
+            // gone, which this owns.
+            let rest = self.settings.heartbeat.saturating_sub(gap);
+            let _ = timeout(rest, changes.changed()).await;
+        }
+    }
+
+    /// Sends one request and takes its answer.
+    async fn exchange(
+        &self,
+        connection: &mut Connection<TcpStream>,
+        command: Command,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<bytes::Bytes, ReportFailure> {
+        let mut body = BytesMut::new();
+        encode(&mut body);
+        let header = Header::request(command, body.len() as u64).encode();
+        let mut packet = BytesMut::with_capacity(header.len() + body.len());
+        packet.extend_from_slice(&header);
+        packet.extend_from_slice(&body);
+        let exchange = async {
+            connection.send(&packet).await?;
+            let header = connection.header().await?.ok_or(ConnectionError::Closed)?;
+            let status = Status(header.status);
+            if !status.is_ok() {
+                return Err(ReportFailure::Status(status));
+            }
+            Ok(connection.body(&header, ANSWER_LEN_MAX).await?)
+        };
+        let patience = self.settings.patience;
+        timeout(patience, exchange)
+            .await
+            .map_err(|_| ReportFailure::Silent(patience))?
+    }
+
+    fn log_refusal(&self, tracker: &str, answer: JoinAnswer) {
+        let join = self.source.join();
+        let (number, group) = (join.number, join.group);
+        match answer {
+            JoinAnswer::NumberTaken { holder, yours } => error!(
+                tracker, %number, %holder, %yours,
+                "this node's number belongs to another node; remedy: set another \
+                 [storage] node_number here before anything is stored, or, if that node is gone for \
+                 good, remove it from the tracker"
+            ),
+            JoinAnswer::WrongGroup { registered } => error!(
+                tracker, %number, %group, %registered,
+                "this node belongs to another group, where its blobs are known; \
+                 remedy: set [storage] group back"
+            ),
+            JoinAnswer::Full { limit } => error!(
+                tracker, %number, %group, limit,
+                "no room for another node or group; remedy: remove nodes that are gone for good"
+            ),
+            JoinAnswer::VersionTooNew { known } => error!(
+                tracker,
+                known, "the tracker is older than this node; remedy: upgrade the trackers first"
+            ),
+            // Not a refusal.
+            JoinAnswer::Accepted { .. } => {}
+        }
+    }
+
+    fn state(&self, idx: usize) -> Option<TrackerState> {
+        Some(self.states.borrow().get(idx)?.state)
+    }
+
+    /// Sets a state; returns whether that is news.
+    fn set(&self, idx: usize, state: TrackerState) -> bool {
+        self.states
+            .send_if_modified(|states| match states.get_mut(idx) {
+                Some(status) if status.state != state => {
+                    status.state = state;
+                    true
+                }
+                _ => false,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use common::wire::report::{NodeIdentity, NodePhase, PathSpace, software_version};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Time within which everything here happens, many times over.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A node whose free space tells reports apart.
+struct Node {
+    free_mb: AtomicU64,
+}
+
+impl ReportSource for Node {
+    fn join(&self) -> NodeJoin {
+        NodeJoin {
+            identity: NodeIdentity([7; 16]),
+            number: 5.try_into().unwrap(),
+            group: "group1".parse().unwrap(),
+            address: None,
+            storage_port: 23000,
+            http_port: 8888,
+            joined: 1,
+            started: 2,
+            software: software_version("0.1.0"),
+            upload_priority: 10,
+            volume_paths: Vec::new(),
+        }
+    }
+
+    fn report(&self) -> NodeReport {
+        NodeReport {
+            phase: NodePhase::Serving,
+            paths: vec![PathSpace {
+                free_mb: self.free_mb.load(Ordering::Relaxed),
+                ..PathSpace::default()
+            }],
+            ..NodeReport::default()
+        }
+    }
+}
+
+struct Fixture {
+    tracker: TcpListener,
+    node: Arc<Node>,
+    handle: ReportHandle,
+    trigger: common::env::ShutdownTrigger,
+    running: tokio::task::JoinHandle<Result<(), JoinError>>,
+}
+
+/// A running reporter and the socket of the tracker it tells.
+async fn reporter(settings: ReportSettings) -> Fixture {
+    let tracker = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = ReportSettings {
+        trackers: vec![tracker.local_addr().unwrap().to_string()],
+        retry_min: Duration::from_millis(1),
+        ..settings
+    };
+    let node = Arc::new(Node {
+        free_mb: AtomicU64::new(1),
+    });
+    let (reporter, handle) = Reporter::new(settings, Arc::clone(&node));
+    let (trigger, shutdown) = Shutdown::new();
+    Fixture {
+        tracker,
+        node,
+        handle,
+        trigger,
+        running: tokio::spawn(reporter.run(shutdown)),
+    }
+}
+
+impl Fixture {
+    async fn accept(&self) -> Connection<TcpStream> {
+        let (stream, _) = within(self.tracker.accept()).await.unwrap();
+        Connection::new(stream, DEADLINE)
+    }
+
+    async fn wait_for(&self, wanted: impl Fn(&TrackerState) -> bool) {
+        let mut states = self.handle.states();
+        let reached = states.wait_for(|states| wanted(&states[0].state));
+        within(reached).await.unwrap();
+    }
+}
+
+async fn within<F: Future>(future: F) -> F::Output {
+    timeout(DEADLINE, future).await.expect("deadline")
+}
+
+async fn receive(connection: &mut Connection<TcpStream>) -> (u8, bytes::Bytes) {
+    let header = within(connection.header())
+        .await
+        .unwrap()
+        .expect("a request");
+    let body = connection.body(&header, 64 * 1024).await.unwrap();
+    (header.command, body)
+}
+
+async fn send(connection: &mut Connection<TcpStream>, body: &[u8]) {
+    connection
+        .send(&common::wire::response(body))
+        .await
+        .unwrap();
+}
+
+async fn accept_join(connection: &mut Connection<TcpStream>) {
+    let (command, body) = receive(connection).await;
+    assert_eq!(command, Command::NodeJoin as u8);
+    assert_eq!(NodeJoin::decode(&body).unwrap().number.get(), 5);
+    answer_join(connection, accepted()).await;
+}
+
+async fn answer_join(connection: &mut Connection<TcpStream>, answer: JoinAnswer) {
+    let mut body = BytesMut::new();
+    answer.encode(&mut body);
+    send(connection, &body).await;
+}
+
+fn accepted() -> JoinAnswer {
+    JoinAnswer::Accepted {
+        address: "10.0.0.1:23000".parse().unwrap(),
+    }
+}
+
+/// Takes a report and returns its free space.
+async fn take_report(connection: &mut Connection<TcpStream>) -> u64 {
+    let (command, body) = receive(connection).await;
+    assert_eq!(command, Command::NodeReport as u8);
+    send(connection, b"").await;
+    NodeReport::decode(&body).unwrap().paths[0].free_mb
+}
+
+#[tokio::test]
+async fn a_node_joins_then_reports_every_heartbeat_until_the_signal() {
+    let fixture = reporter(ReportSettings {
+        heartbeat: Duration::from_millis(10),
+        ..ReportSettings::default()
+    })
+    .await;
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+    for _ in 0..3 {
+        assert_eq!(take_report(&mut connection).await, 1);
+    }
+    fixture
+        .wait_for(|state| matches!(state, TrackerState::Reporting { .. }))
+        .await;
+    fixture.trigger.trigger();
+    within(fixture.running).await.unwrap().unwrap();
+    let mut ended = false;
+    while !ended {
+        // Reports that were under way may still arrive before the end.
+        ended = match within(connection.header()).await {
+            Ok(Some(header)) => connection.body(&header, 64 * 1024).await.is_err(),
+            Ok(None) | Err(_) => true,
+        };
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_told_without_waiting_for_the_heartbeat() {
+    let fixture = reporter(ReportSettings {
+        heartbeat: Duration::from_secs(3600),
+        ..ReportSettings::default()
+    })
+    .await;
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+    assert_eq!(take_report(&mut connection).await, 1);
+    fixture.node.free_mb.store(2, Ordering::Relaxed);
+    fixture.handle.report_soon();
+    assert_eq!(take_report(&mut connection).await, 2);
+}
+
+#[tokio::test]
+async fn a_lost_tracker_is_joined_again() {
+    let fixture = reporter(ReportSettings::default()).await;
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+    take_report(&mut connection).await;
+    drop(connection);
+    fixture.handle.report_soon();
+    let mut connection = fixture.accept().await;
+    fixture
+        .wait_for(|state| *state == TrackerState::Unreachable)
+        .await;
+    accept_join(&mut connection).await;
+    take_report(&mut connection).await;
+    fixture
+        .wait_for(|state| matches!(state, TrackerState::Reporting { .. }))
+        .await;
+}
+
+#[tokio::test]
+async fn a_node_that_a_tracker_forgot_joins_again() {
+    let fixture = reporter(ReportSettings::default()).await;
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+    receive(&mut connection).await;
+    connection
+        .send(&Header::error(Status::ACCESS).encode())
+        .await
+        .unwrap();
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+}
+
+#[tokio::test]
+async fn a_refusal_shows_and_is_tried_again_later() {
+    let fixture = reporter(ReportSettings {
+        refused_retry: Duration::from_millis(10),
+        ..ReportSettings::default()
+    })
+    .await;
+    let refusal = JoinAnswer::NumberTaken {
+        holder: "10.0.0.9:23000".parse().unwrap(),
+        yours: "10.0.0.1:23000".parse().unwrap(),
+    };
+    let mut connection = fixture.accept().await;
+    receive(&mut connection).await;
+    answer_join(&mut connection, refusal).await;
+    fixture
+        .wait_for(|state| *state == TrackerState::Refused(refusal))
+        .await;
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+}
