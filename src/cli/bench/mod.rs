@@ -43,8 +43,8 @@ Examples:
   hayloft bench delete --ids ids.txt                 each id once
   hayloft bench query --query fetch --ids ids.txt    the tracker alone
 
-Works against Hayloft and the original alike: compare both on one machine, one after the other, with the
-same options. Without --ids, files to read or delete are uploaded first and not measured.
+Works against Hayloft and the original alike: compare both on one machine, one after the other, with
+the same options. Without --ids, files to read or delete are uploaded first and not measured.
 
 Exit codes: 0 done, 1 operations failed, 2 wrong usage, 3 no server was reachable.";
 
@@ -337,7 +337,7 @@ impl BenchArgs {
         before: Vec<(Option<u32>, std::io::Result<Sample>)>,
         after: Vec<(Option<u32>, std::io::Result<Sample>)>,
     ) -> Result<Report, Failure> {
-        let operations = outcome.stats.succeeded();
+        let operations = outcome.stats.succeeded() + outcome.stats.failed();
         let seconds = outcome.elapsed.as_secs_f64();
         let mut servers = Vec::new();
         let mut generator = None;
