@@ -312,8 +312,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
         for Request { change, reply } in requests {
             match self.prepare(change) {
                 Ok(answer) => self.group.waiting.push((reply, answer)),
-                // Nobody may listen any more, which changes nothing.
-                Err(error) => drop(reply.send(Err(error))),
+                Err(error) => {
+                    // Nobody may listen any more, which changes nothing.
+                    let _ = reply.send(Err(error));
+                }
             }
             if GROUP_LEN_MAX <= self.group.len || GROUP_PIECES_MAX <= self.group.piece_count() {
                 self.flush();
@@ -839,25 +841,31 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
         let outcome = self.write_group();
         let group = &mut self.group;
+        let mut waiting = std::mem::take(&mut group.waiting);
+        if outcome.is_ok() {
+            self.open_parts.extend(group.opened_parts.drain(..));
+            for part in group.closed_parts.drain(..) {
+                self.open_parts.remove(&part);
+            }
+        }
+        // Before the answers: who gets one may want to receive into the same buffer again.
+        group.clear();
         match outcome {
             Ok(()) => {
-                self.open_parts.extend(group.opened_parts.drain(..));
-                for part in group.closed_parts.drain(..) {
-                    self.open_parts.remove(&part);
-                }
-                for (reply, answer) in group.waiting.drain(..) {
-                    drop(reply.send(Ok(answer)));
+                for (reply, answer) in waiting.drain(..) {
+                    // Nobody may listen any more, which changes nothing.
+                    let _ = reply.send(Ok(answer));
                 }
             }
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "a group was not committed");
                 let error = Arc::new(error);
-                for (reply, _) in group.waiting.drain(..) {
-                    drop(reply.send(Err(StoreError::Commit(Arc::clone(&error)))));
+                for (reply, _) in waiting.drain(..) {
+                    let _ = reply.send(Err(StoreError::Commit(Arc::clone(&error))));
                 }
             }
         }
-        self.group.clear();
+        self.group.waiting = waiting;
     }
 
     fn write_group(&mut self) -> Result<(), CommitError> {

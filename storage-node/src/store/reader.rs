@@ -34,6 +34,8 @@ pub struct OpenBlob<D: Disk, I> {
     pub time: u32,
     /// Where its newest record lies.
     pub extent: Extent,
+    /// Sequence number of its newest record: another one after each change.
+    pub version: u64,
     /// Its bytes.
     pub content: BlobContent,
     /// Checksum of its bytes, if it is known without reading them.
@@ -89,7 +91,14 @@ impl<D: Disk, I: Index> Shared<D, I> {
             (BlobContent::Record(record.payload), Some(record.header.payload_crc))
         };
         let shared = Arc::clone(self);
-        Ok(OpenBlob { shared, time: record.header.time, extent: value.extent, content, crc })
+        Ok(OpenBlob {
+            shared,
+            time: record.header.time,
+            extent: value.extent,
+            version: record.header.sequence,
+            content,
+            crc,
+        })
     }
 
     async fn segment(self: &Arc<Self>, segment: Segment) -> Result<Bytes, StoreError> {
