@@ -2,12 +2,31 @@
 //!
 //! The volume is the truth; the index is derived. See ARCHITECTURE.md.
 
-pub mod disk;
-pub mod error;
 pub mod format;
-pub mod index;
-pub mod metrics;
-pub mod store;
+
+pub mod disk;
 pub mod volume;
 
+pub mod index;
+
+pub mod store;
+
+pub mod report;
+
 pub mod http;
+pub mod service;
+mod source;
+
+mod collector;
+mod counters;
+pub mod error;
+mod identity;
+pub mod metrics;
+mod node;
+mod run;
+mod settings;
+
+pub use identity::{Identity, IdentityError};
+pub use node::{Node, OpenStore, StoreOptions, open_store, remove_index};
+pub use run::{NodeError, StorageNode};
+pub use settings::{Settings, StorePathSettings};

@@ -33,7 +33,10 @@ impl StoreMetrics {
             Ok(counter)
         };
         let histogram = |name: &str, help: &str, buckets: Vec<f64>| {
-            let options = HistogramOpts { common_opts: label(name, help), buckets };
+            let options = HistogramOpts {
+                common_opts: label(name, help),
+                buckets,
+            };
             let histogram = Histogram::with_opts(options)?;
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)

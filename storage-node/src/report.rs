@@ -198,10 +198,11 @@ impl<S: ReportSource> Reporter<S> {
                 continue;
             }
             let news = self.set(idx, TrackerState::Unreachable);
-            let error: &dyn std::error::Error = &failure;
             if news {
+                let error: &dyn std::error::Error = &failure;
                 warn!(tracker, error, "tracker lost, trying again");
             } else {
+                let error: &dyn std::error::Error = &failure;
                 debug!(tracker, error, "tracker still out of reach");
             }
             sleep(pause).await;

@@ -16,7 +16,15 @@ pub fn check(disk: &impl Disk) {
     assert_eq!(file.len(), LEN);
     assert!(disk.create(number, LEN, b"again").is_err() || disk.list().unwrap() == [number]);
 
-    file.write_at(&[IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"def")], 4096).unwrap();
+    file.write_at(
+        &[
+            IoSlice::new(b"abc"),
+            IoSlice::new(b""),
+            IoSlice::new(b"def"),
+        ],
+        4096,
+    )
+    .unwrap();
     let mut read = [0; 8];
     file.read_at(&mut read, 4096).unwrap();
     assert_eq!(&read, b"abcdef\0\0");
@@ -35,7 +43,11 @@ pub fn check(disk: &impl Disk) {
     assert_eq!(disk.list().unwrap(), [VolumeNumber(1), number]);
     disk.remove(number).unwrap();
     assert_eq!(disk.list().unwrap(), [VolumeNumber(1)]);
-    assert_eq!(&slice[..], b"abcdef", "bytes outlive the file that they came from");
+    assert_eq!(
+        &slice[..],
+        b"abcdef",
+        "bytes outlive the file that they came from"
+    );
     assert!(disk.open(number).is_err());
     let space = disk.space().unwrap();
     assert!(space.free <= space.total);

@@ -53,8 +53,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl MemoryDisk {
     /// An empty disk of `total` bytes.
     pub fn new(total: u64) -> Self {
-        let state = State { files: BTreeMap::new(), total, fail_writes: false, fail_syncs: false };
-        Self { state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            files: BTreeMap::new(),
+            total,
+            fail_writes: false,
+            fail_syncs: false,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// Makes every later write fail with EIO, or no longer.
@@ -96,7 +103,9 @@ impl MemoryDisk {
     /// Changes stored bytes behind the engine's back.
     pub fn corrupt(&self, number: VolumeNumber, offset: u64, change: impl FnOnce(&mut [u8])) {
         let state = locked(&self.state);
-        let Some(file) = state.files.get(&number) else { return };
+        let Some(file) = state.files.get(&number) else {
+            return;
+        };
         let mut file = locked(file);
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         if let Some(bytes) = file.current.get_mut(offset..) {
@@ -126,17 +135,26 @@ impl Disk for MemoryDisk {
         let len = usize::try_from(len).map_err(io::Error::other)?;
         let mut bytes = vec![0; len];
         overwrite(&mut bytes, 0, first_block);
-        let file =
-            FileState { durable: bytes.clone(), current: bytes, unsynced: Vec::new() };
+        let file = FileState {
+            durable: bytes.clone(),
+            current: bytes,
+            unsynced: Vec::new(),
+        };
         let file = Arc::new(Mutex::new(file));
         state.files.insert(number, Arc::clone(&file));
-        Ok(MemoryFile { file, disk: self.clone() })
+        Ok(MemoryFile {
+            file,
+            disk: self.clone(),
+        })
     }
 
     fn open(&self, number: VolumeNumber) -> io::Result<MemoryFile> {
         let state = locked(&self.state);
         let file = state.files.get(&number).ok_or(io::ErrorKind::NotFound)?;
-        Ok(MemoryFile { file: Arc::clone(file), disk: self.clone() })
+        Ok(MemoryFile {
+            file: Arc::clone(file),
+            disk: self.clone(),
+        })
     }
 
     fn list(&self) -> io::Result<Vec<VolumeNumber>> {
@@ -152,8 +170,15 @@ impl Disk for MemoryDisk {
 
     fn space(&self) -> io::Result<Space> {
         let state = locked(&self.state);
-        let used: usize = state.files.values().map(|file| locked(file).current.len()).sum();
-        Ok(Space { total: state.total, free: state.total.saturating_sub(used as u64) })
+        let used: usize = state
+            .files
+            .values()
+            .map(|file| locked(file).current.len())
+            .sum();
+        Ok(Space {
+            total: state.total,
+            free: state.total.saturating_sub(used as u64),
+        })
     }
 }
 

@@ -3,7 +3,10 @@
 //! A new volume is written under a temporary name, allocated to its full length, synced and renamed,
 //! so a crash leaves either no volume or a whole one, and a full disk shows here as an error and
 //! never later while appending.
-#![expect(clippy::disallowed_types, reason = "this is the seam that others are sent to")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "this is the seam that others are sent to"
+)]
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -48,17 +51,24 @@ impl OsDisk {
     pub fn open(directory: &Path) -> Result<Self, DiskError> {
         let failed = |action, path: &Path| {
             let path = path.to_owned();
-            move |source| DiskError { action, path, source }
+            move |source| DiskError {
+                action,
+                path,
+                source,
+            }
         };
         std::fs::create_dir_all(directory).map_err(failed("make directory", directory))?;
-        let disk = Self { directory: directory.to_owned() };
+        let disk = Self {
+            directory: directory.to_owned(),
+        };
         for entry in std::fs::read_dir(directory).map_err(failed("read directory", directory))? {
             let path = entry.map_err(failed("read directory", directory))?.path();
             if path.extension().is_some_and(|suffix| suffix == "new") {
                 std::fs::remove_file(&path).map_err(failed("remove unfinished volume", &path))?;
             }
         }
-        disk.sync_directory().map_err(failed("sync directory", directory))?;
+        disk.sync_directory()
+            .map_err(failed("sync directory", directory))?;
         Ok(disk)
     }
 
@@ -87,7 +97,12 @@ impl OsDisk {
 impl Disk for OsDisk {
     type File = OsVolumeFile;
 
-    fn create(&self, number: VolumeNumber, len: u64, first_block: &[u8]) -> io::Result<OsVolumeFile> {
+    fn create(
+        &self,
+        number: VolumeNumber,
+        len: u64,
+        first_block: &[u8],
+    ) -> io::Result<OsVolumeFile> {
         let path = self.path(number);
         let temporary = path.with_extension(TEMPORARY_SUFFIX.trim_start_matches('.'));
         if let Err(error) = self.write_new(&temporary, len, first_block) {
@@ -101,7 +116,10 @@ impl Disk for OsDisk {
     }
 
     fn open(&self, number: VolumeNumber) -> io::Result<OsVolumeFile> {
-        let file = OpenOptions::new().read(true).write(true).open(self.path(number))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(self.path(number))?;
         let len = file.metadata()?.len();
         let map = Map::new(&file, len)?;
         Ok(OsVolumeFile { file, map })
@@ -127,7 +145,10 @@ impl Disk for OsDisk {
 
     fn space(&self) -> io::Result<Space> {
         let stats = rustix::fs::statvfs(&self.directory)?;
-        Ok(Space { total: stats.f_blocks * stats.f_frsize, free: stats.f_bavail * stats.f_frsize })
+        Ok(Space {
+            total: stats.f_blocks * stats.f_frsize,
+            free: stats.f_bavail * stats.f_frsize,
+        })
     }
 }
 
@@ -198,7 +219,8 @@ impl OsVolumeFile {
         for piece in group {
             let done = written.saturating_sub(piece_start).min(piece.len());
             let rest = piece.get(done..).unwrap_or_default();
-            self.file.write_all_at(rest, offset + (piece_start + done) as u64)?;
+            self.file
+                .write_all_at(rest, offset + (piece_start + done) as u64)?;
             piece_start += piece.len();
         }
         Ok(())

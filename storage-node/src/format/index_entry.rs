@@ -147,8 +147,11 @@ impl VolumeStats {
     /// Decodes a value.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
-        let stats =
-            Self { live_bytes: reader.u64()?, live_records: reader.u64()?, end: reader.u64()? };
+        let stats = Self {
+            live_bytes: reader.u64()?,
+            live_records: reader.u64()?,
+            end: reader.u64()?,
+        };
         reader.finish()?;
         Ok(stats)
     }
@@ -192,12 +195,19 @@ impl ReplayPosition {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
         let mut position = || -> Result<Position, CodecError> {
-            Ok(Position { volume: VolumeNumber(reader.u32()?), offset: reader.u64()? })
+            Ok(Position {
+                volume: VolumeNumber(reader.u32()?),
+                offset: reader.u64()?,
+            })
         };
         let (applied, synced) = (position()?, position()?);
         let next_sequence = reader.u64()?;
         reader.finish()?;
-        Ok(Self { applied, synced, next_sequence })
+        Ok(Self {
+            applied,
+            synced,
+            next_sequence,
+        })
     }
 }
 
@@ -217,14 +227,35 @@ mod tests {
         ] {
             assert_eq!(IndexKey::decode(&key.encode()), Ok(key));
         }
-        let extent = Extent { volume: VolumeNumber(2), offset: 4096, payload_len: 17 };
-        let value = IndexValue { kind: RecordKind::Manifest, extent };
+        let extent = Extent {
+            volume: VolumeNumber(2),
+            offset: 4096,
+            payload_len: 17,
+        };
+        let value = IndexValue {
+            kind: RecordKind::Manifest,
+            extent,
+        };
         assert_eq!(IndexValue::decode(&value.encode()), Ok(value));
-        let stats = VolumeStats { live_bytes: 1, live_records: 2, end: 3 };
+        let stats = VolumeStats {
+            live_bytes: 1,
+            live_records: 2,
+            end: 3,
+        };
         assert_eq!(VolumeStats::decode(&stats.encode()), Ok(stats));
-        let applied = Position { volume: VolumeNumber(1), offset: 2 };
-        let synced = Position { volume: VolumeNumber(1), offset: 1 };
-        let position = ReplayPosition { applied, synced, next_sequence: 3 };
+        let applied = Position {
+            volume: VolumeNumber(1),
+            offset: 2,
+        };
+        let synced = Position {
+            volume: VolumeNumber(1),
+            offset: 1,
+        };
+        let position = ReplayPosition {
+            applied,
+            synced,
+            next_sequence: 3,
+        };
         assert_eq!(ReplayPosition::decode(&position.encode()), Ok(position));
     }
 

@@ -146,7 +146,11 @@ impl Manifest {
         }
         while changed.len < len {
             let missing = u32::try_from(len - changed.len).unwrap_or(u32::MAX);
-            changed.push(Segment { part: PartId::HOLE, start: 0, len: missing })?;
+            changed.push(Segment {
+                part: PartId::HOLE,
+                start: 0,
+                len: missing,
+            })?;
         }
         Ok(changed)
     }
@@ -156,7 +160,11 @@ impl Manifest {
         let mut out = BytesMut::with_capacity(24 + self.segments.len() * SEGMENT_LEN);
         let mut writer = Writer::new(&mut out);
         writer.u8(VERSION);
-        writer.u8(if self.crc.is_some() { FLAG_CRC_KNOWN } else { 0 });
+        writer.u8(if self.crc.is_some() {
+            FLAG_CRC_KNOWN
+        } else {
+            0
+        });
         let replaces = self.replaces.as_deref().unwrap_or_default();
         // Keys are at most 128 bytes.
         writer.u16(u16::try_from(replaces.len()).unwrap_or_default());
@@ -192,8 +200,11 @@ impl Manifest {
             replaces: (!replaces.is_empty()).then(|| replaces.to_vec()),
         };
         for _ in 0..count {
-            let segment =
-                Segment { part: PartId(reader.u64()?), start: reader.u32()?, len: reader.u32()? };
+            let segment = Segment {
+                part: PartId(reader.u64()?),
+                start: reader.u32()?,
+                len: reader.u32()?,
+            };
             manifest.push(segment)?;
         }
         reader.finish()?;
@@ -208,12 +219,20 @@ mod tests {
     use super::*;
 
     fn segment(part: u64, start: u32, len: u32) -> Segment {
-        Segment { part: PartId(part), start, len }
+        Segment {
+            part: PartId(part),
+            start,
+            len,
+        }
     }
 
     /// What a reader would see: (part, offset in part) for each byte.
     fn bytes(manifest: &Manifest) -> Vec<(u64, u32)> {
-        let each = |s: &Segment| (0..s.len).map(|at| (s.part.0, s.start + at)).collect::<Vec<_>>();
+        let each = |s: &Segment| {
+            (0..s.len)
+                .map(|at| (s.part.0, s.start + at))
+                .collect::<Vec<_>>()
+        };
         manifest.segments().iter().flat_map(each).collect()
     }
 

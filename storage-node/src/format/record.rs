@@ -161,7 +161,9 @@ impl<'a> UnverifiedRecord<'a> {
     /// Decodes header and key at the start of `bytes`, which may end anywhere behind the key.
     pub fn decode(volume: VolumeNumber, bytes: &'a [u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(bytes);
-        let fields = reader.take(RECORD_HEADER_LEN - 4).map_err(|_| RecordError::Short)?;
+        let fields = reader
+            .take(RECORD_HEADER_LEN - 4)
+            .map_err(|_| RecordError::Short)?;
         let crc = Crc32(reader.u32().map_err(|_| RecordError::Short)?);
         let mut field = Reader::new(fields);
         let mut decode = || -> Result<_, common::codec::CodecError> {
@@ -180,14 +182,20 @@ impl<'a> UnverifiedRecord<'a> {
             decode().map_err(|_| RecordError::Short)?;
         if magic != MAGIC {
             let blank = crc.0 == 0 && fields.iter().all(|byte| *byte == 0);
-            return Err(if blank { RecordError::Blank } else { RecordError::Magic });
+            return Err(if blank {
+                RecordError::Blank
+            } else {
+                RecordError::Magic
+            });
         }
         if RECORD_KEY_LEN_MAX < usize::from(key_len)
             || RECORD_PAYLOAD_LEN_MAX < payload_len as usize
         {
             return Err(RecordError::Length);
         }
-        let key = reader.take(usize::from(key_len)).map_err(|_| RecordError::Short)?;
+        let key = reader
+            .take(usize::from(key_len))
+            .map_err(|_| RecordError::Short)?;
         if header_crc(volume, fields, key) != crc {
             return Err(RecordError::HeaderChecksum);
         }
@@ -264,7 +272,10 @@ mod tests {
 
     #[test]
     fn zeros_are_blank_and_a_flipped_payload_is_found() {
-        assert_eq!(UnverifiedRecord::decode(VOLUME, &[0; 64]), Err(RecordError::Blank));
+        assert_eq!(
+            UnverifiedRecord::decode(VOLUME, &[0; 64]),
+            Err(RecordError::Blank)
+        );
         let bytes = encoded(b"hello", b"key");
         let record = UnverifiedRecord::decode(VOLUME, &bytes).unwrap();
         assert_eq!(record.verify(b"hello"), Ok(()));

@@ -127,7 +127,10 @@ mod tests {
         assert_eq!(Superblock::decode(&bytes), Err(SuperblockError::Checksum));
         bytes[0] = 0;
         assert_eq!(Superblock::decode(&bytes), Err(SuperblockError::Magic));
-        assert!(matches!(Superblock::decode(&bytes[..9]), Err(SuperblockError::Short(_))));
+        assert!(matches!(
+            Superblock::decode(&bytes[..9]),
+            Err(SuperblockError::Short(_))
+        ));
         let mut newer = example().encode();
         newer[9] = 2;
         assert_eq!(Superblock::decode(&newer), Err(SuperblockError::Version(2)));

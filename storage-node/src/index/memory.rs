@@ -86,12 +86,18 @@ impl Index for MemoryIndex {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
-        let first = if from.is_empty() { vec![prefix] } else { from.to_vec() };
+        let first = if from.is_empty() {
+            vec![prefix]
+        } else {
+            from.to_vec()
+        };
         // A copy, so that the visitor may use the index.
         let entries: Vec<(Vec<u8>, Vec<u8>)> = {
             let state = self.locked();
             let found = state.current.range(first..);
-            found.map(|(key, value)| (key.clone(), value.clone())).collect()
+            found
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
         };
         for (key, value) in entries {
             if key.first() != Some(&prefix) || visit(&key, &value).is_break() {

@@ -36,7 +36,10 @@ impl std::fmt::Debug for IndexSettings {
 impl IndexSettings {
     /// Settings with a cache of `cache_len` bytes.
     pub fn new(cache_len: usize) -> Self {
-        Self { cache: Cache::new_lru_cache(cache_len), memtable_len: 16 * 1024 * 1024 }
+        Self {
+            cache: Cache::new_lru_cache(cache_len),
+            memtable_len: 16 * 1024 * 1024,
+        }
     }
 }
 
@@ -49,7 +52,9 @@ pub struct RocksIndex {
 
 impl std::fmt::Debug for RocksIndex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RocksIndex").field("path", &self.db.path()).finish_non_exhaustive()
+        f.debug_struct("RocksIndex")
+            .field("path", &self.db.path())
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,7 +132,10 @@ impl Index for RocksIndex {
         // A walk over everything must not push the hot blocks out.
         read.fill_cache(false);
         read.set_readahead_size(1024 * 1024);
-        for entry in self.db.iterator_opt(IteratorMode::From(first, Direction::Forward), read) {
+        for entry in self
+            .db
+            .iterator_opt(IteratorMode::From(first, Direction::Forward), read)
+        {
             let (key, value) = entry.map_err(classify)?;
             if key.first() != Some(&prefix) || visit(&key, &value).is_break() {
                 break;

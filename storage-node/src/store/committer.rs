@@ -30,8 +30,8 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Waits until the committer has made everything durable and ended, which it does when all
-    /// [`PathStore`]s are gone. Blocks.
+    /// Waits until the committer has made everything durable and ended, which it does after
+    /// [`Change::Close`] or when all [`PathStore`]s are gone. Blocks.
     pub fn join(self) {
         if self.thread.join().is_err() {
             error!("the committer panicked");
@@ -47,13 +47,18 @@ pub struct PathStore<D: Disk = OsDisk, I = RocksIndex> {
 
 impl<D: Disk, I> Clone for PathStore<D, I> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), sender: self.sender.clone() }
+        Self {
+            shared: Arc::clone(&self.shared),
+            sender: self.sender.clone(),
+        }
     }
 }
 
 impl<D: Disk, I> std::fmt::Debug for PathStore<D, I> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PathStore").field("path", &self.shared.volume_path).finish_non_exhaustive()
+        f.debug_struct("PathStore")
+            .field("path", &self.shared.volume_path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +68,9 @@ impl<D: Disk, I: Index> PathStore<D, I> {
         let shared = Arc::clone(engine.shared());
         let (sender, receiver) = mpsc::channel(QUEUE_LEN);
         let name = format!("commit-{}", shared.volume_path);
-        let thread = std::thread::Builder::new().name(name).spawn(move || run(engine, receiver))?;
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || run(engine, receiver))?;
         Ok((Self { shared, sender }, Committer { thread }))
     }
 
@@ -80,7 +87,10 @@ impl<D: Disk, I: Index> PathStore<D, I> {
     pub async fn submit(&self, change: Change) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
         let request = Request { change, reply };
-        self.sender.send(request).await.map_err(|_| StoreError::Stopped)?;
+        self.sender
+            .send(request)
+            .await
+            .map_err(|_| StoreError::Stopped)?;
         answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 
@@ -90,7 +100,9 @@ impl<D: Disk, I: Index> PathStore<D, I> {
         for change in changes {
             let (reply, answer) = oneshot::channel();
             let request = Request { change, reply };
-            self.sender.blocking_send(request).map_err(|_| StoreError::Stopped)?;
+            self.sender
+                .blocking_send(request)
+                .map_err(|_| StoreError::Stopped)?;
             answers.push(answer);
         }
         for answer in answers {
@@ -111,7 +123,14 @@ impl<D: Disk, I: Index> PathStore<D, I> {
         payload: Bytes,
         crc: Crc32,
     ) -> Result<(), StoreError> {
-        self.submit(Change::Blob { key, time, payload, crc }).await.map(drop)
+        self.submit(Change::Blob {
+            key,
+            time,
+            payload,
+            crc,
+        })
+        .await
+        .map(drop)
     }
 
     /// Begins a blob, or a change of one, that is longer than one record.
@@ -131,7 +150,9 @@ impl<D: Disk, I: Index> PathStore<D, I> {
     ///
     /// See [`Self::submit`].
     pub async fn edit(&self, key: Vec<u8>, time: u32, edit: Edit) -> Result<(), StoreError> {
-        self.submit(Change::Edit { key, time, edit }).await.map(drop)
+        self.submit(Change::Edit { key, time, edit })
+            .await
+            .map(drop)
     }
 
     /// Changes metadata.
@@ -145,7 +166,9 @@ impl<D: Disk, I: Index> PathStore<D, I> {
         time: u32,
         change: MetadataChange,
     ) -> Result<(), StoreError> {
-        self.submit(Change::Metadata { key, time, change }).await.map(drop)
+        self.submit(Change::Metadata { key, time, change })
+            .await
+            .map(drop)
     }
 
     /// Deletes a blob with its metadata.
@@ -162,9 +185,15 @@ fn run<D: Disk, I: Index>(mut engine: Engine<D, I>, mut receiver: mpsc::Receiver
     let mut requests = Vec::with_capacity(TAKE_MAX);
     while receiver.blocking_recv_many(&mut requests, TAKE_MAX) != 0 {
         engine.commit(requests.drain(..));
+        if engine.is_closed {
+            return;
+        }
     }
     if let Err(error) = engine.make_durable() {
-        error!(error = &error as &dyn std::error::Error, "the store was not closed cleanly");
+        error!(
+            error = &error as &dyn std::error::Error,
+            "the store was not closed cleanly"
+        );
     }
 }
 
@@ -187,9 +216,17 @@ impl<D: Disk, I: Index> PendingParts<D, I> {
     pub async fn push(&mut self, payload: Bytes) -> Result<(), StoreError> {
         let crc = Crc32::of(&payload);
         let len = u32::try_from(payload.len()).map_err(|_| ManifestError::TooLong)?;
-        let change = Change::Part { time: self.time, payload, crc };
+        let change = Change::Part {
+            time: self.time,
+            payload,
+            crc,
+        };
         if let Answer::Part(part) = self.store.submit(change).await? {
-            self.segments.push(Segment { part, start: 0, len });
+            self.segments.push(Segment {
+                part,
+                start: 0,
+                len,
+            });
             self.hasher.append(crc, u64::from(len));
             self.len += u64::from(len);
         }
@@ -222,7 +259,13 @@ impl<D: Disk, I: Index> PendingParts<D, I> {
         for segment in &self.segments {
             manifest.push(*segment)?;
         }
-        self.store.submit(Change::Manifest { key, time: self.time, manifest }).await?;
+        self.store
+            .submit(Change::Manifest {
+                key,
+                time: self.time,
+                manifest,
+            })
+            .await?;
         self.segments.clear();
         Ok(())
     }
@@ -237,7 +280,10 @@ impl<D: Disk, I: Index> PendingParts<D, I> {
         key: Vec<u8>,
         edit: impl FnOnce(Content) -> Edit,
     ) -> Result<(), StoreError> {
-        let content = Content::Parts { segments: self.segments.clone(), crc: self.crc() };
+        let content = Content::Parts {
+            segments: self.segments.clone(),
+            crc: self.crc(),
+        };
         self.store.edit(key, self.time, edit(content)).await?;
         self.segments.clear();
         Ok(())
@@ -251,7 +297,10 @@ impl<D: Disk, I: Index> Drop for PendingParts<D, I> {
         }
         let parts: Vec<PartId> = self.segments.iter().map(|segment| segment.part).collect();
         let (reply, _) = oneshot::channel();
-        let request = Request { change: Change::Abandon(parts), reply };
+        let request = Request {
+            change: Change::Abandon(parts),
+            reply,
+        };
         // A full queue or an ended committer: the engine, or the next start, finds them.
         if let Err(mpsc::error::TrySendError::Full(request)) = self.store.sender.try_send(request) {
             self.store.shared.abandon_later(request.change);

@@ -42,7 +42,9 @@ pub(super) struct Compaction<D: Disk, I: Index> {
 
 impl<D: Disk, I: Index> std::fmt::Debug for Compaction<D, I> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Compaction").field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("Compaction")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +80,10 @@ impl<D: Disk, I: Index> Compaction<D, I> {
                 },
                 Ok(ScanItem::Damage(_)) => return Ok(Some(self.keep("a stretch is unreadable"))),
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "compaction stopped");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "compaction stopped"
+                    );
                     return Ok(Some(self.keep("the disk failed")));
                 }
                 Ok(ScanItem::End { .. }) => {
@@ -125,8 +130,18 @@ fn change_for<D: Disk, I: Index>(
     number: VolumeNumber,
     record: ScannedRecord,
 ) -> Result<Verdict, StoreError> {
-    let ScannedRecord { offset, header, key, is_sound, payload } = record;
-    let from = Extent { volume: number, offset, payload_len: header.payload_len };
+    let ScannedRecord {
+        offset,
+        header,
+        key,
+        is_sound,
+        payload,
+    } = record;
+    let from = Extent {
+        volume: number,
+        offset,
+        payload_len: header.payload_len,
+    };
     let index_key = match header.kind {
         RecordKind::Blob | RecordKind::Manifest => IndexKey::Blob(&key),
         RecordKind::Metadata => IndexKey::Metadata(&key),
@@ -139,9 +154,17 @@ fn change_for<D: Disk, I: Index>(
             let (ended, single) = decode_tombstone(&payload)?;
             if is_tombstone_needed(shared, number, ended, single) {
                 let payload = Bytes::from(payload);
-                return Ok(Verdict::Carry(Change::Move(MovedRecord { header, key, payload, from })));
+                return Ok(Verdict::Carry(Change::Move(MovedRecord {
+                    header,
+                    key,
+                    payload,
+                    from,
+                })));
             }
-            return Ok(Verdict::Carry(Change::Forget { volume: number, len: header.record_len() }));
+            return Ok(Verdict::Carry(Change::Forget {
+                volume: number,
+                len: header.record_len(),
+            }));
         }
     };
     if shared.locate(index_key)?.map(|value| value.extent) != Some(from) {
@@ -151,7 +174,12 @@ fn change_for<D: Disk, I: Index>(
         return Ok(Verdict::Damaged);
     }
     let payload = Bytes::from(payload);
-    Ok(Verdict::Carry(Change::Move(MovedRecord { header, key, payload, from })))
+    Ok(Verdict::Carry(Change::Move(MovedRecord {
+        header,
+        key,
+        payload,
+        from,
+    })))
 }
 
 /// Whether a rebuild could meet a record that the tombstone must end.
@@ -167,7 +195,11 @@ fn is_tombstone_needed<D: Disk, I: Index>(
 ) -> bool {
     shared.volumes().iter().any(|volume| {
         let number = volume.number();
-        let may_hold = if single { number == ended } else { number <= ended };
+        let may_hold = if single {
+            number == ended
+        } else {
+            number <= ended
+        };
         let must_stay = volume.state() == VolumeState::Damaged && number <= ended;
         number != compacted && (may_hold || must_stay)
     })

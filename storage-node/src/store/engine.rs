@@ -167,8 +167,8 @@ pub enum Change {
     Seal,
     /// Records before this place were synced from outside.
     Synced(Position),
-    /// All of the above is committed and durable.
-    Flush,
+    /// Everything is made durable, and the store takes no more changes.
+    Close,
 }
 
 /// A record on its way to another volume.
@@ -274,11 +274,15 @@ pub struct Engine<D: Disk, I> {
     pub(super) unsynced: VecDeque<Position>,
     /// While recovery replays: how far it got.
     pub(super) replaying: Option<ReplayPosition>,
+    /// Whether the committer ends after this round.
+    pub(super) is_closed: bool,
 }
 
 impl<D: Disk, I> std::fmt::Debug for Engine<D, I> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("next_volume", &self.next_volume).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("next_volume", &self.next_volume)
+            .finish_non_exhaustive()
     }
 }
 
@@ -331,10 +335,18 @@ impl<D: Disk, I: Index> Engine<D, I> {
 
     fn prepare(&mut self, change: Change) -> Result<Answer, StoreError> {
         match change {
-            Change::Blob { key, time, payload, crc } => {
+            Change::Blob {
+                key,
+                time,
+                payload,
+                crc,
+            } => {
                 self.must_be_free(&key)?;
                 let own = vec![IndexKey::Blob(&key).encode()];
-                let plan = Plan { own, ..Plan::default() };
+                let plan = Plan {
+                    own,
+                    ..Plan::default()
+                };
                 let record = self.record(RecordKind::Blob, time, &key, payload, crc);
                 self.stage(&record, plan, Purpose::Content)?;
                 Ok(Answer::Done)
@@ -344,7 +356,11 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 self.group.opened_parts.push((part, extent));
                 Ok(Answer::Part(part))
             }
-            Change::Manifest { key, time, manifest } => self.manifest_blob(&key, time, &manifest),
+            Change::Manifest {
+                key,
+                time,
+                manifest,
+            } => self.manifest_blob(&key, time, &manifest),
             Change::Edit { key, time, edit } => self.edit(&key, time, edit),
             Change::Metadata { key, time, change } => self.metadata(&key, time, change),
             Change::Delete { key, time } => self.delete(&key, time),
@@ -364,7 +380,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 self.synced_until(position);
                 Ok(Answer::Done)
             }
-            Change::Flush => self.make_durable(),
+            Change::Close => {
+                self.is_closed = true;
+                self.make_durable()
+            }
         }
     }
 
@@ -447,7 +466,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
             Edit::Append(content) => self.append(key, time, manifest, content),
             Edit::Modify { offset, content } => {
                 if manifest.len() < offset {
-                    return Err(StoreError::OutOfRange { offset, len: manifest.len() });
+                    return Err(StoreError::OutOfRange {
+                        offset,
+                        len: manifest.len(),
+                    });
                 }
                 let (segments, closed) = self.store_content(time, content)?;
                 let changed = manifest.overwrite(offset, &segments)?;
@@ -457,7 +479,11 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 let changed = manifest.truncate(len)?;
                 self.change_manifest(key, time, &manifest, &changed, Vec::new())
             }
-            Edit::Rename { key: new_key, expected, crc } => {
+            Edit::Rename {
+                key: new_key,
+                expected,
+                crc,
+            } => {
                 if value.extent != expected {
                     return Err(StoreError::Conflict);
                 }
@@ -526,7 +552,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
         for segment in taken.into_iter().rev() {
             let found = self.shared.read(IndexKey::Part(segment.part))?;
             let (_, record) = found.ok_or(StoreError::NotFound)?;
-            let (start, end) = (segment.start as usize, (segment.start + segment.len) as usize);
+            let (start, end) = (
+                segment.start as usize,
+                (segment.start + segment.len) as usize,
+            );
             merged.extend_from_slice(record.payload.get(start..end).unwrap_or_default());
         }
         merged.extend_from_slice(&payload);
@@ -545,11 +574,21 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
                 let crc = Crc32::of(&payload);
                 let (part, _) = self.part(time, payload, crc)?;
-                Ok((vec![Segment { part, start: 0, len }], Vec::new()))
+                Ok((
+                    vec![Segment {
+                        part,
+                        start: 0,
+                        len,
+                    }],
+                    Vec::new(),
+                ))
             }
             Content::Parts { segments, .. } => {
                 let closed: Vec<PartId> = segments.iter().map(|segment| segment.part).collect();
-                if closed.iter().any(|part| !self.open_parts.contains_key(part)) {
+                if closed
+                    .iter()
+                    .any(|part| !self.open_parts.contains_key(part))
+                {
                     return Err(StoreError::Conflict);
                 }
                 Ok((segments, closed))
@@ -573,7 +612,12 @@ impl<D: Disk, I: Index> Engine<D, I> {
     }
 
     fn relocate(&mut self, moved: MovedRecord) -> Result<Answer, StoreError> {
-        let MovedRecord { header, key, payload, from } = moved;
+        let MovedRecord {
+            header,
+            key,
+            payload,
+            from,
+        } = moved;
         let manifest = match header.kind {
             RecordKind::Manifest => Some(Manifest::decode(&payload)?),
             _ => None,
@@ -609,8 +653,14 @@ impl<D: Disk, I: Index> Engine<D, I> {
     }
 
     fn remove_volume(&mut self, number: VolumeNumber) -> Result<Answer, StoreError> {
-        let is_active = self.active.as_ref().is_some_and(|a| a.volume.number() == number);
-        let is_pinned = self.open_parts.values().any(|extent| extent.volume == number);
+        let is_active = self
+            .active
+            .as_ref()
+            .is_some_and(|a| a.volume.number() == number);
+        let is_pinned = self
+            .open_parts
+            .values()
+            .any(|extent| extent.volume == number);
         if is_active || is_pinned {
             return Err(StoreError::Conflict);
         }
@@ -648,7 +698,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 active.synced = active.tail;
             }
         }
-        self.group.batch.put(IndexKey::Replay.encode(), self.replay_position().encode().to_vec());
+        self.group.batch.put(
+            IndexKey::Replay.encode(),
+            self.replay_position().encode().to_vec(),
+        );
         self.flush();
         self.shared.index.flush()?;
         Ok(Answer::Done)
@@ -684,7 +737,15 @@ impl<D: Disk, I: Index> Engine<D, I> {
         payload: Bytes,
         crc: Crc32,
     ) -> NewRecord<'a> {
-        NewRecord { kind, moved: false, sequence: self.next_sequence, time, key, payload, crc }
+        NewRecord {
+            kind,
+            moved: false,
+            sequence: self.next_sequence,
+            time,
+            key,
+            payload,
+            crc,
+        }
     }
 
     fn part(
@@ -724,8 +785,13 @@ impl<D: Disk, I: Index> Engine<D, I> {
     ) -> Result<Extent, StoreError> {
         let header = record.header();
         let (volume, offset) = self.room_for(header.record_len(), purpose)?;
-        let extent = Extent { volume, offset, payload_len: header.payload_len };
-        self.group.push(&header, record.key, record.payload.clone(), extent, plan);
+        let extent = Extent {
+            volume,
+            offset,
+            payload_len: header.payload_len,
+        };
+        self.group
+            .push(&header, record.key, record.payload.clone(), extent, plan);
         self.next_sequence = self.next_sequence.max(header.sequence + 1);
         Ok(extent)
     }
@@ -750,7 +816,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
 
     /// Ends the active volume.
     fn seal(&mut self) {
-        let Some(active) = &mut self.active else { return };
+        let Some(active) = &mut self.active else {
+            return;
+        };
         let number = active.volume.number();
         if active.synced < active.tail {
             if self.settings.durability == Durability::Always {
@@ -761,7 +829,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
                     return;
                 }
             } else {
-                self.unsynced.push_back(Position { volume: number, offset: active.synced });
+                self.unsynced.push_back(Position {
+                    volume: number,
+                    offset: active.synced,
+                });
             }
         }
         active.volume.set_state(VolumeState::Sealed);
@@ -776,7 +847,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
 
     /// Gives the active volume up after a failed write or sync (VOL-4).
     fn poison(&mut self) {
-        let Some(active) = self.active.take() else { return };
+        let Some(active) = self.active.take() else {
+            return;
+        };
         let number = active.volume.number();
         active.volume.set_state(VolumeState::Poisoned);
         // Their bytes may be lost, so no manifest may rely on them.
@@ -787,7 +860,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
     }
 
     fn create_volume(&mut self, needed: u64, purpose: Purpose) -> Result<(), StoreError> {
-        let space = self.shared.refresh_space().map_err(StoreError::CreateVolume)?;
+        let space = self
+            .shared
+            .refresh_space()
+            .map_err(StoreError::CreateVolume)?;
         let reserved = match purpose {
             Purpose::Content => self.settings.reserve.bytes(space) + self.settings.volume_len,
             Purpose::Relief => 0,
@@ -795,11 +871,19 @@ impl<D: Disk, I: Index> Engine<D, I> {
         let available = space.free.saturating_sub(reserved);
         let block = SUPERBLOCK_LEN as u64;
         let wanted = self.settings.volume_len.min(available) / block * block;
-        let least = self.settings.volume_len.min(VOLUME_LEN_MIN).max(needed + block);
+        let least = self
+            .settings
+            .volume_len
+            .min(VOLUME_LEN_MIN)
+            .max(needed + block);
         if wanted < least {
             let free = space.free;
             warn!(free, reserved, "no space for another volume");
-            return Err(StoreError::NoSpace { wanted: least, free, reserved });
+            return Err(StoreError::NoSpace {
+                wanted: least,
+                free,
+                reserved,
+            });
         }
         let superblock = Superblock {
             volume_path: self.shared.volume_path,
@@ -816,14 +900,21 @@ impl<D: Disk, I: Index> Engine<D, I> {
             .map_err(StoreError::CreateVolume)?;
         self.next_volume = self.next_volume.next();
         // The index knows the volume from its birth, so an unknown one is a sign of a lost index.
-        let stats = VolumeStats { end: block, ..VolumeStats::default() };
+        let stats = VolumeStats {
+            end: block,
+            ..VolumeStats::default()
+        };
         self.shared.stats().insert(superblock.number, stats);
         let key = IndexKey::Volume(superblock.number).encode();
         self.group.batch.put(key, stats.encode().to_vec());
         let volume = Arc::new(Volume::new(file, superblock, block, VolumeState::Active));
         info!(volume = %volume.number(), len = wanted, "volume created");
         self.shared.add_volume(Arc::clone(&volume));
-        self.active = Some(Active { volume, tail: block, synced: block });
+        self.active = Some(Active {
+            volume,
+            tail: block,
+            synced: block,
+        });
         self.refresh_space();
         Ok(())
     }
@@ -858,7 +949,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 }
             }
             Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "a group was not committed");
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "a group was not committed"
+                );
                 let error = Arc::new(error);
                 for (reply, _) in waiting.drain(..) {
                     let _ = reply.send(Err(StoreError::Commit(Arc::clone(&error))));
@@ -877,7 +971,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
         let changed = self.count(1);
         for (number, stats) in &changed {
-            self.group.batch.put(IndexKey::Volume(*number).encode(), stats.encode().to_vec());
+            self.group
+                .batch
+                .put(IndexKey::Volume(*number).encode(), stats.encode().to_vec());
         }
         let position = self.replay_position().encode().to_vec();
         self.group.batch.put(IndexKey::Replay.encode(), position);
@@ -887,18 +983,25 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
         if let Some(active) = &self.active {
             active.volume.commit(active.tail);
-            self.shared.set_active_room(active.volume.file().len() - active.tail);
+            self.shared
+                .set_active_room(active.volume.file().len() - active.tail);
         }
         Ok(())
     }
 
     fn append_group(&mut self) -> Result<(), CommitError> {
-        let Some(active) = &mut self.active else { return Ok(()) };
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
         let volume = active.volume.number();
         let metrics = &self.shared.metrics;
         metrics.group_records.observe(self.group.live.len() as f64);
         let failed = |source: io::Error| CommitError::Write { volume, source };
-        active.volume.file().write_at(&self.group.slices(), active.tail).map_err(failed)?;
+        active
+            .volume
+            .file()
+            .write_at(&self.group.slices(), active.tail)
+            .map_err(failed)?;
         metrics.appended_bytes.inc_by(self.group.len);
         let end = active.tail + self.group.len;
         if self.group.must_sync && self.settings.durability == Durability::Always {
@@ -917,7 +1020,11 @@ impl<D: Disk, I: Index> Engine<D, I> {
         let mut stats = self.shared.stats();
         let mut changed = BTreeMap::new();
         let add = |value: u64, by: u64, up: bool| {
-            if up { value.saturating_add(by) } else { value.saturating_sub(by) }
+            if up {
+                value.saturating_add(by)
+            } else {
+                value.saturating_sub(by)
+            }
         };
         let live = self.group.live.iter().map(|entry| (entry, 0 < sign));
         let dead = self.group.dead.iter().map(|entry| (entry, sign < 0));
@@ -950,17 +1057,29 @@ impl<D: Disk, I: Index> Engine<D, I> {
             let at = |offset| Position { volume, offset };
             (at(active.tail), at(active.synced))
         });
-        let none = Position { volume: self.next_volume, offset: 0 };
+        let none = Position {
+            volume: self.next_volume,
+            offset: 0,
+        };
         let (applied, synced) = active.unwrap_or((none, none));
         let synced = self.unsynced.front().copied().unwrap_or(synced).min(synced);
-        ReplayPosition { applied, synced, next_sequence: self.next_sequence }
+        ReplayPosition {
+            applied,
+            synced,
+            next_sequence: self.next_sequence,
+        }
     }
 }
 
 /// What a tombstone says for compaction: the youngest volume with a record that it ends, and
 /// whether that record was the only one.
 fn tombstone_payload(plan: &Plan) -> Bytes {
-    let youngest = plan.dead.iter().map(|(volume, _)| volume.0).max().unwrap_or_default();
+    let youngest = plan
+        .dead
+        .iter()
+        .map(|(volume, _)| volume.0)
+        .max()
+        .unwrap_or_default();
     let mut payload = BytesMut::with_capacity(5);
     let mut writer = Writer::new(&mut payload);
     writer.u32(youngest);

@@ -99,7 +99,13 @@ impl Group {
         }
         // A part alone is not promised to anyone; the manifest's sync covers it.
         self.must_sync |= header.kind != RecordKind::Part || header.moved;
-        self.apply(plan, Some(IndexValue { kind: header.kind, extent }));
+        self.apply(
+            plan,
+            Some(IndexValue {
+                kind: header.kind,
+                extent,
+            }),
+        );
     }
 
     /// Adds changes of the index; `own` is where the record of the plan lies.
@@ -123,7 +129,10 @@ impl Group {
 
     /// The bytes to append, in order.
     pub(super) fn slices(&self) -> Vec<IoSlice<'_>> {
-        self.pieces.iter().map(|piece| IoSlice::new(self.bytes(piece))).collect()
+        self.pieces
+            .iter()
+            .map(|piece| IoSlice::new(self.bytes(piece)))
+            .collect()
     }
 
     fn bytes<'a>(&'a self, piece: &'a Piece) -> &'a [u8] {

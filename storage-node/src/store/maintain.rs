@@ -51,11 +51,15 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
 
     /// Works until the signal.
     pub async fn run(self, shutdown: Shutdown) {
-        tokio::join!(self.sync_loop(&shutdown), self.compact_loop(&shutdown), async {
-            if let Some(interval) = self.settings.scrub_interval {
-                self.scrub_loop(interval, &shutdown).await;
+        tokio::join!(
+            self.sync_loop(&shutdown),
+            self.compact_loop(&shutdown),
+            async {
+                if let Some(interval) = self.settings.scrub_interval {
+                    self.scrub_loop(interval, &shutdown).await;
+                }
             }
-        });
+        );
     }
 
     async fn sync_loop(&self, shutdown: &Shutdown) {
@@ -65,7 +69,10 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
             }
             if self.settings.durability == Durability::Interval {
                 if let Err(error) = self.sync_all().await {
-                    error!(error = &error as &dyn std::error::Error, "interval sync failed");
+                    error!(
+                        error = &error as &dyn std::error::Error,
+                        "interval sync failed"
+                    );
                 }
             }
         }
@@ -74,7 +81,10 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
     /// Syncs what was appended, oldest volume first, outside the committer.
     async fn sync_all(&self) -> Result<(), StoreError> {
         for volume in self.store.shared().volumes() {
-            let at = Position { volume: volume.number(), offset: volume.committed_end() };
+            let at = Position {
+                volume: volume.number(),
+                offset: volume.committed_end(),
+            };
             let synced = blocking(move || Ok(volume.file().sync())).await?;
             match synced {
                 Ok(()) => self.store.submit(Change::Synced(at)).await.map(drop)?,
@@ -85,7 +95,9 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
     }
 
     async fn compact_loop(&self, shutdown: &Shutdown) {
-        let Some(percent) = self.settings.garbage_percent else { return };
+        let Some(percent) = self.settings.garbage_percent else {
+            return;
+        };
         while pause(self.settings.interval, shutdown).await {
             while let Some(number) = self.worst_volume(percent) {
                 match self.compact(number, shutdown).await {
@@ -111,10 +123,13 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
         shared
             .volumes()
             .iter()
-            .filter(|volume| {
-                matches!(volume.state(), VolumeState::Sealed | VolumeState::Poisoned)
+            .filter(|volume| matches!(volume.state(), VolumeState::Sealed | VolumeState::Poisoned))
+            .map(|volume| {
+                (
+                    share(volume.number(), volume.committed_end()),
+                    volume.number(),
+                )
             })
-            .map(|volume| (share(volume.number(), volume.committed_end()), volume.number()))
             .filter(|(share, _)| u64::from(percent) <= *share)
             .max()
             .map(|(_, number)| number)
@@ -122,7 +137,9 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
 
     /// Compacts one volume; whether it is gone.
     async fn compact(&self, number: VolumeNumber, shutdown: &Shutdown) -> Result<bool, StoreError> {
-        let Some(mut compaction) = Compaction::new(&self.store, number) else { return Ok(false) };
+        let Some(mut compaction) = Compaction::new(&self.store, number) else {
+            return Ok(false);
+        };
         loop {
             let (next, report) = blocking(move || {
                 let report = compaction.step(STEP_LEN)?;
@@ -180,5 +197,7 @@ fn time_for(len: u64, rate: u64) -> Duration {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Stopped))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(StoreError::Stopped))
 }

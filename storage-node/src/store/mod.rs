@@ -24,7 +24,7 @@ pub use committer::{Committer, PathStore, PendingParts};
 pub use compact::{CompactionReport, compact_volume};
 pub use engine::{Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, Request};
 pub use maintain::{Maintenance, MaintenanceSettings};
-pub use reader::{BlobContent, OpenBlob};
+pub use reader::{BlobContent, OpenBlob, Pieces};
 pub use recover::{Recovery, RecoveryMode};
 pub use scrub::{DamagedRecord, ScrubReport, scrub_volume};
 pub use shared::{Shared, StoreStatus};

@@ -109,7 +109,8 @@ impl Plan {
         let found = view.locate(key)?;
         let mut before = HashSet::new();
         if let Some(value) = found {
-            self.dead.push((value.extent.volume, len_on_disk(key, &value)));
+            self.dead
+                .push((value.extent.volume, len_on_disk(key, &value)));
             if value.kind == RecordKind::Manifest {
                 match view.manifest(key, &value) {
                     Ok(manifest) => before = parts_of(&manifest),
@@ -153,7 +154,8 @@ impl Plan {
     ) -> Result<(), StoreError> {
         let key = IndexKey::Part(part);
         if let Some(value) = view.locate(key)? {
-            self.dead.push((value.extent.volume, len_on_disk(key, &value)));
+            self.dead
+                .push((value.extent.volume, len_on_disk(key, &value)));
         }
         self.deletes.push(key.encode());
         self.deletes.push(IndexKey::OpenPart(part).encode());

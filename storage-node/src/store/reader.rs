@@ -56,10 +56,13 @@ impl<D: Disk, I: Index> Shared<D, I> {
             Some(found) => found,
             None => {
                 let key = key.to_vec();
-                self.blocking(move |shared| shared.read(IndexKey::Blob(&key))).await?
+                self.blocking(move |shared| shared.read(IndexKey::Blob(&key)))
+                    .await?
             }
         };
-        found.map(|(value, record)| self.opened(value, record)).transpose()
+        found
+            .map(|(value, record)| self.opened(value, record))
+            .transpose()
     }
 
     /// The metadata of the blob with this key, encoded as it was stored; `None` if it has none.
@@ -72,10 +75,13 @@ impl<D: Disk, I: Index> Shared<D, I> {
             Some(found) => found,
             None => {
                 let key = key.to_vec();
-                self.blocking(move |shared| shared.read(IndexKey::Metadata(&key))).await?
+                self.blocking(move |shared| shared.read(IndexKey::Metadata(&key)))
+                    .await?
             }
         };
-        Ok(found.map(|(_, record)| record.payload).filter(|payload| !payload.is_empty()))
+        Ok(found
+            .map(|(_, record)| record.payload)
+            .filter(|payload| !payload.is_empty()))
     }
 
     fn opened(
@@ -88,7 +94,10 @@ impl<D: Disk, I: Index> Shared<D, I> {
             let crc = manifest.crc;
             (BlobContent::Manifest(manifest), crc)
         } else {
-            (BlobContent::Record(record.payload), Some(record.header.payload_crc))
+            (
+                BlobContent::Record(record.payload),
+                Some(record.header.payload_crc),
+            )
         };
         let shared = Arc::clone(self);
         Ok(OpenBlob {
@@ -103,18 +112,24 @@ impl<D: Disk, I: Index> Shared<D, I> {
 
     async fn segment(self: &Arc<Self>, segment: Segment) -> Result<Bytes, StoreError> {
         if segment.part == PartId::HOLE {
-            return Ok(Bytes::from_static(ZEROS.get(..segment.len as usize).unwrap_or(&ZEROS)));
+            return Ok(Bytes::from_static(
+                ZEROS.get(..segment.len as usize).unwrap_or(&ZEROS),
+            ));
         }
         let found = match self.try_read(IndexKey::Part(segment.part))? {
             Some(found) => found,
             None => {
                 let part = segment.part;
-                self.blocking(move |shared| shared.read(IndexKey::Part(part))).await?
+                self.blocking(move |shared| shared.read(IndexKey::Part(part)))
+                    .await?
             }
         };
         // Gone when the blob was changed or deleted while it was read.
         let (_, record) = found.ok_or(StoreError::Conflict)?;
-        let (start, end) = (segment.start as usize, (segment.start + segment.len) as usize);
+        let (start, end) = (
+            segment.start as usize,
+            (segment.start + segment.len) as usize,
+        );
         let payload = record.payload;
         if payload.len() < end {
             return Err(StoreError::Conflict);
@@ -154,7 +169,9 @@ impl<D: Disk, I: Index> OpenBlob<D, I> {
         let source = match &self.content {
             BlobContent::Record(payload) => {
                 let at = |offset: u64| {
-                    usize::try_from(offset).unwrap_or(usize::MAX).min(payload.len())
+                    usize::try_from(offset)
+                        .unwrap_or(usize::MAX)
+                        .min(payload.len())
                 };
                 let (start, end) = (at(range.start), at(range.end));
                 Source::Bytes(Some(payload.slice(start.min(end)..end)))
@@ -165,7 +182,10 @@ impl<D: Disk, I: Index> OpenBlob<D, I> {
                 Source::Segments(segments)
             }
         };
-        Pieces { shared: Arc::clone(&self.shared), source }
+        Pieces {
+            shared: Arc::clone(&self.shared),
+            source,
+        }
     }
 
     /// The checksum of the bytes; reads all of them where it is not known.
@@ -210,10 +230,15 @@ impl<D: Disk, I: Index> Pieces<D, I> {
         match &mut self.source {
             Source::Bytes(bytes) => Ok(bytes.take().filter(|bytes| !bytes.is_empty())),
             Source::Segments(segments) => {
-                let Some(mut segment) = segments.pop() else { return Ok(None) };
+                let Some(mut segment) = segments.pop() else {
+                    return Ok(None);
+                };
                 let hole = u32::try_from(HOLE_LEN).unwrap_or(u32::MAX);
                 if segment.part == PartId::HOLE && hole < segment.len {
-                    segments.push(Segment { len: segment.len - hole, ..segment });
+                    segments.push(Segment {
+                        len: segment.len - hole,
+                        ..segment
+                    });
                     segment.len = hole;
                 }
                 self.shared.segment(segment).await.map(Some)

@@ -79,6 +79,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             open_parts: HashMap::new(),
             unsynced: VecDeque::new(),
             replaying: None,
+            is_closed: false,
         };
         let mut opening = Opening {
             engine,
@@ -120,7 +121,9 @@ impl<D: Disk, I: Index> Opening<D, I> {
     fn run(&mut self) -> Result<(), OpenError> {
         let known = self.known_volumes()?;
         let position = self.engine.shared.index.get(&IndexKey::Replay.encode())?;
-        let position = position.map(|value| ReplayPosition::decode(&value)).transpose();
+        let position = position
+            .map(|value| ReplayPosition::decode(&value))
+            .transpose();
         let position = position.map_err(IndexError::from)?;
 
         let numbers = self.engine.shared.disk.list()?;
@@ -145,10 +148,17 @@ impl<D: Disk, I: Index> Opening<D, I> {
             self.recovery.mode = RecoveryMode::Rebuilt;
             self.clear_index()?;
         }
-        let start = Position { volume: VolumeNumber(0), offset: 0 };
+        let start = Position {
+            volume: VolumeNumber(0),
+            offset: 0,
+        };
         let position = match position {
             Some(position) if !rebuild => position,
-            _ => ReplayPosition { applied: start, synced: start, next_sequence: 1 },
+            _ => ReplayPosition {
+                applied: start,
+                synced: start,
+                next_sequence: 1,
+            },
         };
         self.engine.next_sequence = self.engine.next_sequence.max(position.next_sequence);
         self.walk(&numbers, position)?;
@@ -176,16 +186,19 @@ impl<D: Disk, I: Index> Opening<D, I> {
     fn known_volumes(&self) -> Result<HashMap<VolumeNumber, VolumeStats>, OpenError> {
         let mut known = HashMap::new();
         let mut malformed = None;
-        self.engine.shared.index.scan(IndexKey::VOLUME, &[], &mut |key, value| {
-            match (IndexKey::decode(key), VolumeStats::decode(value)) {
-                (Ok(IndexKey::Volume(number)), Ok(stats)) => {
-                    known.insert(number, stats);
+        self.engine
+            .shared
+            .index
+            .scan(IndexKey::VOLUME, &[], &mut |key, value| {
+                match (IndexKey::decode(key), VolumeStats::decode(value)) {
+                    (Ok(IndexKey::Volume(number)), Ok(stats)) => {
+                        known.insert(number, stats);
+                    }
+                    (Err(error), _) | (_, Err(error)) => malformed = Some(error),
+                    (Ok(_), Ok(_)) => {}
                 }
-                (Err(error), _) | (_, Err(error)) => malformed = Some(error),
-                (Ok(_), Ok(_)) => {}
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            })?;
         match malformed {
             Some(error) => Err(IndexError::from(error).into()),
             None => Ok(known),
@@ -212,11 +225,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
         Ok(())
     }
 
-    fn superblock(
-        &self,
-        number: VolumeNumber,
-        file: &D::File,
-    ) -> Result<Superblock, OpenError> {
+    fn superblock(&self, number: VolumeNumber, file: &D::File) -> Result<Superblock, OpenError> {
         let mut block = vec![0; SUPERBLOCK_LEN];
         let expected = Superblock {
             volume_path: self.engine.shared.volume_path,
@@ -237,10 +246,17 @@ impl<D: Disk, I: Index> Opening<D, I> {
             {
                 let name = |superblock: &Superblock| {
                     let store = u128::from_be_bytes(superblock.store);
-                    format!("{} number {} of store {store:032x}", superblock.volume_path, superblock.number)
+                    format!(
+                        "{} number {} of store {store:032x}",
+                        superblock.volume_path, superblock.number
+                    )
                 };
                 let (found, expected) = (name(&found), name(&expected));
-                Err(OpenError::ForeignVolume { volume: number, found, expected })
+                Err(OpenError::ForeignVolume {
+                    volume: number,
+                    found,
+                    expected,
+                })
             }
             Ok(found) => Ok(found),
             Err(error) => {
@@ -284,8 +300,14 @@ impl<D: Disk, I: Index> Opening<D, I> {
             if number < position.synced.volume {
                 continue;
             }
-            let Some(volume) = self.engine.shared.volume(number) else { continue };
-            let start = if number == position.synced.volume { position.synced.offset } else { 0 };
+            let Some(volume) = self.engine.shared.volume(number) else {
+                continue;
+            };
+            let start = if number == position.synced.volume {
+                position.synced.offset
+            } else {
+                0
+            };
             let start = start.max(SUPERBLOCK_LEN as u64);
             // Sealed volumes of a rebuild are many; their payloads are verified when they are read.
             let is_rebuild = self.recovery.mode == RecoveryMode::Rebuilt;
@@ -310,10 +332,16 @@ impl<D: Disk, I: Index> Opening<D, I> {
                         break;
                     }
                     Err(error) => {
-                        error!(error = &error as &dyn std::error::Error, "a volume is unreadable");
+                        error!(
+                            error = &error as &dyn std::error::Error,
+                            "a volume is unreadable"
+                        );
                         volume.set_state(VolumeState::Damaged);
                         let range = scanner.offset()..volume.file().len();
-                        self.recovery.damage.push(Damage { volume: number, range });
+                        self.recovery.damage.push(Damage {
+                            volume: number,
+                            range,
+                        });
                         self.tail = None;
                         break;
                     }
@@ -330,16 +358,30 @@ impl<D: Disk, I: Index> Opening<D, I> {
         record: ScannedRecord,
         position: ReplayPosition,
     ) -> Result<(), OpenError> {
-        let ScannedRecord { offset, header, key, is_sound, payload } = record;
-        let at = Position { volume: volume.number(), offset };
+        let ScannedRecord {
+            offset,
+            header,
+            key,
+            is_sound,
+            payload,
+        } = record;
+        let at = Position {
+            volume: volume.number(),
+            offset,
+        };
         let end = offset + header.record_len();
         volume.commit(end.max(volume.committed_end()));
         let engine = &mut self.engine;
         engine.next_sequence = engine.next_sequence.max(header.sequence + 1);
-        let extent = Extent { volume: at.volume, offset, payload_len: header.payload_len };
+        let extent = Extent {
+            volume: at.volume,
+            offset,
+            payload_len: header.payload_len,
+        };
         if at < position.applied {
             if !is_sound {
-                self.doubtful.extend(index_key(&header, &key).map(|key| (key, extent)));
+                self.doubtful
+                    .extend(index_key(&header, &key).map(|key| (key, extent)));
             }
             return Ok(());
         }
@@ -363,12 +405,21 @@ impl<D: Disk, I: Index> Opening<D, I> {
         }
         self.recovery.records += 1;
         let plan = Plan::of(engine, &header, &key, manifest.as_ref())?;
-        engine.group.apply(plan, Some(IndexValue { kind: header.kind, extent }));
+        engine.group.apply(
+            plan,
+            Some(IndexValue {
+                kind: header.kind,
+                extent,
+            }),
+        );
         if header.kind != RecordKind::Filler {
             engine.group.live.push((at.volume, header.record_len()));
         }
         engine.replaying = Some(ReplayPosition {
-            applied: Position { volume: at.volume, offset: end },
+            applied: Position {
+                volume: at.volume,
+                offset: end,
+            },
             synced: position.synced,
             next_sequence: engine.next_sequence,
         });
@@ -388,7 +439,10 @@ impl<D: Disk, I: Index> Opening<D, I> {
             .damage
             .iter()
             .filter(|damage| {
-                let at = Position { volume: damage.volume, offset: damage.range.start };
+                let at = Position {
+                    volume: damage.volume,
+                    offset: damage.range.start,
+                };
                 at < position.applied
             })
             .cloned()
@@ -397,7 +451,9 @@ impl<D: Disk, I: Index> Opening<D, I> {
             self.find_in(&before)?;
         }
         for (key, extent) in std::mem::take(&mut self.doubtful) {
-            let Ok(index_key) = IndexKey::decode(&key) else { continue };
+            let Ok(index_key) = IndexKey::decode(&key) else {
+                continue;
+            };
             let found = self.engine.shared.locate(index_key)?;
             let (IndexKey::Blob(name), true) =
                 (index_key, found.is_some_and(|value| value.extent == extent))
@@ -406,7 +462,11 @@ impl<D: Disk, I: Index> Opening<D, I> {
             };
             let text = RemoteName::from_key(self.engine.shared.volume_path, name);
             let text = text.map_or_else(|| "unknown".to_owned(), |name| name.to_text());
-            error!(name = text, ?extent, "a blob is lost: it was not durable when power failed");
+            error!(
+                name = text,
+                ?extent,
+                "a blob is lost: it was not durable when power failed"
+            );
             let mut plan = Plan::default();
             plan.remove(&mut self.engine, index_key, None)?;
             plan.remove(&mut self.engine, IndexKey::Metadata(name), None)?;
@@ -421,29 +481,37 @@ impl<D: Disk, I: Index> Opening<D, I> {
     fn find_in(&mut self, damage: &[Damage]) -> Result<(), OpenError> {
         let inside = |extent: &Extent| {
             let covers = |range: &Range<u64>| range.contains(&extent.offset);
-            damage.iter().any(|damage| damage.volume == extent.volume && covers(&damage.range))
+            damage
+                .iter()
+                .any(|damage| damage.volume == extent.volume && covers(&damage.range))
         };
         let doubtful = &mut self.doubtful;
-        self.engine.shared.index.scan(IndexKey::BLOB, &[], &mut |key, value| {
-            if let Ok(value) = IndexValue::decode(value) {
-                if inside(&value.extent) {
-                    doubtful.push((key.to_vec(), value.extent));
+        self.engine
+            .shared
+            .index
+            .scan(IndexKey::BLOB, &[], &mut |key, value| {
+                if let Ok(value) = IndexValue::decode(value) {
+                    if inside(&value.extent) {
+                        doubtful.push((key.to_vec(), value.extent));
+                    }
                 }
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            })?;
         Ok(())
     }
 
     /// Uploads that were under way when the process ended are over.
     fn drop_open_parts(&mut self) -> Result<(), OpenError> {
         let mut open = Vec::new();
-        self.engine.shared.index.scan(IndexKey::OPEN_PART, &[], &mut |key, _| {
-            if let Ok(IndexKey::OpenPart(part)) = IndexKey::decode(key) {
-                open.push(part);
-            }
-            ControlFlow::Continue(())
-        })?;
+        self.engine
+            .shared
+            .index
+            .scan(IndexKey::OPEN_PART, &[], &mut |key, _| {
+                if let Ok(IndexKey::OpenPart(part)) = IndexKey::decode(key) {
+                    open.push(part);
+                }
+                ControlFlow::Continue(())
+            })?;
         self.drop_parts(&open)
     }
 
@@ -451,15 +519,20 @@ impl<D: Disk, I: Index> Opening<D, I> {
     /// gone.
     fn sweep_parts(&mut self) -> Result<(), OpenError> {
         let mut manifests = Vec::new();
-        self.engine.shared.index.scan(IndexKey::BLOB, &[], &mut |key, value| {
-            if IndexValue::decode(value).is_ok_and(|value| value.kind == RecordKind::Manifest) {
-                manifests.push(key.to_vec());
-            }
-            ControlFlow::Continue(())
-        })?;
+        self.engine
+            .shared
+            .index
+            .scan(IndexKey::BLOB, &[], &mut |key, value| {
+                if IndexValue::decode(value).is_ok_and(|value| value.kind == RecordKind::Manifest) {
+                    manifests.push(key.to_vec());
+                }
+                ControlFlow::Continue(())
+            })?;
         let mut needed: HashSet<PartId> = HashSet::new();
         for key in manifests {
-            let Ok(key) = IndexKey::decode(&key) else { continue };
+            let Ok(key) = IndexKey::decode(&key) else {
+                continue;
+            };
             match self.engine.shared.read(key) {
                 Ok(Some((_, record))) => {
                     let manifest = Manifest::decode(&record.payload).map_err(StoreError::from)?;
@@ -474,14 +547,17 @@ impl<D: Disk, I: Index> Opening<D, I> {
             }
         }
         let mut unneeded = Vec::new();
-        self.engine.shared.index.scan(IndexKey::PART, &[], &mut |key, _| {
-            if let Ok(IndexKey::Part(part)) = IndexKey::decode(key) {
-                if !needed.contains(&part) {
-                    unneeded.push(part);
+        self.engine
+            .shared
+            .index
+            .scan(IndexKey::PART, &[], &mut |key, _| {
+                if let Ok(IndexKey::Part(part)) = IndexKey::decode(key) {
+                    if !needed.contains(&part) {
+                        unneeded.push(part);
+                    }
                 }
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            })?;
         self.drop_parts(&unneeded)
     }
 
@@ -504,8 +580,12 @@ impl<D: Disk, I: Index> Opening<D, I> {
                 volume.file().sync()?;
             }
         }
-        let (Some(number), Some(tail)) = (numbers.last(), self.tail.take()) else { return Ok(()) };
-        let Some(volume) = self.engine.shared.volume(*number) else { return Ok(()) };
+        let (Some(number), Some(tail)) = (numbers.last(), self.tail.take()) else {
+            return Ok(());
+        };
+        let Some(volume) = self.engine.shared.volume(*number) else {
+            return Ok(());
+        };
         if volume.state() == VolumeState::Damaged
             || volume.file().len() < tail.garbage_end.max(tail.end) + ROOM_MIN
         {
@@ -514,17 +594,19 @@ impl<D: Disk, I: Index> Opening<D, I> {
         let end = self.cover_garbage(&volume, tail)?;
         volume.commit(end);
         volume.set_state(VolumeState::Active);
-        self.engine.shared.set_active_room(volume.file().len() - end);
-        self.engine.active = Some(Active { volume, tail: end, synced: end });
+        self.engine
+            .shared
+            .set_active_room(volume.file().len() - end);
+        self.engine.active = Some(Active {
+            volume,
+            tail: end,
+            synced: end,
+        });
         Ok(())
     }
 
     /// Puts fillers over a torn tail, so that later walks find no damage there.
-    fn cover_garbage(
-        &mut self,
-        volume: &Volume<D::File>,
-        tail: Tail,
-    ) -> Result<u64, OpenError> {
+    fn cover_garbage(&mut self, volume: &Volume<D::File>, tail: Tail) -> Result<u64, OpenError> {
         let mut at = tail.end;
         while at < tail.garbage_end {
             let covered = (tail.garbage_end - at).min(FILLER_LEN_MAX);
@@ -540,7 +622,9 @@ impl<D: Disk, I: Index> Opening<D, I> {
             };
             let mut bytes = BytesMut::new();
             header.encode(volume.number(), &[], &mut bytes);
-            volume.file().write_at(&[std::io::IoSlice::new(&bytes)], at)?;
+            volume
+                .file()
+                .write_at(&[std::io::IoSlice::new(&bytes)], at)?;
             at += header.record_len();
             warn!(volume = %volume.number(), from = tail.end, to = at, "torn tail covered");
         }

@@ -50,7 +50,9 @@ pub(super) struct Scrub<D: Disk, I> {
 
 impl<D: Disk, I> std::fmt::Debug for Scrub<D, I> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scrub").field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("Scrub")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,7 +61,13 @@ impl<D: Disk, I: Index> Scrub<D, I> {
     pub(super) fn new(shared: &Arc<Shared<D, I>>, volume: Arc<Volume<D::File>>) -> Self {
         let end = volume.committed_end();
         let shared = Arc::clone(shared);
-        Self { shared, volume, at: SUPERBLOCK_LEN as u64, end, report: ScrubReport::default() }
+        Self {
+            shared,
+            volume,
+            at: SUPERBLOCK_LEN as u64,
+            end,
+            report: ScrubReport::default(),
+        }
     }
 
     /// Goes on for about `budget` bytes; gives the report once it is done. Blocks.
@@ -81,7 +89,10 @@ impl<D: Disk, I: Index> Scrub<D, I> {
                     let ScanError { offset, .. } = error;
                     error!(error = &error as &dyn std::error::Error, "scrub stopped");
                     self.shared.metrics.damaged_records.inc();
-                    self.report.damage.push(Damage { volume: number, range: offset..self.end });
+                    self.report.damage.push(Damage {
+                        volume: number,
+                        range: offset..self.end,
+                    });
                     self.at = self.end;
                     return Ok(Some(std::mem::take(&mut self.report)));
                 }
@@ -102,7 +113,11 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         }
         let volume = self.volume.number();
         let payload_len = record.header.payload_len;
-        let extent = Extent { volume, offset: record.offset, payload_len };
+        let extent = Extent {
+            volume,
+            offset: record.offset,
+            payload_len,
+        };
         let key = match record.header.kind {
             RecordKind::Blob | RecordKind::Manifest => IndexKey::Blob(&record.key),
             RecordKind::Metadata => IndexKey::Metadata(&record.key),
@@ -120,7 +135,11 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         error!(name, ?extent, "a needed record is damaged");
         self.shared.metrics.damaged_records.inc();
         if self.report.damaged.len() < DAMAGED_MAX {
-            self.report.damaged.push(DamagedRecord { kind: record.header.kind, name, extent });
+            self.report.damaged.push(DamagedRecord {
+                kind: record.header.kind,
+                name,
+                extent,
+            });
         }
         Ok(())
     }

@@ -39,7 +39,9 @@ pub struct Shared<D: Disk, I> {
 
 impl<D: Disk, I> std::fmt::Debug for Shared<D, I> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("volume_path", &self.volume_path).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("volume_path", &self.volume_path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +81,10 @@ impl<D: Disk, I: Index> Shared<D, I> {
 
     /// Leaves a change for the committer's next round.
     pub(super) fn abandon_later(&self, change: Change) {
-        self.later.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+        self.later
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(change);
     }
 
     /// The changes that were left.
@@ -131,7 +136,9 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 VolumeState::Damaged => status.damaged += 1,
             }
             let stats = self.volume_stats(volume.number());
-            let used = volume.committed_end().saturating_sub(crate::format::SUPERBLOCK_LEN as u64);
+            let used = volume
+                .committed_end()
+                .saturating_sub(crate::format::SUPERBLOCK_LEN as u64);
             status.live_bytes += stats.live_bytes;
             status.live_records += stats.live_records;
             status.garbage_bytes += used.saturating_sub(stats.live_bytes);
@@ -183,13 +190,12 @@ impl<D: Disk, I: Index> Shared<D, I> {
     }
 
     /// Reads the record of `key`. `None` when there is none. May block.
-    pub fn read(
-        &self,
-        key: IndexKey<'_>,
-    ) -> Result<Option<(IndexValue, FoundRecord)>, StoreError> {
+    pub fn read(&self, key: IndexKey<'_>) -> Result<Option<(IndexValue, FoundRecord)>, StoreError> {
         let mut missing = None;
         for _ in 0..RELOCATIONS_MAX {
-            let Some(value) = self.locate(key)? else { return Ok(None) };
+            let Some(value) = self.locate(key)? else {
+                return Ok(None);
+            };
             let number = value.extent.volume;
             match self.volume(number) {
                 Some(volume) => {
@@ -209,9 +215,15 @@ impl<D: Disk, I: Index> Shared<D, I> {
         &self,
         key: IndexKey<'_>,
     ) -> Result<Option<Option<(IndexValue, FoundRecord)>>, StoreError> {
-        let Some(value) = self.try_locate(key)? else { return Ok(None) };
-        let Some(value) = value else { return Ok(Some(None)) };
-        let Some(volume) = self.volume(value.extent.volume) else { return Ok(None) };
+        let Some(value) = self.try_locate(key)? else {
+            return Ok(None);
+        };
+        let Some(value) = value else {
+            return Ok(Some(None));
+        };
+        let Some(volume) = self.volume(value.extent.volume) else {
+            return Ok(None);
+        };
         match volume.try_read(&value.extent, record_key(key)) {
             Some(record) => Ok(Some(Some((value, record?)))),
             None => Ok(None),

@@ -42,7 +42,9 @@ impl Random {
 
     fn bytes(&mut self, len_max: u64) -> Vec<u8> {
         let len = self.below(len_max + 1);
-        (0..len).map(|_| u8::try_from(self.below(256)).unwrap()).collect()
+        (0..len)
+            .map(|_| u8::try_from(self.below(256)).unwrap())
+            .collect()
     }
 }
 
@@ -73,7 +75,10 @@ fn submit_all(engine: &mut TestEngine, changes: Vec<Change>) -> Vec<Result<Answe
         answers.push(answer);
     }
     engine.commit(requests);
-    answers.into_iter().map(|mut answer| answer.try_recv().expect("answered")).collect()
+    answers
+        .into_iter()
+        .map(|mut answer| answer.try_recv().expect("answered"))
+        .collect()
 }
 
 fn key(number: u64) -> Vec<u8> {
@@ -91,15 +96,27 @@ fn key(number: u64) -> Vec<u8> {
 
 fn blob(number: u64, bytes: &[u8]) -> Change {
     let payload = Bytes::copy_from_slice(bytes);
-    Change::Blob { key: key(number), time: 1, crc: Crc32::of(bytes), payload }
+    Change::Blob {
+        key: key(number),
+        time: 1,
+        crc: Crc32::of(bytes),
+        payload,
+    }
 }
 
 fn delete(number: u64) -> Change {
-    Change::Delete { key: key(number), time: 2 }
+    Change::Delete {
+        key: key(number),
+        time: 2,
+    }
 }
 
 fn edit(number: u64, edit: Edit) -> Change {
-    Change::Edit { key: key(number), time: 3, edit }
+    Change::Edit {
+        key: key(number),
+        time: 3,
+        edit,
+    }
 }
 
 fn inline(bytes: &[u8]) -> Content {
@@ -107,7 +124,11 @@ fn inline(bytes: &[u8]) -> Content {
 }
 
 fn metadata(number: u64, bytes: Vec<u8>) -> Change {
-    Change::Metadata { key: key(number), time: 4, change: Box::new(move |_| bytes) }
+    Change::Metadata {
+        key: key(number),
+        time: 4,
+        change: Box::new(move |_| bytes),
+    }
 }
 
 /// Creates an appender of one part, or of none when `bytes` is empty.
@@ -116,12 +137,32 @@ fn create_appender(engine: &mut TestEngine, number: u64, bytes: &[u8]) -> Result
     manifest.crc = Some(Crc32::of(bytes));
     if !bytes.is_empty() {
         let payload = Bytes::copy_from_slice(bytes);
-        let part = Change::Part { time: 1, crc: Crc32::of(bytes), payload };
-        let Answer::Part(part) = submit(engine, part)? else { panic!("a part has a name") };
+        let part = Change::Part {
+            time: 1,
+            crc: Crc32::of(bytes),
+            payload,
+        };
+        let Answer::Part(part) = submit(engine, part)? else {
+            panic!("a part has a name")
+        };
         let len = u32::try_from(bytes.len()).unwrap();
-        manifest.push(Segment { part, start: 0, len }).unwrap();
+        manifest
+            .push(Segment {
+                part,
+                start: 0,
+                len,
+            })
+            .unwrap();
     }
-    submit(engine, Change::Manifest { key: key(number), time: 1, manifest }).map(drop)
+    submit(
+        engine,
+        Change::Manifest {
+            key: key(number),
+            time: 1,
+            manifest,
+        },
+    )
+    .map(drop)
 }
 
 /// All bytes of a blob by way of the index, verified.
@@ -140,12 +181,19 @@ fn read(engine: &TestEngine, number: u64) -> Result<Option<Vec<u8>>, StoreError>
             bytes.resize(bytes.len() + segment.len as usize, 0);
             continue;
         }
-        let (_, part) = engine.shared().read(IndexKey::Part(segment.part))?.expect("part is there");
+        let (_, part) = engine
+            .shared()
+            .read(IndexKey::Part(segment.part))?
+            .expect("part is there");
         let start = segment.start as usize;
         bytes.extend_from_slice(&part.payload[start..start + segment.len as usize]);
     }
     if let Some(crc) = manifest.crc {
-        assert_eq!(crc, Crc32::of(&bytes), "the manifest's checksum is that of its bytes");
+        assert_eq!(
+            crc,
+            Crc32::of(&bytes),
+            "the manifest's checksum is that of its bytes"
+        );
     }
     Ok(Some(bytes))
 }
@@ -153,7 +201,9 @@ fn read(engine: &TestEngine, number: u64) -> Result<Option<Vec<u8>>, StoreError>
 fn read_metadata(engine: &TestEngine, number: u64) -> Vec<u8> {
     let name = key(number);
     let found = engine.shared().read(IndexKey::Metadata(&name)).unwrap();
-    found.map(|(_, record)| record.payload.to_vec()).unwrap_or_default()
+    found
+        .map(|(_, record)| record.payload.to_vec())
+        .unwrap_or_default()
 }
 
 /// What the store must hold.
@@ -174,9 +224,19 @@ impl Model {
         for number in 0..numbers {
             let expected = self.blobs.get(&number);
             let found = read(engine, number).expect("readable");
-            assert_eq!(found.as_ref(), expected.map(|entry| &entry.bytes), "blob {number}");
-            let metadata = expected.map(|entry| entry.metadata.clone()).unwrap_or_default();
-            assert_eq!(read_metadata(engine, number), metadata, "metadata of {number}");
+            assert_eq!(
+                found.as_ref(),
+                expected.map(|entry| &entry.bytes),
+                "blob {number}"
+            );
+            let metadata = expected
+                .map(|entry| entry.metadata.clone())
+                .unwrap_or_default();
+            assert_eq!(
+                read_metadata(engine, number),
+                metadata,
+                "metadata of {number}"
+            );
         }
     }
 }
@@ -210,14 +270,19 @@ fn check_accounts(engine: &TestEngine) {
                 crate::format::RecordKind::Filler => continue,
             };
             let found = shared.locate(name).unwrap();
-            if found.is_some_and(|v| (v.extent.volume, v.extent.offset) == (volume.number(), record.offset)) {
+            if found.is_some_and(|v| {
+                (v.extent.volume, v.extent.offset) == (volume.number(), record.offset)
+            }) {
                 live += record.header.record_len();
             }
         }
         let counted = shared.volume_stats(volume.number()).live_bytes;
         let number = volume.number();
         let bounds = live..=live + tombstones;
-        assert!(bounds.contains(&counted), "{counted} live bytes of volume {number}: {bounds:?}");
+        assert!(
+            bounds.contains(&counted),
+            "{counted} live bytes of volume {number}: {bounds:?}"
+        );
     }
 }
 
@@ -225,7 +290,9 @@ fn check_accounts(engine: &TestEngine) {
 fn compact(engine: &mut TestEngine, number: VolumeNumber) -> CompactionReport {
     submit(engine, Change::Seal).unwrap();
     let mut report = CompactionReport::default();
-    let Some(volume) = engine.shared().volume(number) else { return report };
+    let Some(volume) = engine.shared().volume(number) else {
+        return report;
+    };
     let plan = compact::plan_volume(engine.shared(), &volume).expect("readable volume");
     let Some(changes) = plan else { return report };
     report.moved = changes.len() as u64;
@@ -260,7 +327,15 @@ fn history(seed: u64) {
     let (mut engine, _) = open(&disk, &index, durability);
     let mut model = Model::default();
     for _ in 0..random.below(60) + 10 {
-        step(&mut engine, &disk, &index, durability, crash, &mut model, &mut random);
+        step(
+            &mut engine,
+            &disk,
+            &index,
+            durability,
+            crash,
+            &mut model,
+            &mut random,
+        );
     }
     model.check(&engine, NUMBERS);
     check_accounts(&engine);
@@ -296,20 +371,32 @@ fn step(
                 Some(_) => assert!(matches!(stored, Err(StoreError::Exists))),
                 None => {
                     stored.expect("stored");
-                    model.blobs.insert(number, Entry { bytes, ..Entry::default() });
+                    model.blobs.insert(
+                        number,
+                        Entry {
+                            bytes,
+                            ..Entry::default()
+                        },
+                    );
                 }
             }
         }
         5..7 if known.is_none() => {
             let bytes = random.bytes(5000);
             create_appender(engine, number, &bytes).expect("created");
-            let entry = Entry { bytes, is_appender: true, ..Entry::default() };
+            let entry = Entry {
+                bytes,
+                is_appender: true,
+                ..Entry::default()
+            };
             model.blobs.insert(number, entry);
         }
         5..9 => {
             let bytes = random.bytes(3000);
             let result = submit(engine, edit(number, Edit::Append(inline(&bytes))));
-            apply(model, number, result, |entry| entry.bytes.extend_from_slice(&bytes));
+            apply(model, number, result, |entry| {
+                entry.bytes.extend_from_slice(&bytes)
+            });
         }
         9 => {
             let bytes = random.bytes(3000);
@@ -353,7 +440,17 @@ fn step(
             let bytes = random.bytes(5000);
             let payload = Bytes::from(bytes);
             let crc = Crc32::of(&payload);
-            drop(submit(engine, Change::Part { time: 1, payload, crc }).expect("part stored"));
+            drop(
+                submit(
+                    engine,
+                    Change::Part {
+                        time: 1,
+                        payload,
+                        crc,
+                    },
+                )
+                .expect("part stored"),
+            );
         }
         16 => {
             let volumes = engine.shared().volumes();
@@ -396,12 +493,7 @@ fn apply(
     }
 }
 
-fn reopen(
-    engine: &mut TestEngine,
-    disk: &MemoryDisk,
-    index: &MemoryIndex,
-    durability: Durability,
-) {
+fn reopen(engine: &mut TestEngine, disk: &MemoryDisk, index: &MemoryIndex, durability: Durability) {
     let (opened, recovery) = open(disk, index, durability);
     assert_eq!(recovery.lost, [], "nothing acknowledged is lost");
     *engine = opened;
@@ -409,9 +501,17 @@ fn reopen(
 
 #[test]
 fn random_histories_with_crashes_equal_the_model() {
-    let count = std::env::var("HAYLOFT_HISTORIES").ok().and_then(|n| n.parse().ok());
-    let first = std::env::var("HAYLOFT_SEED").ok().and_then(|n| n.parse::<u64>().ok());
-    let count: u64 = if first.is_some() { 1 } else { count.unwrap_or(4000) };
+    let count = std::env::var("HAYLOFT_HISTORIES")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let first = std::env::var("HAYLOFT_SEED")
+        .ok()
+        .and_then(|n| n.parse::<u64>().ok());
+    let count: u64 = if first.is_some() {
+        1
+    } else {
+        count.unwrap_or(4000)
+    };
     for seed in first.unwrap_or(0)..first.unwrap_or(0) + count {
         if std::panic::catch_unwind(|| history(seed)).is_err() {
             panic!("history failed; run it alone with HAYLOFT_SEED={seed}");
@@ -452,8 +552,15 @@ fn a_failed_sync_poisons_the_volume_and_the_next_takes_over() {
     let (mut engine, _) = open(&disk, &index, Durability::Always);
     submit(&mut engine, blob(1, b"before")).unwrap();
     disk.fail_syncs(true);
-    assert!(matches!(submit(&mut engine, blob(2, b"lost")), Err(StoreError::Commit(_))));
-    assert_eq!(read(&engine, 2).unwrap(), None, "what failed is not visible");
+    assert!(matches!(
+        submit(&mut engine, blob(2, b"lost")),
+        Err(StoreError::Commit(_))
+    ));
+    assert_eq!(
+        read(&engine, 2).unwrap(),
+        None,
+        "what failed is not visible"
+    );
     disk.fail_syncs(false);
     submit(&mut engine, blob(3, b"after")).unwrap();
     let volumes = engine.shared().volumes();
@@ -468,14 +575,33 @@ fn parts_of_a_poisoned_volume_make_no_blob() {
     let disk = MemoryDisk::new(DISK_LEN);
     let index = MemoryIndex::default();
     let (mut engine, _) = open(&disk, &index, Durability::Always);
-    let part = Change::Part { time: 1, payload: Bytes::from_static(b"x"), crc: Crc32::of(b"x") };
-    let Answer::Part(part) = submit(&mut engine, part).unwrap() else { panic!("no part") };
+    let part = Change::Part {
+        time: 1,
+        payload: Bytes::from_static(b"x"),
+        crc: Crc32::of(b"x"),
+    };
+    let Answer::Part(part) = submit(&mut engine, part).unwrap() else {
+        panic!("no part")
+    };
     disk.fail_syncs(true);
     submit(&mut engine, blob(2, b"fails")).unwrap_err();
     disk.fail_syncs(false);
     let mut manifest = Manifest::default();
-    manifest.push(Segment { part, start: 0, len: 1 }).unwrap();
-    let stored = submit(&mut engine, Change::Manifest { key: key(3), time: 1, manifest });
+    manifest
+        .push(Segment {
+            part,
+            start: 0,
+            len: 1,
+        })
+        .unwrap();
+    let stored = submit(
+        &mut engine,
+        Change::Manifest {
+            key: key(3),
+            time: 1,
+            manifest,
+        },
+    );
     assert!(matches!(stored, Err(StoreError::Conflict)));
 }
 
@@ -487,7 +613,9 @@ fn flipped_bits_are_an_error_never_wrong_bytes() {
     let bytes = vec![7; 5000];
     submit(&mut engine, blob(1, &bytes)).unwrap();
     submit(&mut engine, blob(2, &bytes)).unwrap();
-    disk.corrupt(VolumeNumber(1), SUPERBLOCK_LEN as u64 + 2000, |bytes| bytes[0] ^= 1);
+    disk.corrupt(VolumeNumber(1), SUPERBLOCK_LEN as u64 + 2000, |bytes| {
+        bytes[0] ^= 1
+    });
     assert!(matches!(read(&engine, 1), Err(StoreError::Read(_))));
     assert_eq!(read(&engine, 2).unwrap().unwrap(), bytes);
     let volume = engine.shared().volume(VolumeNumber(1)).unwrap();
@@ -505,10 +633,17 @@ fn damage_in_the_middle_is_reported_with_its_extent() {
         submit(&mut engine, blob(number, &[7; 1000])).unwrap();
     }
     let name = key(1);
-    let hurt = engine.shared().locate(IndexKey::Blob(&name)).unwrap().unwrap().extent;
+    let hurt = engine
+        .shared()
+        .locate(IndexKey::Blob(&name))
+        .unwrap()
+        .unwrap()
+        .extent;
     engine.make_durable().unwrap();
     drop(engine);
-    disk.corrupt(VolumeNumber(1), hurt.offset, |bytes| bytes[..600].fill(0xaa));
+    disk.corrupt(VolumeNumber(1), hurt.offset, |bytes| {
+        bytes[..600].fill(0xaa)
+    });
     index.wipe();
     let (engine, recovery) = open(&disk, &index, Durability::Always);
     assert_eq!(recovery.mode, RecoveryMode::Rebuilt);
@@ -533,7 +668,10 @@ fn a_missing_volume_is_reported_and_the_rest_is_served() {
     disk.remove(VolumeNumber(1)).unwrap();
     let (engine, recovery) = open(&disk, &index, Durability::Always);
     assert_eq!(recovery.missing, [(VolumeNumber(1), 1)]);
-    assert!(matches!(read(&engine, 1), Err(StoreError::Read(_))), "an error, not \"no such blob\"");
+    assert!(
+        matches!(read(&engine, 1), Err(StoreError::Read(_))),
+        "an error, not \"no such blob\""
+    );
     assert_eq!(read(&engine, 2).unwrap().unwrap(), b"here");
 }
 
@@ -551,9 +689,17 @@ fn a_thousand_small_appends_keep_a_short_manifest() {
     }
     assert_eq!(read(&engine, 1).unwrap().unwrap(), expected);
     let name = key(1);
-    let (_, record) = engine.shared().read(IndexKey::Blob(&name)).unwrap().unwrap();
+    let (_, record) = engine
+        .shared()
+        .read(IndexKey::Blob(&name))
+        .unwrap()
+        .unwrap();
     let manifest = Manifest::decode(&record.payload).unwrap();
-    assert!(manifest.segments().len() <= 40, "{} segments", manifest.segments().len());
+    assert!(
+        manifest.segments().len() <= 40,
+        "{} segments",
+        manifest.segments().len()
+    );
     check_accounts(&engine);
 }
 
@@ -565,8 +711,17 @@ fn a_renamed_appender_keeps_its_bytes_and_only_one_name() {
     create_appender(&mut engine, 1, b"hello").unwrap();
     submit(&mut engine, metadata(1, b"m".to_vec())).unwrap();
     let name = key(1);
-    let expected = engine.shared().locate(IndexKey::Blob(&name)).unwrap().unwrap().extent;
-    let rename = Edit::Rename { key: key(2), expected, crc: Crc32::of(b"hello") };
+    let expected = engine
+        .shared()
+        .locate(IndexKey::Blob(&name))
+        .unwrap()
+        .unwrap()
+        .extent;
+    let rename = Edit::Rename {
+        key: key(2),
+        expected,
+        crc: Crc32::of(b"hello"),
+    };
     submit(&mut engine, edit(1, rename)).unwrap();
     for rebuilt in [false, true] {
         if rebuilt {
@@ -578,8 +733,15 @@ fn a_renamed_appender_keeps_its_bytes_and_only_one_name() {
         assert_eq!(read_metadata(&engine, 1), b"");
         assert_eq!(read(&engine, 2).unwrap().unwrap(), b"hello");
     }
-    let stale = Edit::Rename { key: key(3), expected, crc: Crc32::of(b"hello") };
-    assert!(matches!(submit(&mut engine, edit(2, stale)), Err(StoreError::Conflict)));
+    let stale = Edit::Rename {
+        key: key(3),
+        expected,
+        crc: Crc32::of(b"hello"),
+    };
+    assert!(matches!(
+        submit(&mut engine, edit(2, stale)),
+        Err(StoreError::Conflict)
+    ));
 }
 
 #[test]
@@ -589,8 +751,14 @@ fn abandoned_parts_become_garbage() {
     let (mut engine, _) = open(&disk, &index, Durability::Always);
     let payload = Bytes::from(vec![1; 1000]);
     let crc = Crc32::of(&payload);
-    let part = Change::Part { time: 1, payload, crc };
-    let Answer::Part(part) = submit(&mut engine, part).unwrap() else { panic!("no part") };
+    let part = Change::Part {
+        time: 1,
+        payload,
+        crc,
+    };
+    let Answer::Part(part) = submit(&mut engine, part).unwrap() else {
+        panic!("no part")
+    };
     assert!(0 < engine.shared().status().live_bytes);
     submit(&mut engine, Change::Abandon(vec![part])).unwrap();
     assert_eq!(engine.shared().status().live_bytes, 0);

@@ -5,7 +5,10 @@
 //! writes, never through the map. A slice is handed out only for a range below the committed end,
 //! and bytes there never change (VOL-1), so `&[u8]` into it is sound. The map itself makes no
 //! reference to any other byte. A removed volume stays mapped until its last slice is dropped.
-#![expect(unsafe_code, reason = "mapping a file, and referring to bytes of the map")]
+#![expect(
+    unsafe_code,
+    reason = "mapping a file, and referring to bytes of the map"
+)]
 
 use std::io;
 use std::ops::Range;
@@ -52,7 +55,11 @@ impl Map {
         if len == 0 {
             return Ok(Bytes::new());
         }
-        Ok(Bytes::from_owner(Window { raw: Arc::clone(&self.raw), start, len }))
+        Ok(Bytes::from_owner(Window {
+            raw: Arc::clone(&self.raw),
+            start,
+            len,
+        }))
     }
 
     /// Whether all pages of `range` are in memory, so that touching them waits for no device.
@@ -61,12 +68,18 @@ impl Map {
         let mut at = first;
         while at < range.end {
             let end = range.end.min(at + PAGE_LEN * PAGES_MAX as u64);
-            let Ok((start, len)) = self.check(&(at..end)) else { return false };
+            let Ok((start, len)) = self.check(&(at..end)) else {
+                return false;
+            };
             let mut pages = [0_u8; PAGES_MAX];
             // SAFETY: VOL-2: `start` is page-aligned and lies with `len` inside the map, which is
             // alive; `pages` has a byte for each page of at most PAGES_MAX.
             let answer = unsafe {
-                libc::mincore(self.raw.as_mut_ptr().wrapping_add(start).cast(), len, pages.as_mut_ptr())
+                libc::mincore(
+                    self.raw.as_mut_ptr().wrapping_add(start).cast(),
+                    len,
+                    pages.as_mut_ptr(),
+                )
             };
             let count = len.div_ceil(PAGE_LEN as usize);
             if answer != 0 || pages.iter().take(count).any(|page| page & 1 == 0) {

@@ -91,7 +91,10 @@ impl<F: VolumeFile> Volume<F> {
 
     /// Publishes records up to `end`. Only the appender calls this.
     pub fn commit(&self, end: u64) {
-        debug_assert!(self.committed_end() <= end && end <= self.file.len(), "VOL-1");
+        debug_assert!(
+            self.committed_end() <= end && end <= self.file.len(),
+            "VOL-1"
+        );
         self.committed_end.store(end, Ordering::Release);
     }
 
@@ -133,9 +136,13 @@ impl<F: VolumeFile> Volume<F> {
         let range = self.record_range(extent, key)?;
         let len = usize::try_from(range.end - range.start).unwrap_or_default();
         let mut bytes = vec![0; len];
-        self.file.read_at(&mut bytes, range.start).map_err(ReadError::Io)?;
+        self.file
+            .read_at(&mut bytes, range.start)
+            .map_err(ReadError::Io)?;
         let (record, payload) = self.split(&bytes, extent, key)?;
-        record.verify(payload).map_err(|cause| self.damaged(extent, cause))?;
+        record
+            .verify(payload)
+            .map_err(|cause| self.damaged(extent, cause))?;
         self.set_verified(range.start);
         self.slice_record(range, extent, key, true)
     }
@@ -159,7 +166,9 @@ impl<F: VolumeFile> Volume<F> {
         let bytes = self.file.slice(range.clone()).map_err(ReadError::Io)?;
         let (record, payload) = self.split(&bytes, extent, key)?;
         if !known {
-            record.verify(payload).map_err(|cause| self.damaged(extent, cause))?;
+            record
+                .verify(payload)
+                .map_err(|cause| self.damaged(extent, cause))?;
             self.set_verified(range.start);
         }
         let (header, payload) = (record.header, bytes.slice_ref(payload));
@@ -186,7 +195,11 @@ impl<F: VolumeFile> Volume<F> {
     }
 
     fn damaged(&self, extent: &Extent, cause: RecordError) -> ReadError {
-        ReadError::Damaged { volume: self.number(), offset: extent.offset, cause }
+        ReadError::Damaged {
+            volume: self.number(),
+            offset: extent.offset,
+            cause,
+        }
     }
 
     fn verified_bit(&self, offset: u64) -> Option<(&AtomicU64, u64)> {
@@ -196,7 +209,8 @@ impl<F: VolumeFile> Volume<F> {
     }
 
     fn is_verified(&self, offset: u64) -> bool {
-        self.verified_bit(offset).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+        self.verified_bit(offset)
+            .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     fn set_verified(&self, offset: u64) {

@@ -97,7 +97,14 @@ pub struct Scanner<'a, F> {
 impl<'a, F: VolumeFile> Scanner<'a, F> {
     /// A walk from `offset`, where a record begins.
     pub fn new(file: &'a F, volume: VolumeNumber, offset: u64, depth: ScanDepth) -> Self {
-        Self { file, volume, depth, at: offset, window: Vec::new(), window_start: offset }
+        Self {
+            file,
+            volume,
+            depth,
+            at: offset,
+            window: Vec::new(),
+            window_start: offset,
+        }
     }
 
     /// Offset of what comes next.
@@ -125,12 +132,19 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
         let mut payload = Vec::new();
         let mut is_sound = true;
         if wanted {
-            payload =
-                self.bytes(offset + header.payload_start(), header.payload_len as usize)?.to_vec();
+            payload = self
+                .bytes(offset + header.payload_start(), header.payload_len as usize)?
+                .to_vec();
             is_sound = Crc32::of(&payload) == header.payload_crc;
         }
         self.at += header.record_len();
-        Ok(ScanItem::Record(ScannedRecord { offset, header, key, is_sound, payload }))
+        Ok(ScanItem::Record(ScannedRecord {
+            offset,
+            header,
+            key,
+            is_sound,
+            payload,
+        }))
     }
 
     /// Looks for the next record behind bytes that are none.
@@ -142,23 +156,35 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
             at = data;
             let window_end = (at + WINDOW_LEN as u64).min(self.file.len());
             while at < window_end {
-                let head = *self.bytes(at, RECORD_ALIGN as usize)?.first_chunk::<8>().unwrap_or(&[0; 8]);
+                let head = *self
+                    .bytes(at, RECORD_ALIGN as usize)?
+                    .first_chunk::<8>()
+                    .unwrap_or(&[0; 8]);
                 if head != [0; 8] {
                     garbage_end = at + RECORD_ALIGN;
                     if at != start && self.record_at(at)?.is_ok() {
                         self.at = at;
                         let range = start..at;
-                        return Ok(ScanItem::Damage(Damage { volume: self.volume, range }));
+                        return Ok(ScanItem::Damage(Damage {
+                            volume: self.volume,
+                            range,
+                        }));
                     }
                 }
                 at += RECORD_ALIGN;
             }
         }
-        Ok(ScanItem::End { end: start, garbage_end })
+        Ok(ScanItem::End {
+            end: start,
+            garbage_end,
+        })
     }
 
     fn next_data(&self, offset: u64) -> Result<Option<u64>, ScanError> {
-        let found = self.file.next_data(offset).map_err(|source| self.error(offset, source))?;
+        let found = self
+            .file
+            .next_data(offset)
+            .map_err(|source| self.error(offset, source))?;
         // A record begins at a multiple of the alignment.
         Ok(found.map(|data| offset.max(data - data % RECORD_ALIGN)))
     }
@@ -168,7 +194,9 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
         offset: u64,
     ) -> Result<Result<(RecordHeader, Vec<u8>), RecordError>, ScanError> {
         let left = self.file.len().saturating_sub(offset);
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(HEAD_LEN_MAX);
+        let len = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(HEAD_LEN_MAX);
         let volume = self.volume;
         let bytes = self.bytes(offset, len)?;
         Ok(match UnverifiedRecord::decode(volume, bytes) {
@@ -182,8 +210,10 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
     fn bytes(&mut self, offset: u64, len: usize) -> Result<&[u8], ScanError> {
         let window_end = self.window_start + self.window.len() as u64;
         if offset < self.window_start || window_end < offset + len as u64 {
-            let left = usize::try_from(self.file.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-            self.window.resize(len.max(WINDOW_LEN).min(left.max(len)), 0);
+            let left =
+                usize::try_from(self.file.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+            self.window
+                .resize(len.max(WINDOW_LEN).min(left.max(len)), 0);
             self.window_start = offset;
             if let Err(source) = self.file.read_at(&mut self.window, offset) {
                 self.window.clear();
@@ -195,6 +225,10 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
     }
 
     fn error(&self, offset: u64, source: io::Error) -> ScanError {
-        ScanError { volume: self.volume, offset, source }
+        ScanError {
+            volume: self.volume,
+            offset,
+            source,
+        }
     }
 }

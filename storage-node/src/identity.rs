@@ -1,0 +1,222 @@
+//! Who the node is: made at its first start and kept in `node.json`.
+#![expect(
+    clippy::disallowed_types,
+    reason = "a small state file beside the volumes"
+)]
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use common::env::{clock, entropy};
+use common::id::{GroupName, NodeNumber};
+use common::limits;
+use serde::{Deserialize, Serialize};
+
+const FILE_NAME: &str = "node.json";
+const VERSION: u32 = 1;
+
+/// The node's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Drawn at the first start; stands in every volume.
+    pub store: [u8; 16],
+    /// Stands in every id that the node makes.
+    pub number: NodeNumber,
+    /// The group; part of every id too.
+    pub group: GroupName,
+    /// Unix seconds of the first start.
+    pub joined: u32,
+}
+
+/// The identity cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file cannot be read or written.
+    #[error("{action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The file is no identity.
+    #[error("{} is damaged: {why}; remedy: restore it from a backup; number and group are also \
+             in the logs and on the trackers", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The setting differs from what the node is.
+    #[error(
+        "storage.{key} is {configured}, but the blobs here were stored as {kept}; \
+             remedy: set it back, or use an empty data directory"
+    )]
+    Changed {
+        /// The setting.
+        key: &'static str,
+        /// Its value now.
+        configured: String,
+        /// Its value at the first start.
+        kept: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    version: u32,
+    store: String,
+    number: u32,
+    group: String,
+    joined: u32,
+}
+
+impl Identity {
+    /// Loads the identity from `directory`, or makes one there.
+    pub fn load(
+        directory: &Path,
+        group: GroupName,
+        number: Option<NodeNumber>,
+    ) -> Result<Self, IdentityError> {
+        let path = directory.join(FILE_NAME);
+        match std::fs::read(&path) {
+            Ok(bytes) => Self::kept(&path, &bytes)?.checked(group, number),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let identity = Self::new(group, number);
+                identity.save(directory, &path)?;
+                Ok(identity)
+            }
+            Err(source) => Err(IdentityError::File {
+                action: "read",
+                path,
+                source,
+            }),
+        }
+    }
+
+    fn new(group: GroupName, number: Option<NodeNumber>) -> Self {
+        let mut store = [0; 16];
+        let random = [entropy::random_u64(), entropy::random_u64()];
+        for (target, byte) in store
+            .iter_mut()
+            .zip(random.iter().flat_map(|r| r.to_be_bytes()))
+        {
+            *target = byte;
+        }
+        let number = number.unwrap_or_else(|| {
+            loop {
+                // Of sixteen million numbers, so that nodes that start apart hardly ever meet.
+                let drawn = entropy::random_u64() % u64::from(limits::NODE_NUMBER_MAX) + 1;
+                if let Ok(Ok(number)) = u32::try_from(drawn).map(NodeNumber::try_from) {
+                    break number;
+                }
+            }
+        });
+        Self {
+            store,
+            number,
+            group,
+            joined: clock::unix_seconds(),
+        }
+    }
+
+    fn kept(path: &Path, bytes: &[u8]) -> Result<Self, IdentityError> {
+        let damaged = |why: String| IdentityError::Damaged {
+            path: path.to_owned(),
+            why,
+        };
+        let kept: Kept =
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        if kept.version != VERSION {
+            return Err(damaged(format!(
+                "version {} is not {VERSION}",
+                kept.version
+            )));
+        }
+        let store = u128::from_str_radix(&kept.store, 16);
+        Ok(Self {
+            store: store
+                .map_err(|error| damaged(error.to_string()))?
+                .to_be_bytes(),
+            number: kept
+                .number
+                .try_into()
+                .map_err(|_| damaged("bad number".to_owned()))?,
+            group: kept
+                .group
+                .parse()
+                .map_err(|_| damaged("bad group".to_owned()))?,
+            joined: kept.joined,
+        })
+    }
+
+    fn checked(self, group: GroupName, number: Option<NodeNumber>) -> Result<Self, IdentityError> {
+        let changed = |key, configured: String, kept: String| {
+            Err(IdentityError::Changed {
+                key,
+                configured,
+                kept,
+            })
+        };
+        match number {
+            _ if self.group != group => changed("group", group.to_string(), self.group.to_string()),
+            Some(number) if number != self.number => {
+                changed("node_number", number.to_string(), self.number.to_string())
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// Written whole or not at all.
+    fn save(&self, directory: &Path, path: &Path) -> Result<(), IdentityError> {
+        let kept = Kept {
+            version: VERSION,
+            store: format!("{:032x}", u128::from_be_bytes(self.store)),
+            number: self.number.get(),
+            group: self.group.to_string(),
+            joined: self.joined,
+        };
+        let temporary = path.with_extension("new");
+        let write = || -> io::Result<()> {
+            std::fs::create_dir_all(directory)?;
+            let mut file = File::create(&temporary)?;
+            file.write_all(&serde_json::to_vec_pretty(&kept)?)?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, path)?;
+            File::open(directory)?.sync_all()
+        };
+        write().map_err(|source| IdentityError::File {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_kept_and_guarded() {
+        let directory = tempfile::tempdir().unwrap();
+        let group: GroupName = "group1".parse().unwrap();
+        let made = Identity::load(directory.path(), group, None).unwrap();
+        assert_eq!(Identity::load(directory.path(), group, None).unwrap(), made);
+        assert_eq!(
+            Identity::load(directory.path(), group, Some(made.number)).unwrap(),
+            made
+        );
+        let other = "group2".parse().unwrap();
+        let error = Identity::load(directory.path(), other, None).unwrap_err();
+        assert!(matches!(error, IdentityError::Changed { key: "group", .. }));
+        std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();
+        let error = Identity::load(directory.path(), group, None).unwrap_err();
+        assert!(matches!(error, IdentityError::Damaged { .. }));
+    }
+}

@@ -1,0 +1,324 @@
+//! The node as a whole: its volume paths, what it tells trackers and Prometheus.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use common::env::clock;
+use common::id::{GroupName, NodeNumber, RemoteName, Source, VolumePath};
+use common::wire::report::{
+    NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace, software_version,
+};
+use prometheus::Registry;
+use tracing::{error, warn};
+
+use crate::counters::Counters;
+use crate::disk::OsDisk;
+use crate::error::{OpenError, StoreError};
+use crate::identity::Identity;
+use crate::index::{IndexError, IndexSettings, RocksIndex};
+use crate::metrics::StoreMetrics;
+use crate::report::ReportSource;
+use crate::run::NodeError;
+use crate::settings::Settings;
+use crate::store::{
+    Change, Committer, Durability, Engine, EngineSettings, PathStore, Recovery, Reserve, Shared,
+};
+
+const MIB: u64 = 1024 * 1024;
+const VOLUMES_DIRECTORY: &str = "volumes";
+const INDEX_DIRECTORY: &str = "index";
+
+/// How the store of a volume path is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Identity of the node.
+    pub store: [u8; 16],
+    /// When a change is acknowledged.
+    pub durability: Durability,
+    /// Bytes of a new volume file.
+    pub volume_len: u64,
+    /// Space that uploads leave alone.
+    pub reserve: Reserve,
+    /// Memory of the index.
+    pub index: IndexSettings,
+}
+
+/// A volume path that was opened.
+pub struct OpenStore {
+    /// The engine, ready for its committer.
+    pub engine: Engine<OsDisk, RocksIndex>,
+    /// What opening found.
+    pub recovery: Recovery,
+}
+
+impl std::fmt::Debug for OpenStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenStore")
+            .field("recovery", &self.recovery)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens `volume_path` below the store path `directory`. An index that `RocksDB` finds damaged is
+/// thrown away and rebuilt. Blocks.
+pub fn open_store(
+    directory: &Path,
+    volume_path: VolumePath,
+    options: &StoreOptions,
+    metrics: StoreMetrics,
+) -> Result<OpenStore, OpenError> {
+    let directory = directory.join(volume_path.to_string());
+    let disk = OsDisk::open(&directory.join(VOLUMES_DIRECTORY))?;
+    let index_directory = directory.join(INDEX_DIRECTORY);
+    let index = match RocksIndex::open(&index_directory, &options.index) {
+        Err(IndexError::Damaged(error)) => {
+            warn!(path = %volume_path, %error, "the index is damaged and is thrown away");
+            remove_index(&directory)?;
+            RocksIndex::open(&index_directory, &options.index)?
+        }
+        opened => opened?,
+    };
+    let settings = EngineSettings {
+        volume_len: options.volume_len,
+        durability: options.durability,
+        reserve: options.reserve,
+        store: options.store,
+    };
+    let shared = Shared::new(volume_path, disk, index, metrics);
+    let (engine, recovery) = Engine::open(Arc::new(shared), settings)?;
+    Ok(OpenStore { engine, recovery })
+}
+
+/// Throws the index of a volume path away; the next opening rebuilds it. `directory` is that of the
+/// volume path.
+pub fn remove_index(directory: &Path) -> Result<(), std::io::Error> {
+    match std::fs::remove_dir_all(directory.join(INDEX_DIRECTORY)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A storage node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its group.
+    pub group: GroupName,
+    /// Its identity.
+    pub identity: Identity,
+    /// What it did since its start.
+    pub counters: Counters,
+    stores: BTreeMap<VolumePath, PathStore>,
+    reserve: Reserve,
+    volume_len: u64,
+    advertise: Option<IpAddr>,
+    upload_priority: i32,
+    started: u32,
+    /// Ports, known once they are bound: FastDFS, HTTP.
+    ports: OnceLock<(u16, u16)>,
+    next_path: AtomicUsize,
+}
+
+impl Node {
+    /// Opens all volume paths. Blocks.
+    pub fn open(
+        settings: &Settings,
+        registry: &Registry,
+    ) -> Result<(Arc<Self>, Vec<Committer>), NodeError> {
+        let identity = Identity::load(
+            &settings.state_directory,
+            settings.group,
+            settings.node_number,
+        )?;
+        let options = StoreOptions {
+            store: identity.store,
+            durability: settings.durability,
+            volume_len: settings.volume_len,
+            reserve: settings.reserve,
+            index: IndexSettings::new(settings.index_cache_len),
+        };
+        let mut stores = BTreeMap::new();
+        let mut committers = Vec::new();
+        for store_path in &settings.store_paths {
+            for volume_path in store_path.volume_paths.iter().copied() {
+                let directory = &store_path.directory;
+                let metrics = StoreMetrics::new(&volume_path.to_string(), registry)?;
+                let opened = open_store(directory, volume_path, &options, metrics);
+                let opened = opened.map_err(|source| NodeError::Open {
+                    directory: directory.clone(),
+                    volume_path,
+                    source,
+                })?;
+                let (store, committer) =
+                    PathStore::start(opened.engine).map_err(NodeError::Thread)?;
+                stores.insert(volume_path, store);
+                committers.push(committer);
+            }
+        }
+        let node = Self {
+            group: settings.group,
+            identity,
+            counters: Counters::default(),
+            stores,
+            reserve: settings.reserve,
+            volume_len: settings.volume_len,
+            advertise: settings.advertise,
+            upload_priority: settings.upload_priority,
+            started: clock::unix_seconds(),
+            ports: OnceLock::new(),
+            next_path: AtomicUsize::new(0),
+        };
+        Ok((Arc::new(node), committers))
+    }
+
+    /// Tells the node which ports it got.
+    pub fn set_ports(&self, storage: u16, http: u16) {
+        // Called once, by the one that binds.
+        let _ = self.ports.set((storage, http));
+    }
+
+    /// Makes everything durable and takes no more changes.
+    pub async fn close(&self) {
+        for (path, store) in self.stores() {
+            if let Err(error) = store.submit(Change::Close).await {
+                error!(%path, error = &error as &dyn std::error::Error, "not closed cleanly");
+            }
+        }
+    }
+
+    /// The store of a volume path that the node holds.
+    pub fn store(&self, path: VolumePath) -> Option<&PathStore> {
+        self.stores.get(&path)
+    }
+
+    /// All stores, by volume path.
+    pub fn stores(&self) -> impl Iterator<Item = (VolumePath, &PathStore)> {
+        self.stores.iter().map(|(path, store)| (*path, store))
+    }
+
+    /// The store for an upload of `len` bytes to `wanted`, or to any path that has room.
+    ///
+    /// Like the original, a wanted path without room is an error; one that does not exist is too.
+    pub fn store_for_upload(
+        &self,
+        wanted: Option<VolumePath>,
+        len: u64,
+    ) -> Result<(VolumePath, &PathStore), UploadRefusal> {
+        if let Some(path) = wanted {
+            let store = self.store(path).ok_or(UploadRefusal::NoSuchPath)?;
+            return self.has_room(store, len).map(|()| (path, store));
+        }
+        let start = self.next_path.fetch_add(1, Ordering::Relaxed);
+        let count = self.stores.len();
+        let mut refusal = UploadRefusal::NoSuchPath;
+        for turn in 0..count {
+            let Some((path, store)) = self.stores.iter().nth((start + turn) % count) else {
+                continue;
+            };
+            match self.has_room(store, len) {
+                Ok(()) => return Ok((*path, store)),
+                Err(full) => refusal = full,
+            }
+        }
+        Err(refusal)
+    }
+
+    fn has_room(&self, store: &PathStore, len: u64) -> Result<(), UploadRefusal> {
+        let shared = store.shared();
+        let space = shared.space();
+        let kept = self.reserve.bytes(space) + self.volume_len;
+        let room = shared.active_room() + space.free.saturating_sub(kept);
+        if len < room {
+            return Ok(());
+        }
+        let (free, reserved) = (space.free, kept);
+        Err(UploadRefusal::Full(StoreError::NoSpace {
+            wanted: len,
+            free,
+            reserved,
+        }))
+    }
+
+    /// The address to tell clients for the source of an id: this node's own, the one that stands in
+    /// an old id, or nothing.
+    pub fn address_of(&self, source: Source) -> Option<IpAddr> {
+        match source {
+            Source::Node(number) if number == self.identity.number => self.advertise,
+            Source::Node(_) => None,
+            Source::Address(address) => Some(IpAddr::V4(address)),
+        }
+    }
+
+    /// The node's number.
+    pub fn number(&self) -> NodeNumber {
+        self.identity.number
+    }
+
+    /// The store that may hold `name`.
+    pub fn store_of(&self, name: &RemoteName) -> Option<&PathStore> {
+        self.store(name.volume_path())
+    }
+
+    fn path_space(&self, path: VolumePath, store: &PathStore) -> PathSpace {
+        let shared = store.shared();
+        let space = shared.space();
+        // What the active volume claimed but does not use is free for uploads; a volume's worth is
+        // kept for compaction.
+        let free = (space.free + shared.active_room()).saturating_sub(self.volume_len);
+        PathSpace {
+            path,
+            total_mb: space.total / MIB,
+            free_mb: free / MIB,
+            reserved_mb: self.reserve.bytes(space) / MIB,
+            read_only: false,
+        }
+    }
+}
+
+/// Why an upload is not taken.
+#[derive(Debug)]
+pub enum UploadRefusal {
+    /// The node holds no such volume path.
+    NoSuchPath,
+    /// There is no room.
+    Full(StoreError),
+}
+
+impl ReportSource for Node {
+    fn join(&self) -> NodeJoin {
+        let (storage_port, http_port) = self.ports.get().copied().unwrap_or_default();
+        NodeJoin {
+            identity: NodeIdentity(self.identity.store),
+            number: self.identity.number,
+            group: self.group,
+            address: self.advertise,
+            storage_port,
+            http_port,
+            joined: self.identity.joined,
+            started: self.started,
+            software: software_version(env!("CARGO_PKG_VERSION")),
+            upload_priority: self.upload_priority,
+            volume_paths: self.stores.keys().copied().collect(),
+        }
+    }
+
+    fn report(&self) -> NodeReport {
+        let paths = self
+            .stores()
+            .map(|(path, store)| self.path_space(path, store))
+            .collect();
+        NodeReport {
+            phase: NodePhase::Serving,
+            readable: true,
+            writable: true,
+            paths,
+            counters: self.counters.snapshot(),
+            connections: self.counters.connections(),
+            changed_as_source: self.counters.changed(),
+            changed_as_replica: 0,
+            complete_up_to: clock::unix_seconds(),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The role as a whole: opens the stores, binds the ports, serves, drains, closes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::env::Shutdown;
+use common::id::VolumePath;
+use common::rpc::{AcceptLimits, accept_connections};
+use common::web::metrics::HttpMetrics;
+use common::web::operations::{Operations, Readiness};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tracing::{error, info};
+
+use crate::collector::StoreCollector;
+use crate::error::OpenError;
+use crate::http::{self, HttpSettings};
+use crate::identity::IdentityError;
+use crate::node::Node;
+use crate::report::{ReportHandle, ReportSettings, Reporter, TrackerState};
+use crate::service::{Service, ServiceMetrics};
+use crate::settings::Settings;
+use crate::source::LocalBlobs;
+use crate::store::{Committer, Maintenance};
+
+/// A storage node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its identity cannot be used.
+    #[error("the node's identity cannot be used")]
+    Identity(#[from] IdentityError),
+    /// A volume path cannot be opened.
+    #[error("cannot open {volume_path} in {}", directory.display())]
+    Open {
+        /// The store path.
+        directory: PathBuf,
+        /// The volume path.
+        volume_path: VolumePath,
+        /// Why.
+        source: OpenError,
+    },
+    /// A port cannot be had.
+    #[error("cannot listen on {address}; remedy: stop what listens there, or choose another port")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A thread cannot be had.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// The task that opens the stores ended early.
+    #[error("opening was interrupted")]
+    Interrupted,
+    /// Counters cannot be registered.
+    #[error("cannot register metrics")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A storage node that listens.
+#[derive(Debug)]
+pub struct StorageNode {
+    settings: Settings,
+    registry: Registry,
+    node: Arc<Node>,
+    committers: Vec<Committer>,
+    listener: TcpListener,
+    http_listener: TcpListener,
+    address: SocketAddr,
+    http_address: SocketAddr,
+}
+
+impl StorageNode {
+    /// Opens the stores, which replays what a crash left behind, and binds both ports.
+    pub async fn bind(settings: Settings, registry: &Registry) -> Result<Self, NodeError> {
+        let (listener, address) = listen(settings.listen).await?;
+        let (http_listener, http_address) = listen(settings.http_listen).await?;
+        let opening = {
+            let (settings, registry) = (settings.clone(), registry.clone());
+            tokio::task::spawn_blocking(move || Node::open(&settings, &registry))
+        };
+        let (node, committers) = opening.await.map_err(|_| NodeError::Interrupted)??;
+        node.set_ports(address.port(), http_address.port());
+        info!(
+            node = %node.number(),
+            group = %node.group,
+            storage = %address,
+            http = %http_address,
+            "storage node opened"
+        );
+        let registry = registry.clone();
+        Ok(Self {
+            settings,
+            registry,
+            node,
+            committers,
+            listener,
+            http_listener,
+            address,
+            http_address,
+        })
+    }
+
+    /// Where clients connect.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where HTTP clients connect.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Serves until the signal; then finishes what is under way and makes everything durable.
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), NodeError> {
+        let Self {
+            settings,
+            registry,
+            node,
+            committers,
+            listener,
+            http_listener,
+            ..
+        } = self;
+        registry.register(Box::new(StoreCollector::new(Arc::clone(&node))?))?;
+        let metrics = Arc::new(ServiceMetrics::register(&registry)?);
+        let http_metrics = HttpMetrics::register(&registry, "storage")?;
+
+        let report = ReportSettings {
+            trackers: settings.trackers.clone(),
+            heartbeat: settings.heartbeat,
+            ..ReportSettings::default()
+        };
+        let (reporter, handle) = Reporter::new(report, Arc::clone(&node));
+        let operations = Operations::new(registry, readiness(&handle));
+        let http_settings = HttpSettings {
+            group: node.group,
+            access: settings.access.clone(),
+            limits: settings.http_limits,
+        };
+        let blobs = LocalBlobs(Arc::clone(&node));
+        let downloads = http::serve(
+            http_listener,
+            blobs,
+            http_settings,
+            operations,
+            http_metrics,
+            shutdown.clone(),
+        );
+
+        let service = Arc::new(Service {
+            node: Arc::clone(&node),
+            metrics: Arc::clone(&metrics),
+            address_width: settings.address_width,
+            network_timeout: settings.network_timeout,
+        });
+        let limits = AcceptLimits {
+            connections_max: settings.connections_max,
+            drain: settings.drain,
+        };
+        let signal = shutdown.clone();
+        let requests = accept_connections(
+            listener,
+            limits,
+            shutdown.clone(),
+            |_| metrics.refused.inc(),
+            move |stream, _| {
+                let (service, signal) = (Arc::clone(&service), signal.clone());
+                async move { service.serve(stream, signal).await }
+            },
+        );
+        let background = node.stores().map(|(_, store)| {
+            Maintenance::new(store.clone(), settings.maintenance).run(shutdown.clone())
+        });
+        let background = futures_util::future::join_all(background);
+        let ((), (), _, reported) = tokio::join!(
+            requests,
+            downloads,
+            background,
+            reporter.run(shutdown.clone())
+        );
+        if let Err(error) = reported {
+            error!(%error, "the reports to the trackers ended early");
+        }
+        close(&node, committers).await
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let failed = |source| NodeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Makes everything durable and ends the committers.
+async fn close(node: &Node, committers: Vec<Committer>) -> Result<(), NodeError> {
+    node.close().await;
+    let joined = tokio::task::spawn_blocking(move || {
+        for committer in committers {
+            committer.join();
+        }
+    });
+    joined.await.map_err(|_| NodeError::Interrupted)?;
+    info!("storage node closed");
+    Ok(())
+}
+
+/// Ready once a tracker sends clients here.
+fn readiness(
+    handle: &ReportHandle,
+) -> impl Fn() -> futures_util::future::BoxFuture<'static, Readiness> + Send + Sync + 'static {
+    let states = handle.states();
+    move || {
+        let states = states.borrow().clone();
+        let is_reporting = states
+            .iter()
+            .any(|status| matches!(status.state, TrackerState::Reporting { .. }));
+        let readiness = if is_reporting {
+            Readiness::Ready
+        } else {
+            let reason = |status: &crate::report::TrackerStatus| {
+                format!("{}: {:?}", status.tracker, status.state)
+            };
+            Readiness::NotReady(states.iter().map(reason).collect())
+        };
+        Box::pin(async move { readiness })
+    }
+}

@@ -1,0 +1,91 @@
+//! The local store as a source of HTTP downloads.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::code::ErrorCode;
+use common::id::{BlobKind, FileId};
+use common::web::download::{BlobFacts, Version};
+
+use crate::disk::OsDisk;
+use crate::error::StoreError;
+use crate::http::{BlobSource, Content, Opened, ReadPieces, SourceError};
+use crate::index::RocksIndex;
+use crate::node::Node;
+use crate::store::{BlobContent, OpenBlob, Pieces};
+
+/// The blobs of a node.
+#[derive(Clone, Debug)]
+pub struct LocalBlobs(pub Arc<Node>);
+
+/// Reads a blob of many parts.
+#[derive(Debug)]
+pub struct BlobReader {
+    blob: OpenBlob<OsDisk, RocksIndex>,
+    /// Where the pieces under way go on, and where they end.
+    next: Range<u64>,
+    pieces: Option<Pieces<OsDisk, RocksIndex>>,
+    /// What the last piece had beyond the range that was asked for.
+    rest: Bytes,
+}
+
+impl BlobSource for LocalBlobs {
+    type Reader = BlobReader;
+
+    async fn open(&self, id: &FileId) -> Result<Opened<BlobReader>, SourceError> {
+        let store = self
+            .0
+            .store_of(&id.name)
+            .filter(|_| id.group == self.0.group);
+        let store = store.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
+        let blob = store
+            .shared()
+            .open_blob(&id.name.to_key())
+            .await
+            .map_err(failed)?;
+        let blob = blob.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
+        let version = match (id.name.kind(), blob.crc) {
+            (BlobKind::Normal, Some(crc)) => Version::Immutable(crc),
+            _ => Version::Changing(blob.version),
+        };
+        let facts = BlobFacts {
+            size: blob.len(),
+            time: blob.time,
+            version,
+        };
+        let content = match &blob.content {
+            BlobContent::Record(payload) => Content::Whole(payload.clone()),
+            BlobContent::Manifest(_) => Content::Pieces(BlobReader {
+                blob,
+                next: 0..0,
+                pieces: None,
+                rest: Bytes::new(),
+            }),
+        };
+        Ok(Opened { facts, content })
+    }
+}
+
+impl ReadPieces for BlobReader {
+    async fn read(&mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
+        if self.pieces.is_none() || self.next != range {
+            self.pieces = Some(self.blob.pieces(range.clone()));
+            self.rest = Bytes::new();
+        }
+        if self.rest.is_empty() {
+            let piece = match &mut self.pieces {
+                Some(pieces) => pieces.next().await.map_err(failed)?,
+                None => None,
+            };
+            self.rest = piece.ok_or_else(|| SourceError::from(ErrorCode::Storage))?;
+        }
+        let piece = std::mem::take(&mut self.rest);
+        self.next = range.start + piece.len() as u64..range.end;
+        Ok(piece)
+    }
+}
+
+fn failed(error: StoreError) -> SourceError {
+    SourceError::new(error.code(), error)
+}
