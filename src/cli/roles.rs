@@ -4,17 +4,22 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use api_server::{ApiError, ApiServer, ApiSettings};
 use common::client::{Address, PoolSettings};
 use common::config::{self, Config, Listing, TrackerConfig};
 use common::env::Shutdown;
+use common::id::VolumePath;
 use common::web::anti_leech::{Access, AntiLeech};
 use common::web::metrics::HttpMetrics;
 use common::web::server::ServerLimits;
+use common::wire::AddressWidth;
 use common::wire::tracker::{ClientDialect, ListingLayout};
 use prometheus::Registry;
+use storage_node::store::{Durability, MaintenanceSettings, Reserve};
+use storage_node::{NodeError, StorageNode, StorePathSettings};
 use tokio::net::TcpListener;
 use tracing::info;
 use tracker::cluster::{Policy, ReservedSpace, StoreLookup, StorePath, StoreServer};
@@ -56,11 +61,10 @@ pub(crate) enum RoleError {
         #[source]
         source: io::Error,
     },
+    #[error("the storage node failed")]
+    Storage(#[from] NodeError),
     #[error("cannot register metrics")]
     Metrics(#[from] prometheus::Error),
-    /// A build without the role.
-    #[error("the {0} is not part of this build")]
-    NotBuilt(&'static str),
 }
 
 impl RoleError {
@@ -89,7 +93,14 @@ pub(crate) async fn bind(
         }
     }
     if matches!(roles, Roles::All | Roles::Storage) {
-        return Err(RoleError::NotBuilt("storage node"));
+        let trackers = trackers(&config.storage.trackers, addresses.tracker, "storage.trackers")?;
+        let settings = storage_settings(config, roles, &trackers);
+        let node = StorageNode::bind(settings, registry).await?;
+        addresses.storage = Some(ready::reachable(node.local_addr()));
+        addresses.storage_http = Some(ready::reachable(node.http_addr()));
+        let shutdown = shutdown.clone();
+        let serve = Box::pin(async move { Ok(node.serve(shutdown).await?) });
+        bound.push(Bound { name: "storage node", serve });
     }
     if matches!(roles, Roles::All | Roles::Api) {
         let trackers = trackers(&config.api.trackers, addresses.tracker, "api.trackers")?;
@@ -173,6 +184,82 @@ fn policy(own: &TrackerConfig) -> Policy {
             }
         },
         silence_max: own.check_active,
+    }
+}
+
+/// What `[storage]` and the settings of all roles mean to the storage node.
+fn storage_settings(config: &Config, roles: Roles, trackers: &[Address]) -> storage_node::Settings {
+    let own = &config.storage;
+    let store_paths = store_paths(config);
+    let durability = match own.durability {
+        config::Durability::Always => Durability::Always,
+        config::Durability::Interval => Durability::Interval,
+        config::Durability::Os => Durability::Os,
+    };
+    let compaction = &own.compaction;
+    storage_node::Settings {
+        listen: own.listen,
+        http_listen: own.http_listen,
+        address_width: AddressWidth::default(),
+        group: own.group,
+        node_number: own.node_number,
+        advertise: advertised(config, roles),
+        state_directory: storage_directory(config),
+        reserve: reserve(own.reserved_space, store_paths.len()),
+        store_paths,
+        trackers: trackers.iter().map(ToString::to_string).collect(),
+        heartbeat: own.heartbeat,
+        upload_priority: i32::try_from(own.upload_priority).unwrap_or(i32::MAX),
+        durability,
+        volume_len: own.volume_size.0,
+        index_cache_len: usize::try_from(own.index_cache_size.0).unwrap_or(usize::MAX),
+        maintenance: MaintenanceSettings {
+            durability,
+            sync_interval: own.sync_interval,
+            compaction_interval: compaction.interval,
+            garbage_percent: compaction.enabled.then_some(compaction.garbage_percent),
+            compaction_rate: Some(compaction.rate.0).filter(|rate| 0 < *rate),
+            scrub_interval: own.scrub.enabled.then_some(own.scrub.interval),
+            scrub_rate: own.scrub.rate.0,
+        },
+        connections_max: count(own.connections_max),
+        network_timeout: own.network_timeout,
+        access: access(config),
+        http_limits: http_limits(config, own.http_connections_max),
+        drain: config.drain,
+    }
+}
+
+/// Where a storage node keeps its identity, and its blobs unless store paths are configured.
+pub(crate) fn storage_directory(config: &Config) -> PathBuf {
+    config.data_dir.join("storage")
+}
+
+/// The store paths with what they hold.
+pub(crate) fn store_paths(config: &Config) -> Vec<StorePathSettings> {
+    let configured: Vec<StorePathSettings> = config
+        .storage
+        .store_path_volumes()
+        .map(|(directory, volume_paths)| StorePathSettings {
+            directory: directory.to_owned(),
+            volume_paths,
+        })
+        .collect();
+    if configured.is_empty() {
+        let directory = storage_directory(config);
+        return vec![StorePathSettings {
+            directory,
+            volume_paths: vec![VolumePath(0)],
+        }];
+    }
+    configured
+}
+
+/// The reserve of one of `count` store paths.
+pub(crate) fn reserve(reserved: config::ReservedSpace, count: usize) -> Reserve {
+    match reserved {
+        config::ReservedSpace::Bytes(bytes) => Reserve::Bytes(bytes / count.max(1) as u64),
+        config::ReservedSpace::Percent(percent) => Reserve::BasisPoints(u32::from(percent) * 100),
     }
 }
 

@@ -24,12 +24,15 @@ const STEP_LEN: u64 = 4 * 1024 * 1024;
 pub struct MaintenanceSettings {
     /// When changes are acknowledged.
     pub durability: Durability,
-    /// Time between two syncs with [`Durability::Interval`], and between two looks for work.
-    pub interval: Duration,
+    /// Time between two syncs with [`Durability::Interval`], and between two looks at the free
+    /// space.
+    pub sync_interval: Duration,
+    /// Time between two looks for volumes to compact.
+    pub compaction_interval: Duration,
     /// Share of garbage, in per cent, from which a volume is compacted; `None` turns it off.
     pub garbage_percent: Option<u32>,
-    /// Bytes of volumes that compaction looks at in a second.
-    pub compaction_rate: u64,
+    /// Bytes of volumes that compaction looks at in a second; `None` for all it can.
+    pub compaction_rate: Option<u64>,
     /// Time from the end of one scrub to the next; `None` turns it off.
     pub scrub_interval: Option<Duration>,
     /// Bytes that scrub looks at in a second.
@@ -63,7 +66,7 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
     }
 
     async fn sync_loop(&self, shutdown: &Shutdown) {
-        while pause(self.settings.interval, shutdown).await {
+        while pause(self.settings.sync_interval, shutdown).await {
             if let Err(error) = self.store.shared().refresh_space() {
                 warn!(%error, "free space is unknown");
             }
@@ -98,7 +101,7 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
         let Some(percent) = self.settings.garbage_percent else {
             return;
         };
-        while pause(self.settings.interval, shutdown).await {
+        while pause(self.settings.compaction_interval, shutdown).await {
             while let Some(number) = self.worst_volume(percent) {
                 match self.compact(number, shutdown).await {
                     Ok(true) => {}
@@ -173,7 +176,7 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
                             break;
                         }
                     }
-                    if !pause(time_for(STEP_LEN, self.settings.scrub_rate), shutdown).await {
+                    if !pause(time_for(STEP_LEN, Some(self.settings.scrub_rate)), shutdown).await {
                         return;
                     }
                 }
@@ -190,8 +193,11 @@ async fn pause(time: Duration, shutdown: &Shutdown) -> bool {
     }
 }
 
-fn time_for(len: u64, rate: u64) -> Duration {
-    Duration::from_millis(len.saturating_mul(1000) / rate.max(1))
+/// The time that `len` bytes take at `rate` bytes a second.
+fn time_for(len: u64, rate: Option<u64>) -> Duration {
+    rate.map_or(Duration::ZERO, |rate| {
+        Duration::from_millis(len.saturating_mul(1000) / rate.max(1))
+    })
 }
 
 async fn blocking<T: Send + 'static>(
