@@ -314,7 +314,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
             let depth = if is_rebuild && Some(number) != youngest {
                 ScanDepth::Headers
             } else {
-                ScanDepth::Payloads
+                ScanDepth::Verify
             };
             let mut scanner = Scanner::new(volume.file(), number, start, depth);
             loop {
