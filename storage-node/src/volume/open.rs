@@ -143,7 +143,7 @@ impl<F: VolumeFile> Volume<F> {
         record
             .verify(payload)
             .map_err(|cause| self.damaged(extent, cause))?;
-        self.set_verified(range.start);
+        self.set_verified(&range);
         self.slice_record(range, extent, key, true)
     }
 
@@ -169,7 +169,7 @@ impl<F: VolumeFile> Volume<F> {
             record
                 .verify(payload)
                 .map_err(|cause| self.damaged(extent, cause))?;
-            self.set_verified(range.start);
+            self.set_verified(&range);
         }
         let (header, payload) = (record.header, bytes.slice_ref(payload));
         Ok(FoundRecord { header, payload })
@@ -213,8 +213,12 @@ impl<F: VolumeFile> Volume<F> {
             .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
-    fn set_verified(&self, offset: u64) {
-        if let Some((word, bit)) = self.verified_bit(offset) {
+    fn set_verified(&self, range: &Range<u64>) {
+        if range.end - range.start <= GRANULE_LEN {
+            // A short record may share its granule with a long one, for which it must not vouch.
+            return;
+        }
+        if let Some((word, bit)) = self.verified_bit(range.start) {
             word.fetch_or(bit, Ordering::Relaxed);
         }
     }
