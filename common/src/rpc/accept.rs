@@ -26,7 +26,7 @@ pub struct AcceptLimits {
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// Silence after which the system asks whether the peer is still there.
-const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEP_ALIVE_AFTER: Duration = Duration::from_mins(1);
 
 /// Serves each connection of `listener` with `serve` until the signal, then waits for the rest.
 ///
