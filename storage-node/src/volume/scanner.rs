@@ -217,8 +217,12 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
         if offset < self.window_start || window_end < offset + len as u64 {
             let left =
                 usize::try_from(self.file.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+            let window_len = match self.depth {
+                ScanDepth::Headers => HEADERS_WINDOW_LEN,
+                ScanDepth::Verify | ScanDepth::Payloads => WINDOW_LEN,
+            };
             self.window
-                .resize(len.max(WINDOW_LEN).min(left.max(len)), 0);
+                .resize(len.max(window_len).min(left.max(len)), 0);
             self.window_start = offset;
             if let Err(source) = self.file.read_at(&mut self.window, offset) {
                 self.window.clear();
