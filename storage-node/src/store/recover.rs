@@ -215,7 +215,8 @@ impl<D: Disk, I: Index> Opening<D, I> {
             let superblock = self.superblock(number, &file)?;
             let stats = known.get(&number).copied().unwrap_or_default();
             // The walk publishes what it finds behind this.
-            let end = stats.end.clamp(SUPERBLOCK_LEN as u64, file.len());
+            // A file may have been cut shorter than its superblock.
+            let end = stats.end.min(file.len()).max(SUPERBLOCK_LEN as u64);
             let volume = Volume::new(file, superblock, end, VolumeState::Sealed);
             self.engine.shared.add_volume(Arc::new(volume));
             self.engine.shared.stats().insert(number, stats);
@@ -314,7 +315,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
             let depth = if is_rebuild && Some(number) != youngest {
                 ScanDepth::Headers
             } else {
-                ScanDepth::Payloads
+                ScanDepth::Verify
             };
             let mut scanner = Scanner::new(volume.file(), number, start, depth);
             loop {
