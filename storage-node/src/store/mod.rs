@@ -22,7 +22,9 @@ mod tests;
 
 pub use committer::{Committer, PathStore, PendingParts};
 pub use compact::{CompactionReport, compact_volume};
-pub use engine::{Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, Request};
+pub use engine::{
+    Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, Request, VOLUME_LEN_MIN,
+};
 pub use maintain::{Maintenance, MaintenanceSettings};
 pub use reader::{BlobContent, OpenBlob, Pieces};
 pub use recover::{Recovery, RecoveryMode};
