@@ -18,6 +18,10 @@ pub const RECORD_KEY_LEN_MAX: usize = 128;
 /// Longest payload in bytes: a manifest of a million parts.
 pub const RECORD_PAYLOAD_LEN_MAX: usize = 17 * 1024 * 1024;
 
+/// No record is newer. A store that writes a million records a second comes here in 292,000 years,
+/// so what is above it is no header of ours, and adding to a sequence number cannot overflow.
+const SEQUENCE_MAX: u64 = 1 << 63;
+
 const MAGIC: [u8; 4] = *b"Hrec";
 const FLAG_MOVED: u8 = 1;
 
@@ -94,6 +98,12 @@ pub enum RecordError {
     /// A kind of record that this version does not know.
     #[error("unknown record kind {0}")]
     Kind(u8),
+    /// Flags that this version does not know.
+    #[error("unknown record flags {0:#04x}")]
+    Flags(u8),
+    /// A sequence number that no store reaches.
+    #[error("the sequence number of the record is above its limit")]
+    Sequence,
     /// A length above its limit.
     #[error("a length in the record header is above its limit")]
     Length,
@@ -198,6 +208,12 @@ impl<'a> UnverifiedRecord<'a> {
             .map_err(|_| RecordError::Short)?;
         if header_crc(volume, fields, key) != crc {
             return Err(RecordError::HeaderChecksum);
+        }
+        if flags & !FLAG_MOVED != 0 {
+            return Err(RecordError::Flags(flags));
+        }
+        if SEQUENCE_MAX < sequence {
+            return Err(RecordError::Sequence);
         }
         let header = RecordHeader {
             kind: kind.try_into()?,

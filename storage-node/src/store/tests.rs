@@ -2,6 +2,8 @@
 //!
 //! The engine is driven synchronously; one seed decides every step, and a failure prints it.
 
+mod failures;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
