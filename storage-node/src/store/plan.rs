@@ -165,11 +165,7 @@ impl Plan {
 }
 
 /// Whether what `key` leads to is older than the change with number `sequence`.
-fn is_older(
-    view: &mut impl View,
-    key: IndexKey<'_>,
-    sequence: u64,
-) -> Result<bool, StoreError> {
+fn is_older(view: &mut impl View, key: IndexKey<'_>, sequence: u64) -> Result<bool, StoreError> {
     if view.locate(key)?.is_none() {
         return Ok(false);
     }

@@ -477,16 +477,28 @@ fn a_volume_of_a_newer_version_is_refused_and_a_flipped_version_is_damage() {
     bench.engine.make_durable().unwrap();
     bench.disk.corrupt(VolumeNumber(1), 0, |bytes| bytes[9] = 2);
     bench.reopen();
-    assert_eq!(bench.read(1).unwrap(), b"x", "one flipped byte costs nothing");
+    assert_eq!(
+        bench.read(1).unwrap(),
+        b"x",
+        "one flipped byte costs nothing"
+    );
     bench.disk.corrupt(VolumeNumber(1), 0, |bytes| {
         let crc_at = crate::format::SUPERBLOCK_FIELDS_LEN;
         let crc = Crc32::of(&bytes[..crc_at]).0.to_be_bytes();
         bytes[crc_at..crc_at + 4].copy_from_slice(&crc);
     });
     let metrics = StoreMetrics::unread();
-    let shared = Shared::new(VolumePath(0), bench.disk.clone(), bench.index.clone(), metrics);
+    let shared = Shared::new(
+        VolumePath(0),
+        bench.disk.clone(),
+        bench.index.clone(),
+        metrics,
+    );
     let opened = Engine::open(Arc::new(shared), settings(Durability::Always));
-    assert!(matches!(opened, Err(OpenError::Version { .. })), "{opened:?}");
+    assert!(
+        matches!(opened, Err(OpenError::Version { .. })),
+        "{opened:?}"
+    );
 }
 
 #[test]
@@ -545,9 +557,11 @@ fn a_header_with_the_last_sequence_number_is_no_record() {
     bench.submit(blob(1, b"x")).unwrap();
     bench.engine.make_durable().unwrap();
     let volume = bench.engine.shared().volume(VolumeNumber(1)).unwrap();
-    bench.disk.corrupt(VolumeNumber(1), volume.committed_end(), |tail| {
-        tail[..bytes.len()].copy_from_slice(&bytes);
-    });
+    bench
+        .disk
+        .corrupt(VolumeNumber(1), volume.committed_end(), |tail| {
+            tail[..bytes.len()].copy_from_slice(&bytes);
+        });
     bench.reopen();
     bench.submit(blob(2, b"y")).unwrap();
     assert_eq!(bench.read(2).unwrap(), b"y");
