@@ -93,14 +93,21 @@ pub(crate) async fn bind(
         }
     }
     if matches!(roles, Roles::All | Roles::Storage) {
-        let trackers = trackers(&config.storage.trackers, addresses.tracker, "storage.trackers")?;
+        let trackers = trackers(
+            &config.storage.trackers,
+            addresses.tracker,
+            "storage.trackers",
+        )?;
         let settings = storage_settings(config, roles, &trackers);
         let node = StorageNode::bind(settings, registry).await?;
         addresses.storage = Some(ready::reachable(node.local_addr()));
         addresses.storage_http = Some(ready::reachable(node.http_addr()));
         let shutdown = shutdown.clone();
         let serve = Box::pin(async move { Ok(node.serve(shutdown).await?) });
-        bound.push(Bound { name: "storage node", serve });
+        bound.push(Bound {
+            name: "storage node",
+            serve,
+        });
     }
     if matches!(roles, Roles::All | Roles::Api) {
         let trackers = trackers(&config.api.trackers, addresses.tracker, "api.trackers")?;

@@ -11,6 +11,7 @@ pub mod index;
 
 pub mod store;
 
+pub mod offline;
 pub mod report;
 
 pub mod http;

@@ -28,8 +28,8 @@ use crate::store::{
 };
 
 const MIB: u64 = 1024 * 1024;
-const VOLUMES_DIRECTORY: &str = "volumes";
-const INDEX_DIRECTORY: &str = "index";
+pub(crate) const VOLUMES_DIRECTORY: &str = "volumes";
+pub(crate) const INDEX_DIRECTORY: &str = "index";
 
 /// How the store of a volume path is opened.
 #[derive(Clone, Debug)]

@@ -44,6 +44,8 @@ pub struct DiskError {
 #[derive(Debug)]
 pub struct OsDisk {
     directory: PathBuf,
+    /// Whether volumes are opened for appending too.
+    is_writable: bool,
 }
 
 impl OsDisk {
@@ -60,6 +62,7 @@ impl OsDisk {
         std::fs::create_dir_all(directory).map_err(failed("make directory", directory))?;
         let disk = Self {
             directory: directory.to_owned(),
+            is_writable: true,
         };
         for entry in std::fs::read_dir(directory).map_err(failed("read directory", directory))? {
             let path = entry.map_err(failed("read directory", directory))?.path();
@@ -70,6 +73,14 @@ impl OsDisk {
         disk.sync_directory()
             .map_err(failed("sync directory", directory))?;
         Ok(disk)
+    }
+
+    /// Looks at `directory`, which is there, and changes nothing in it.
+    pub fn read_only(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            is_writable: false,
+        }
     }
 
     fn path(&self, number: VolumeNumber) -> PathBuf {
@@ -118,7 +129,7 @@ impl Disk for OsDisk {
     fn open(&self, number: VolumeNumber) -> io::Result<OsVolumeFile> {
         let file = OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(self.is_writable)
             .open(self.path(number))?;
         let len = file.metadata()?.len();
         let map = Map::new(&file, len)?;

@@ -391,6 +391,8 @@ impl<D: Disk, I: Index> Engine<D, I> {
             }
             Change::Synced(position) => {
                 self.synced_until(position);
+                let replay = self.replay_position().encode().to_vec();
+                self.group.batch.put(IndexKey::Replay.encode(), replay);
                 Ok(Answer::Done)
             }
             Change::Close => {

@@ -75,7 +75,7 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         let number = self.volume.number();
         let stop = self.end.min(self.at.saturating_add(budget));
         let volume = Arc::clone(&self.volume);
-        let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Payloads);
+        let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Verify);
         while scanner.offset() < stop {
             match scanner.next_item() {
                 Ok(ScanItem::Record(record)) => self.look_at(record)?,

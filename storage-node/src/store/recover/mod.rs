@@ -255,9 +255,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
             let superblock = self.superblock(number, &file)?;
             let stats = known.get(&number).copied().unwrap_or_default();
             // The walk publishes what it finds behind this.
-            let end = stats
-                .end
-                .clamp(SUPERBLOCK_LEN as u64, file.len().max(SUPERBLOCK_LEN as u64));
+            let end = stats.end.min(file.len()).max(SUPERBLOCK_LEN as u64);
             if file.len() < stats.end {
                 error!(volume = %number, len = file.len(), end = stats.end, "a volume was cut short");
                 let range = file.len()..stats.end;
@@ -348,7 +346,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
             let depth = if is_rebuild && Some(number) != youngest {
                 ScanDepth::Headers
             } else {
-                ScanDepth::Payloads
+                ScanDepth::Verify
             };
             let known_end = volume.committed_end();
             let limit = self.limits.get(&number).copied().unwrap_or(u64::MAX);
