@@ -264,16 +264,26 @@ mod tests {
         out
     }
 
+    /// The worked example of docs/format/volume.md.
     #[test]
     fn the_layout_is_the_documented_one() {
+        let fields = [
+            "48726563",         // magic "Hrec"
+            "01",               // kind: blob
+            "00",               // flags
+            "0003",             // key length
+            "00000005",         // payload length
+            "3610a686",         // payload checksum
+            "0102030405060708", // sequence number
+            "6553f100",         // time
+            "5d816d9a",         // header checksum
+            "6b6579",           // key "key"
+            "68656c6c6f",       // payload "hello"
+        ];
         let bytes = encoded(b"hello", b"key");
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            hex,
-            "48726563010000030000000536 10a68601020304050607086553f100".replace(' ', "")
-                + &hex[56..64]
-                + "6b657968656c6c6f"
-        );
+        assert_eq!(hex, fields.concat());
+        assert_eq!(record_len(3, 5), 40, "nothing to pad");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The engine is driven synchronously; one seed decides every step, and a failure prints it.
 
 mod failures;
+mod golden;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
