@@ -109,7 +109,6 @@ impl<D: Disk, I: Index> Opening<D, I> {
         self.recovery.records = 0;
         self.recovery.damage.clear();
         self.recovery.unverified.clear();
-        self.engine.replaying = None;
         self.tail = None;
         let mut batch = Batch::default();
         batch.delete(IndexKey::Replay.encode());

@@ -173,6 +173,9 @@ impl<D: Disk, I: Index> Opening<D, I> {
         };
         let position = position.filter(|_| !rebuild).unwrap_or(from_start);
         self.engine.next_sequence = self.engine.next_sequence.max(position.next_sequence);
+        // Each batch says how far the index got: no further than it says now, until a record is
+        // replayed.
+        self.engine.replaying = Some(position);
         if rebuild {
             self.begin_rebuild()?;
         }
@@ -182,6 +185,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
             let unfounded = self.unfounded(position)?;
             if !unfounded.is_empty() {
                 self.begin_rebuild()?;
+                self.engine.replaying = Some(from_start);
                 self.walk(&numbers, from_start)?;
                 self.report_lost(unfounded)?;
             }
@@ -192,7 +196,6 @@ impl<D: Disk, I: Index> Opening<D, I> {
         }
         self.check_index()?;
         self.cover_skipped()?;
-        self.engine.replaying = None;
         let must_settle = must_settle || self.recovery.mode != RecoveryMode::Clean;
         if must_settle {
             // What only the operating system had is counted as durable from here on.
@@ -201,6 +204,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
             }
         }
         self.choose_active(&numbers)?;
+        self.engine.replaying = None;
         self.engine.shared.refresh_space()?;
         if must_settle {
             self.engine.make_durable()?;

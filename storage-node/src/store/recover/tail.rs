@@ -14,7 +14,7 @@ use crate::volume::{ScanDepth, ScanItem, Scanner, Volume, VolumeState};
 
 /// Bytes that one filler record covers.
 const FILLER_LEN_MAX: u64 = 16 * 1024 * 1024;
-/// A volume with less room is not appended to again.
+/// A volume with less room (or, if it is small, less than a quarter) is not appended to again.
 const ROOM_MIN: u64 = 64 * 1024;
 
 /// Where the walk over the youngest volume ended.
@@ -58,9 +58,12 @@ impl<D: Disk, I: Index> Opening<D, I> {
         let Some(volume) = self.engine.shared.volume(*number) else {
             return Ok(());
         };
-        if volume.state() == VolumeState::Damaged
-            || volume.file().len() < tail.garbage_end.max(tail.end) + ROOM_MIN
-        {
+        let room = volume
+            .file()
+            .len()
+            .saturating_sub(tail.garbage_end.max(tail.end));
+        let is_full = room < ROOM_MIN.min(volume.file().len() / 4);
+        if volume.state() == VolumeState::Damaged || is_full {
             return Ok(());
         }
         // A torn tail: later walks shall find no damage there.
