@@ -10,8 +10,9 @@ use super::{Place, Progress, Stopped, known_volumes};
 use crate::disk::{Disk as _, OsDisk, VolumeFile as _};
 use crate::error::ReadError;
 use crate::format::{
-    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RECORD_ALIGN, RecordKind,
-    ReplayPosition, SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber, VolumeStats,
+    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RECORD_ALIGN, RecordHeader,
+    RecordKind, ReplayPosition, SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber,
+    VolumeStats,
 };
 use crate::index::{Index as _, IndexError, RocksIndex};
 use crate::volume::{ScanDepth, ScanItem, ScannedRecord, Scanner};
@@ -303,12 +304,12 @@ impl<'a> Walk<'a> {
         } else if record.is_sound && record.header.kind != RecordKind::Part {
             self.unindexed.insert(key, record.header.sequence);
         }
-        if record.header.kind == RecordKind::Manifest && !record.header.moved {
+        if record.header.kind == RecordKind::Manifest {
             if let Ok(manifest) = Manifest::decode(&record.payload) {
-                for replaced in manifest.replaces.iter() {
-                    self.unindexed.remove(&IndexKey::Blob(replaced).encode());
-                    self.unindexed
-                        .remove(&IndexKey::Metadata(replaced).encode());
+                for replaced in &manifest.replaces {
+                    for old in [IndexKey::Blob(replaced), IndexKey::Metadata(replaced)] {
+                        self.end(&record.header, &old.encode());
+                    }
                 }
             }
         }
@@ -319,11 +320,7 @@ impl<'a> Walk<'a> {
     fn tombstone(&mut self, at: Position, record: &ScannedRecord) -> Result<(), Stopped> {
         let header = &record.header;
         for key in [IndexKey::Blob(&record.key), IndexKey::Metadata(&record.key)] {
-            let encoded = key.encode();
-            let before = self.unindexed.get(&encoded);
-            if before.is_some_and(|sequence| !header.moved || *sequence < header.sequence) {
-                self.unindexed.remove(&encoded);
-            }
+            self.end(header, &key.encode());
         }
         let shown = self.locate(IndexKey::Blob(&record.key))?;
         let is_older = shown.is_some_and(|shown| {
@@ -339,6 +336,14 @@ impl<'a> Walk<'a> {
             self.report.deleted_in_index.push(id);
         }
         Ok(())
+    }
+
+    /// Forgets what `key` led to, unless it is younger than the record that ends it and was moved.
+    fn end(&mut self, header: &RecordHeader, key: &[u8]) {
+        let before = self.unindexed.get(key);
+        if before.is_some_and(|sequence| !header.moved || *sequence < header.sequence) {
+            self.unindexed.remove(key);
+        }
     }
 
     /// What the index says about `key`.
