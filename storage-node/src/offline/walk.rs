@@ -240,10 +240,11 @@ impl<'a> Walk<'a> {
         is_youngest && self.is_pending(number, offset) && end < offset + UNFINISHED_LEN_MAX
     }
 
-    /// Whether the index does not claim to show what lies here.
+    /// Whether the index does not claim to show what lies here. One that says nothing about it was
+    /// never flushed, so all is still to be replayed.
     fn is_pending(&self, volume: VolumeNumber, offset: u64) -> bool {
-        self.position
-            .is_some_and(|position| position.applied <= Position { volume, offset })
+        let at = Position { volume, offset };
+        self.index.is_some() && self.position.is_none_or(|position| position.applied <= at)
     }
 
     /// Takes note of a record. Gives it back if nobody can say whether it is needed.
