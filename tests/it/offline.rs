@@ -325,7 +325,7 @@ fn a_zeroed_stretch_loses_the_blobs_in_it_by_name() {
     let lost = vec![stopped.id(3)];
     let volume = OpenOptions::new().write(true).open(&file).unwrap();
     // From the middle of the header to the middle of the content.
-    volume.write_all_at(&[0; 500_000], offset - 50).unwrap();
+    volume.write_all_at(&vec![0; 500_000], offset - 50).unwrap();
     let report = stopped.checked(DAMAGED);
     let end = report["damage"][0]["end"].as_u64().unwrap();
     assert!(offset + 1_000_000 <= end, "{report}");
