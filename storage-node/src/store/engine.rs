@@ -482,7 +482,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
         let manifest = self.manifest(index_key, &value)?;
         match edit {
-            Edit::Append(content) => self.append(key, time, manifest, content),
+            Edit::Append(content) => self.append(key, time, &manifest, content),
             Edit::Modify { offset, content } => {
                 if manifest.len() < offset {
                     return Err(StoreError::OutOfRange {
@@ -520,7 +520,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         &mut self,
         key: &[u8],
         time: u32,
-        before: Manifest,
+        before: &Manifest,
         content: Content,
     ) -> Result<Answer, StoreError> {
         let (content_crc, content_len) = match &content {
@@ -533,7 +533,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             Content::Inline(payload) if !payload.is_empty() => {
                 Content::Inline(self.merge_tail(&mut changed, payload)?)
             }
-            other => other,
+            content @ (Content::Inline(_) | Content::Parts { .. }) => content,
         };
         let (segments, closed) = self.store_content(time, content)?;
         for segment in segments {
@@ -545,7 +545,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             hasher.append(content_crc, content_len);
             hasher.finish()
         });
-        self.change_manifest(key, time, &before, &changed, closed)
+        self.change_manifest(key, time, before, &changed, closed)
     }
 
     /// Takes small segments off the end of a manifest of many, and gives `payload` with their bytes
@@ -637,10 +637,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
             payload,
             from,
         } = moved;
-        let manifest = match header.kind {
-            RecordKind::Manifest => Some(Manifest::decode(&payload)?),
-            _ => None,
-        };
+        let is_manifest = header.kind == RecordKind::Manifest;
+        let manifest = is_manifest
+            .then(|| Manifest::decode(&payload))
+            .transpose()?;
         let index_key = match header.kind {
             RecordKind::Blob | RecordKind::Manifest => Some(IndexKey::Blob(&key)),
             RecordKind::Metadata => Some(IndexKey::Metadata(&key)),
@@ -721,15 +721,15 @@ impl<D: Disk, I: Index> Engine<D, I> {
             }
             self.unsynced.pop_front();
         }
-        if let Some(active) = &mut self.active {
-            if active.synced < active.tail {
-                if let Err(source) = active.volume.file().sync() {
-                    let volume = active.volume.number();
-                    self.poison();
-                    return Err(commit_failed(CommitError::Sync { volume, source }));
-                }
-                active.synced = active.tail;
+        if let Some(active) = &mut self.active
+            && active.synced < active.tail
+        {
+            if let Err(source) = active.volume.file().sync() {
+                let volume = active.volume.number();
+                self.poison();
+                return Err(commit_failed(CommitError::Sync { volume, source }));
             }
+            active.synced = active.tail;
         }
         self.group.batch.put(
             IndexKey::Replay.encode(),
@@ -1052,11 +1052,11 @@ impl<D: Disk, I: Index> Engine<D, I> {
     }
 
     fn write_group(&mut self) -> Result<(), CommitError> {
-        if self.group.has_records() {
-            if let Err(error) = self.append_group() {
-                self.poison();
-                return Err(error);
-            }
+        if self.group.has_records()
+            && let Err(error) = self.append_group()
+        {
+            self.poison();
+            return Err(error);
         }
         let changed = self.count(1);
         for (number, stats) in &changed {
@@ -1085,7 +1085,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
         };
         let volume = active.volume.number();
         let metrics = &self.shared.metrics;
-        metrics.group_records.observe(self.group.live.len() as f64);
+        // A group has at most a few hundred records.
+        let records = u32::try_from(self.group.live.len()).unwrap_or(u32::MAX);
+        metrics.group_records.observe(f64::from(records));
         let failed = |source: io::Error| CommitError::Write { volume, source };
         active
             .volume

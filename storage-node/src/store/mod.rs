@@ -22,7 +22,10 @@ mod tests;
 
 pub use committer::{Committer, PathStore, PendingParts};
 pub use compact::{CompactionReport, compact_volume};
-pub use engine::{Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, Request};
+pub use engine::{
+    Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, MovedRecord, Reply,
+    Request,
+};
 pub use maintain::{Maintenance, MaintenanceSettings};
 pub use reader::{BlobContent, OpenBlob, Pieces};
 pub use recover::{Recovery, RecoveryMode};
