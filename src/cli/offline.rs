@@ -115,13 +115,12 @@ impl StoppedNode {
         serve::raise_open_files_limit();
         let places = roles::store_paths(&config).into_iter().flat_map(|path| {
             let directory = path.directory;
-            let places = path.volume_paths.into_iter().map(move |volume_path| Place {
+            path.volume_paths.into_iter().map(move |volume_path| Place {
                 directory: directory.clone(),
                 volume_path,
                 group: identity.group,
                 store: identity.store,
-            });
-            places
+            })
         });
         let places = places.collect();
         Ok(Self {

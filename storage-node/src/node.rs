@@ -31,6 +31,8 @@ use crate::store::{
 const MIB: u64 = 1024 * 1024;
 pub(crate) const VOLUMES_DIRECTORY: &str = "volumes";
 pub(crate) const INDEX_DIRECTORY: &str = "index";
+/// The index as it was, while `hayloft repair` makes the new one.
+pub(crate) const OLD_INDEX_DIRECTORY: &str = "index.before-repair";
 
 /// How the store of a volume path is opened.
 #[derive(Clone, Debug)]
@@ -71,6 +73,21 @@ pub fn open_store(
     options: &StoreOptions,
     metrics: StoreMetrics,
 ) -> Result<OpenStore, OpenError> {
+    // Left by a repair that was interrupted. Once the store changes, what it shows means nothing.
+    let old = directory
+        .join(volume_path.to_string())
+        .join(OLD_INDEX_DIRECTORY);
+    remove_directory(&old)?;
+    open_beside_old_index(directory, volume_path, options, metrics)
+}
+
+/// [`open_store`] for a repair, which compares what it opens with the index from before.
+pub(crate) fn open_beside_old_index(
+    directory: &Path,
+    volume_path: VolumePath,
+    options: &StoreOptions,
+    metrics: StoreMetrics,
+) -> Result<OpenStore, OpenError> {
     let directory = directory.join(volume_path.to_string());
     let disk = OsDisk::open(&directory.join(VOLUMES_DIRECTORY))?;
     let index_directory = directory.join(INDEX_DIRECTORY);
@@ -96,7 +113,11 @@ pub fn open_store(
 /// Throws the index of a volume path away; the next opening rebuilds it. `directory` is that of the
 /// volume path.
 pub fn remove_index(directory: &Path) -> Result<(), std::io::Error> {
-    match std::fs::remove_dir_all(directory.join(INDEX_DIRECTORY)) {
+    remove_directory(&directory.join(INDEX_DIRECTORY))
+}
+
+fn remove_directory(directory: &Path) -> Result<(), std::io::Error> {
+    match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

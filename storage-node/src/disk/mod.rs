@@ -18,8 +18,8 @@ use bytes::Bytes;
 use crate::format::VolumeNumber;
 
 #[cfg(any(test, feature = "testing"))]
-pub use memory::{CrashStyle, MemoryDisk};
-pub use os::{DiskError, OsDisk};
+pub use memory::{CrashStyle, MemoryDisk, MemoryFile};
+pub use os::{DiskError, OsDisk, OsVolumeFile};
 
 /// Space of the file system under a disk, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

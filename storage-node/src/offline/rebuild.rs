@@ -9,15 +9,12 @@ use std::path::{Path, PathBuf};
 use super::report::{Affected, Content, Stretch};
 use super::walk::affected;
 use super::{Place, known_volumes, open_index};
-use crate::error::{OpenError, ReadError, StoreError};
+use crate::error::{OpenError, ReadError};
 use crate::format::{IndexKey, IndexValue, Position, RecordError};
 use crate::index::{Index as _, IndexError, RocksIndex};
 use crate::metrics::StoreMetrics;
-use crate::node::{OpenStore, StoreOptions, open_store};
+use crate::node::{OLD_INDEX_DIRECTORY, OpenStore, StoreOptions, open_beside_old_index};
 use crate::store::Shared;
-
-/// The index as it was, while the new one is made.
-const OLD_INDEX_DIRECTORY: &str = "index.before-repair";
 
 /// What a rebuild did and found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +65,7 @@ pub fn rebuild(
     let old = place.root().join(OLD_INDEX_DIRECTORY);
     put_aside(&place.index(), &old)?;
     let OpenStore { engine, recovery } =
-        open_store(&place.directory, place.volume_path, options, metrics)?;
+        open_beside_old_index(&place.directory, place.volume_path, options, metrics)?;
     let shared = engine.shared();
     let stretch = |damage: &crate::volume::Damage| Stretch {
         volume: damage.volume.0,
@@ -125,8 +122,9 @@ fn compare(
     shared: &OsShared,
     rebuilt: &mut Rebuilt,
 ) -> Result<bool, RebuildError> {
-    match known_volumes(old) {
-        Ok(known) => {
+    // One that was never flushed shows nothing that could be lost.
+    match (known_volumes(old), old.get(&IndexKey::Replay.encode())) {
+        (Ok(known), Ok(Some(_))) => {
             let gone = known.iter().filter(|(number, stats)| {
                 shared.volume(**number).is_none() && 0 < stats.live_records
             });
@@ -134,7 +132,7 @@ fn compare(
                 .map(|(number, stats)| (number.0, stats.live_records))
                 .collect();
         }
-        Err(_) => return Ok(false),
+        (Ok(_) | Err(_), _) => return Ok(false),
     }
     let mut new_failed = None;
     for prefix in [IndexKey::BLOB, IndexKey::METADATA] {
@@ -175,7 +173,7 @@ fn loss(
     }
     let number = value.extent.volume;
     let why = match shared.volume(number) {
-        None => StoreError::from(ReadError::VolumeMissing(number)).to_string(),
+        None => ReadError::VolumeMissing(number).to_string(),
         Some(volume) => match volume.read(&value.extent, name) {
             // It is there and the replay took it out: it was deleted after the index was written.
             Ok(_) => return Ok(None),
@@ -197,6 +195,8 @@ fn damage(cause: RecordError) -> String {
         RecordError::Magic
         | RecordError::HeaderChecksum
         | RecordError::Kind(_)
+        | RecordError::Flags(_)
+        | RecordError::Sequence
         | RecordError::Length
         | RecordError::Short => format!("the record is unreadable: {cause}"),
     }

@@ -10,8 +10,9 @@ use super::{Place, Progress, Stopped, known_volumes};
 use crate::disk::{Disk as _, OsDisk, VolumeFile as _};
 use crate::error::ReadError;
 use crate::format::{
-    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RECORD_ALIGN, RecordKind,
-    ReplayPosition, SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber, VolumeStats,
+    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RECORD_ALIGN, RecordHeader,
+    RecordKind, ReplayPosition, SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber,
+    VolumeStats,
 };
 use crate::index::{Index as _, IndexError, RocksIndex};
 use crate::volume::{ScanDepth, ScanItem, ScannedRecord, Scanner};
@@ -192,7 +193,7 @@ impl<'a> Walk<'a> {
         let mut at = start;
         let end = loop {
             match scanner.next_item() {
-                Ok(ScanItem::Record(record)) => torn.extend(self.record(number, record)?),
+                Ok(ScanItem::Record(record)) => torn.extend(self.record(number, &record)?),
                 Ok(ScanItem::Damage(damage)) => gaps.push(damage.range),
                 Ok(ScanItem::End { end, .. }) => break end,
                 Err(error) => {
@@ -240,19 +241,21 @@ impl<'a> Walk<'a> {
         is_youngest && self.is_pending(number, offset) && end < offset + UNFINISHED_LEN_MAX
     }
 
-    /// Whether the index does not claim to show what lies here.
+    /// Whether the index does not claim to show what lies here. One that says nothing about it was
+    /// never flushed, so all is still to be replayed.
     fn is_pending(&self, volume: VolumeNumber, offset: u64) -> bool {
-        self.position
-            .is_some_and(|position| position.applied <= Position { volume, offset })
+        let at = Position { volume, offset };
+        self.index.is_some() && self.position.is_none_or(|position| position.applied <= at)
     }
 
-    /// Takes note of a record. Gives it back if nobody can say whether it is needed.
+    /// Takes note of a record. Gives it back if it is damaged and nobody can say whether it is needed.
     fn record(
         &mut self,
         volume: VolumeNumber,
-        record: ScannedRecord,
+        record: &ScannedRecord,
     ) -> Result<Option<Affected>, Stopped> {
         self.report.records += 1;
+        let header = &record.header;
         let at = Position {
             volume,
             offset: record.offset,
@@ -261,70 +264,78 @@ impl<'a> Walk<'a> {
         if is_pending {
             self.report.pending_records += 1;
         }
-        let content = match record.header.kind {
-            RecordKind::Metadata => Content::Metadata,
-            RecordKind::Blob | RecordKind::Manifest | RecordKind::Part => Content::Blob,
-            RecordKind::Tombstone | RecordKind::Filler => {
-                if record.header.kind == RecordKind::Tombstone && !is_pending {
-                    self.tombstone(at, &record)?;
+        let (key, content) = match header.kind {
+            RecordKind::Blob | RecordKind::Manifest => (IndexKey::Blob(&record.key), Content::Blob),
+            RecordKind::Metadata => (IndexKey::Metadata(&record.key), Content::Metadata),
+            RecordKind::Part => (IndexKey::Part(PartId(header.sequence)), Content::Blob),
+            RecordKind::Tombstone => {
+                if !is_pending {
+                    self.tombstone(at, record)?;
                 }
                 return Ok(None);
             }
+            RecordKind::Filler => return Ok(None),
         };
-        if self.index.is_none() || is_pending {
-            let why = "the checksum does not match; the index does not say whether it is needed";
-            let id = match record.header.kind {
-                RecordKind::Part => format!("a part of a blob, number {}", record.header.sequence),
-                _ => self.place.id(&record.key),
-            };
-            return Ok((!record.is_sound).then(|| affected(id, content, why.to_owned(), at)));
+        if self.index.is_some() && !is_pending {
+            self.look_up(at, record, key)?;
+            return Ok(None);
         }
-        let key = match record.header.kind {
-            RecordKind::Metadata => IndexKey::Metadata(&record.key),
-            RecordKind::Part => IndexKey::Part(PartId(record.header.sequence)),
-            _ => IndexKey::Blob(&record.key),
+        if record.is_sound {
+            return Ok(None);
+        }
+        let id = match key {
+            IndexKey::Part(part) => format!("a blob that part {} belongs to", part.0),
+            IndexKey::Blob(_)
+            | IndexKey::Metadata(_)
+            | IndexKey::OpenPart(_)
+            | IndexKey::Volume(_)
+            | IndexKey::Replay => self.place.id(&record.key),
         };
+        let why = "the checksum does not match; the index does not say whether it is needed";
+        Ok(Some(affected(id, content, why.to_owned(), at)))
+    }
+
+    /// Looks whether the index leads to a record.
+    fn look_up(
+        &mut self,
+        at: Position,
+        record: &ScannedRecord,
+        key: IndexKey<'_>,
+    ) -> Result<(), Stopped> {
+        let header = &record.header;
         let extent = Extent {
-            volume,
-            offset: record.offset,
-            payload_len: record.header.payload_len,
+            volume: at.volume,
+            offset: at.offset,
+            payload_len: header.payload_len,
         };
         let shown = self.locate(key)?;
         let key = key.encode();
-        if shown.is_some_and(|shown| (shown.kind, shown.extent) == (record.header.kind, extent)) {
+        if shown.is_some_and(|shown| (shown.kind, shown.extent) == (header.kind, extent)) {
             self.unindexed.remove(&key);
             if record.is_sound {
                 // The index keeps offsets in this form too.
-                let place = u32::try_from(record.offset / RECORD_ALIGN).unwrap_or(u32::MAX);
-                self.found.entry(volume).or_default().push(place);
+                let place = u32::try_from(at.offset / RECORD_ALIGN).unwrap_or(u32::MAX);
+                self.found.entry(at.volume).or_default().push(place);
             } else {
-                self.unsound.insert((volume, record.offset));
+                self.unsound.insert((at.volume, at.offset));
             }
-        } else if record.is_sound && record.header.kind != RecordKind::Part {
-            self.unindexed.insert(key, record.header.sequence);
+        } else if record.is_sound && header.kind != RecordKind::Part {
+            // Whether a part is needed is known by its manifest.
+            self.unindexed.insert(key, header.sequence);
         }
-        if record.header.kind == RecordKind::Manifest && !record.header.moved {
-            if let Ok(manifest) = Manifest::decode(&record.payload) {
-                for replaced in manifest.replaces.iter() {
-                    self.unindexed.remove(&IndexKey::Blob(replaced).encode());
-                    self.unindexed
-                        .remove(&IndexKey::Metadata(replaced).encode());
-                }
-            }
+        if header.kind == RecordKind::Manifest
+            && let Ok(manifest) = Manifest::decode(&record.payload)
+            && let Some(replaced) = &manifest.replaces
+        {
+            self.end(header, replaced);
         }
-        Ok(None)
+        Ok(())
     }
 
     /// What a tombstone ends; the same rules as in replay.
     fn tombstone(&mut self, at: Position, record: &ScannedRecord) -> Result<(), Stopped> {
         let header = &record.header;
-        for key in [IndexKey::Blob(&record.key), IndexKey::Metadata(&record.key)] {
-            let encoded = key.encode();
-            let before = self.unindexed.get(&encoded);
-            if before.is_some_and(|sequence| !header.moved || *sequence < header.sequence) {
-                self.unindexed.remove(&encoded);
-            }
-        }
+        self.end(header, &record.key);
         let shown = self.locate(IndexKey::Blob(&record.key))?;
         let is_older = shown.is_some_and(|shown| {
             let place = Position {
@@ -339,6 +350,18 @@ impl<'a> Walk<'a> {
             self.report.deleted_in_index.push(id);
         }
         Ok(())
+    }
+
+    /// The blob `name` ends with the record of `header`. A moved one stands behind records that are
+    /// younger than it.
+    fn end(&mut self, header: &RecordHeader, name: &[u8]) {
+        for key in [IndexKey::Blob(name), IndexKey::Metadata(name)] {
+            let encoded = key.encode();
+            let before = self.unindexed.get(&encoded);
+            if before.is_some_and(|sequence| !header.moved || *sequence < header.sequence) {
+                self.unindexed.remove(&encoded);
+            }
+        }
     }
 
     /// What the index says about `key`.
@@ -386,7 +409,7 @@ impl<'a> Walk<'a> {
                     let id = self.place.id(name);
                     self.report.not_in_index.push(format!("metadata of {id}"));
                 }
-                _ => {}
+                Ok(_) | Err(_) => {}
             }
         }
         self.report.not_in_index.sort_unstable();

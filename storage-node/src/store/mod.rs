@@ -23,7 +23,8 @@ mod tests;
 pub use committer::{Committer, PathStore, PendingParts};
 pub use compact::{CompactionReport, compact_volume};
 pub use engine::{
-    Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, Request, VOLUME_LEN_MIN,
+    Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, MovedRecord, Reply,
+    Request, VOLUME_LEN_MIN,
 };
 pub use maintain::{Maintenance, MaintenanceSettings};
 pub use reader::{BlobContent, OpenBlob, Pieces};

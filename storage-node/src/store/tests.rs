@@ -2,6 +2,9 @@
 //!
 //! The engine is driven synchronously; one seed decides every step, and a failure prints it.
 
+mod failures;
+mod golden;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -254,8 +257,10 @@ fn check_accounts(engine: &TestEngine) {
             crate::volume::ScanDepth::Headers,
         );
         while scanner.offset() < volume.committed_end() {
-            let crate::volume::ScanItem::Record(record) = scanner.next_item().unwrap() else {
-                break;
+            let record = match scanner.next_item().unwrap() {
+                crate::volume::ScanItem::Record(record) => record,
+                crate::volume::ScanItem::Damage(_) => continue,
+                crate::volume::ScanItem::End { .. } => break,
             };
             let name = match record.header.kind {
                 crate::format::RecordKind::Blob | crate::format::RecordKind::Manifest => {
@@ -367,18 +372,17 @@ fn step(
         0..5 => {
             let bytes = random.bytes(9000);
             let stored = submit(engine, blob(number, &bytes));
-            match known {
-                Some(_) => assert!(matches!(stored, Err(StoreError::Exists))),
-                None => {
-                    stored.expect("stored");
-                    model.blobs.insert(
-                        number,
-                        Entry {
-                            bytes,
-                            ..Entry::default()
-                        },
-                    );
-                }
+            if known.is_some() {
+                assert!(matches!(stored, Err(StoreError::Exists)));
+            } else {
+                stored.expect("stored");
+                model.blobs.insert(
+                    number,
+                    Entry {
+                        bytes,
+                        ..Entry::default()
+                    },
+                );
             }
         }
         5..7 if known.is_none() => {
@@ -395,7 +399,7 @@ fn step(
             let bytes = random.bytes(3000);
             let result = submit(engine, edit(number, Edit::Append(inline(&bytes))));
             apply(model, number, result, |entry| {
-                entry.bytes.extend_from_slice(&bytes)
+                entry.bytes.extend_from_slice(&bytes);
             });
         }
         9 => {
@@ -440,17 +444,12 @@ fn step(
             let bytes = random.bytes(5000);
             let payload = Bytes::from(bytes);
             let crc = Crc32::of(&payload);
-            drop(
-                submit(
-                    engine,
-                    Change::Part {
-                        time: 1,
-                        payload,
-                        crc,
-                    },
-                )
-                .expect("part stored"),
-            );
+            let part = Change::Part {
+                time: 1,
+                payload,
+                crc,
+            };
+            submit(engine, part).expect("part stored");
         }
         16 => {
             let volumes = engine.shared().volumes();
@@ -513,9 +512,10 @@ fn random_histories_with_crashes_equal_the_model() {
         count.unwrap_or(4000)
     };
     for seed in first.unwrap_or(0)..first.unwrap_or(0) + count {
-        if std::panic::catch_unwind(|| history(seed)).is_err() {
-            panic!("history failed; run it alone with HAYLOFT_SEED={seed}");
-        }
+        assert!(
+            std::panic::catch_unwind(|| history(seed)).is_ok(),
+            "history failed; run it alone with HAYLOFT_SEED={seed}"
+        );
     }
 }
 
@@ -614,7 +614,7 @@ fn flipped_bits_are_an_error_never_wrong_bytes() {
     submit(&mut engine, blob(1, &bytes)).unwrap();
     submit(&mut engine, blob(2, &bytes)).unwrap();
     disk.corrupt(VolumeNumber(1), SUPERBLOCK_LEN as u64 + 2000, |bytes| {
-        bytes[0] ^= 1
+        bytes[0] ^= 1;
     });
     assert!(matches!(read(&engine, 1), Err(StoreError::Read(_))));
     assert_eq!(read(&engine, 2).unwrap().unwrap(), bytes);
@@ -642,7 +642,7 @@ fn damage_in_the_middle_is_reported_with_its_extent() {
     engine.make_durable().unwrap();
     drop(engine);
     disk.corrupt(VolumeNumber(1), hurt.offset, |bytes| {
-        bytes[..600].fill(0xaa)
+        bytes[..600].fill(0xaa);
     });
     index.wipe();
     let (engine, recovery) = open(&disk, &index, Durability::Always);

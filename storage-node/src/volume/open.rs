@@ -98,6 +98,12 @@ impl<F: VolumeFile> Volume<F> {
         self.committed_end.store(end, Ordering::Release);
     }
 
+    /// Sets where the records end, which may be below what the index said. Only recovery calls this,
+    /// before anybody reads.
+    pub fn set_end(&self, end: u64) {
+        self.committed_end.store(end, Ordering::Release);
+    }
+
     /// Whether the volume takes appends.
     pub fn state(&self) -> VolumeState {
         match self.state.load(Ordering::Acquire) {

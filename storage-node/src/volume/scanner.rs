@@ -18,8 +18,12 @@ use crate::format::{
 const WINDOW_LEN: usize = 1024 * 1024;
 /// Bytes read at a time where only headers are: payloads are stepped over.
 const HEADERS_WINDOW_LEN: usize = 512;
+/// [`RECORD_ALIGN`] as a length.
+const ALIGN_LEN: usize = 8;
 /// Longest header with key.
 const HEAD_LEN_MAX: usize = RECORD_HEADER_LEN + 128;
+
+const _: () = assert!(ALIGN_LEN as u64 == RECORD_ALIGN);
 
 /// How much of each record is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +131,8 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
     fn record(&mut self, header: RecordHeader, key: Vec<u8>) -> Result<ScanItem, ScanError> {
         let offset = self.at;
         let speaks = matches!(header.kind, RecordKind::Manifest | RecordKind::Tombstone);
-        let is_read = match header.kind {
-            RecordKind::Filler => false,
-            _ => speaks || self.depth != ScanDepth::Headers,
-        };
+        let is_wanted = speaks || self.depth != ScanDepth::Headers;
+        let is_read = is_wanted && header.kind != RecordKind::Filler;
         let mut payload = Vec::new();
         let mut is_sound = true;
         if is_read {
@@ -161,11 +163,8 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
             at = data;
             let window_end = (at + WINDOW_LEN as u64).min(self.file.len());
             while at < window_end {
-                let head = *self
-                    .bytes(at, RECORD_ALIGN as usize)?
-                    .first_chunk::<8>()
-                    .unwrap_or(&[0; 8]);
-                if head != [0; 8] {
+                let head = self.bytes(at, ALIGN_LEN)?;
+                if head.iter().any(|byte| *byte != 0) {
                     garbage_end = at + RECORD_ALIGN;
                     if at != start && self.record_at(at)?.is_ok() {
                         self.at = at;
