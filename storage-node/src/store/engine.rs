@@ -32,7 +32,7 @@ const GROUP_LEN_MAX: u64 = 8 * 1024 * 1024;
 /// Pieces of a group, below what one system call takes.
 const GROUP_PIECES_MAX: usize = 900;
 /// Volumes are not made smaller than this when space gets short, unless the setting is smaller.
-const VOLUME_LEN_MIN: u64 = 16 * 1024 * 1024;
+pub const VOLUME_LEN_MIN: u64 = 16 * 1024 * 1024;
 /// Segments of an appender from which small ones at its end are merged into one.
 const MERGE_SEGMENTS_MIN: usize = 32;
 

@@ -24,7 +24,7 @@ pub use committer::{Committer, PathStore, PendingParts};
 pub use compact::{CompactionReport, compact_volume};
 pub use engine::{
     Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, MovedRecord, Reply,
-    Request,
+    Request, VOLUME_LEN_MIN,
 };
 pub use maintain::{Maintenance, MaintenanceSettings};
 pub use reader::{BlobContent, OpenBlob, Pieces};
