@@ -10,8 +10,9 @@ use super::{Place, Progress, Stopped, known_volumes};
 use crate::disk::{Disk as _, OsDisk, VolumeFile as _};
 use crate::error::ReadError;
 use crate::format::{
-    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RECORD_ALIGN, RecordKind,
-    ReplayPosition, SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber, VolumeStats,
+    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RECORD_ALIGN, RecordHeader,
+    RecordKind, ReplayPosition, SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber,
+    VolumeStats,
 };
 use crate::index::{Index as _, IndexError, RocksIndex};
 use crate::volume::{ScanDepth, ScanItem, ScannedRecord, Scanner};
@@ -323,13 +324,10 @@ impl<'a> Walk<'a> {
             self.unindexed.insert(key, header.sequence);
         }
         if header.kind == RecordKind::Manifest
-            && !header.moved
             && let Ok(manifest) = Manifest::decode(&record.payload)
             && let Some(replaced) = &manifest.replaces
         {
-            self.unindexed.remove(&IndexKey::Blob(replaced).encode());
-            self.unindexed
-                .remove(&IndexKey::Metadata(replaced).encode());
+            self.end(header, replaced);
         }
         Ok(())
     }
@@ -337,13 +335,7 @@ impl<'a> Walk<'a> {
     /// What a tombstone ends; the same rules as in replay.
     fn tombstone(&mut self, at: Position, record: &ScannedRecord) -> Result<(), Stopped> {
         let header = &record.header;
-        for key in [IndexKey::Blob(&record.key), IndexKey::Metadata(&record.key)] {
-            let encoded = key.encode();
-            let before = self.unindexed.get(&encoded);
-            if before.is_some_and(|sequence| !header.moved || *sequence < header.sequence) {
-                self.unindexed.remove(&encoded);
-            }
-        }
+        self.end(header, &record.key);
         let shown = self.locate(IndexKey::Blob(&record.key))?;
         let is_older = shown.is_some_and(|shown| {
             let place = Position {
@@ -358,6 +350,17 @@ impl<'a> Walk<'a> {
             self.report.deleted_in_index.push(id);
         }
         Ok(())
+    }
+
+    /// Forgets what a record ends: anything older, or, unless it was moved, anything before it.
+    fn end(&mut self, header: &RecordHeader, name: &[u8]) {
+        for key in [IndexKey::Blob(name), IndexKey::Metadata(name)] {
+            let key = key.encode();
+            let before = self.unindexed.get(&key);
+            if before.is_some_and(|sequence| !header.moved || *sequence < header.sequence) {
+                self.unindexed.remove(&key);
+            }
+        }
     }
 
     /// What the index says about `key`.

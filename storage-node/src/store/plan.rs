@@ -74,21 +74,21 @@ impl Plan {
                 plan.own.push(IndexKey::Blob(key).encode());
                 if let Some(replaced) = &manifest.replaces {
                     // The parts have a new owner, so only the old name and its metadata go. A moved
-                    // manifest comes long after that; the name may even be in use again.
-                    if !header.moved {
-                        plan.remove(view, IndexKey::Blob(replaced), Some(&manifest))?;
-                        plan.remove(view, IndexKey::Metadata(replaced), None)?;
+                    // manifest comes long after that: its old name may be in use again, or may stand
+                    // in a volume that was not compacted, which a rebuild has just met.
+                    for (key, next) in [
+                        (IndexKey::Blob(replaced), Some(&manifest)),
+                        (IndexKey::Metadata(replaced), None),
+                    ] {
+                        if Self::is_ended_by(view, header, key)? {
+                            plan.remove(view, key, next)?;
+                        }
                     }
                 }
             }
             RecordKind::Tombstone => {
                 for key in [IndexKey::Blob(key), IndexKey::Metadata(key)] {
-                    // A moved tombstone stands behind records that are younger than it, such as a
-                    // slave that was stored again.
-                    let is_older = !header.moved
-                        || view.locate(key)?.is_none()
-                        || view.sequence(key)? < header.sequence;
-                    if is_older {
+                    if Self::is_ended_by(view, header, key)? {
                         plan.remove(view, key, None)?;
                     }
                 }
@@ -96,6 +96,16 @@ impl Plan {
             RecordKind::Filler => {}
         }
         Ok(plan)
+    }
+
+    /// Whether a record that ends names ends what `key` leads to. A moved one stands behind records
+    /// that are younger than it, such as a slave that was stored again.
+    fn is_ended_by(
+        view: &mut impl View,
+        header: &RecordHeader,
+        key: IndexKey<'_>,
+    ) -> Result<bool, StoreError> {
+        Ok(!header.moved || view.locate(key)?.is_none() || view.sequence(key)? < header.sequence)
     }
 
     /// Counts what `key` leads to as no longer needed; the caller sets the key anew. Parts that
