@@ -102,7 +102,7 @@ fn verdict(report: &Report, depth: ScanDepth) -> String {
     let records: u64 = report.paths.iter().map(|path| path.records).sum();
     let bytes: u64 = report.paths.iter().map(|path| path.bytes).sum();
     let verdict = match (report.is_sound, depth) {
-        (true, ScanDepth::Payloads) => "sound",
+        (true, ScanDepth::Verify | ScanDepth::Payloads) => "sound",
         (true, ScanDepth::Headers) => "sound, as far as can be seen without reading the blobs",
         (false, _) => "DAMAGE FOUND; see above, and docs/operate.md, Damage",
     };

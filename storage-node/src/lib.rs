@@ -31,3 +31,6 @@ pub use identity::{Identity, IdentityError};
 pub use node::{Node, OpenStore, StoreOptions, open_store, remove_index};
 pub use run::{NodeError, StorageNode};
 pub use settings::{Settings, StorePathSettings};
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use common::env::Shutdown;
 use common::id::VolumePath;
-use common::rpc::{AcceptLimits, accept_connections};
+use common::rpc::{AcceptLimits, accept_connections, refuse_busy};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::{Operations, Readiness};
 use prometheus::Registry;
 use tokio::net::TcpListener;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::collector::StoreCollector;
 use crate::error::OpenError;
@@ -166,7 +166,11 @@ impl StorageNode {
             listener,
             limits,
             shutdown.clone(),
-            |_| metrics.refused.inc(),
+            |stream, peer| {
+                metrics.refused.inc();
+                warn!(%peer, "connection refused; remedy: raise [storage] connections_max");
+                refuse_busy(stream);
+            },
             move |stream, _| {
                 let (service, signal) = (Arc::clone(&service), signal.clone());
                 async move { service.serve(stream, signal).await }

@@ -47,7 +47,9 @@ impl BlobSource for LocalBlobs {
         let blob = blob.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
         let version = match (id.name.kind(), blob.crc) {
             (BlobKind::Normal, Some(crc)) => Version::Immutable(crc),
-            _ => Version::Changing(blob.version),
+            // What whoever serves this blob over the wire can tell too, so that the tags agree.
+            (_, Some(crc)) => Version::Changing(crc.0.into()),
+            (_, None) => Version::Changing(blob.version),
         };
         let facts = BlobFacts {
             size: blob.len(),

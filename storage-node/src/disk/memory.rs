@@ -16,7 +16,8 @@ use crate::format::VolumeNumber;
 /// What a crash does with writes that were not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashStyle {
-    /// `kill -9`: the operating system lives and keeps every write.
+    /// `kill -9`: the operating system lives and keeps every write, but what was not synced is no
+    /// more durable than before.
     Process,
     /// Power cut: each write survives whole, in part, or not at all, whatever their order.
     Power,
@@ -38,6 +39,8 @@ struct State {
     total: u64,
     fail_writes: bool,
     fail_syncs: bool,
+    fail_next_write: bool,
+    fail_next_sync: bool,
 }
 
 /// A disk in memory. Clones share the same disk.
@@ -58,6 +61,8 @@ impl MemoryDisk {
             total,
             fail_writes: false,
             fail_syncs: false,
+            fail_next_write: false,
+            fail_next_sync: false,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -75,11 +80,35 @@ impl MemoryDisk {
         locked(&self.state).fail_syncs = fail;
     }
 
+    /// Makes the next write fail with EIO, and no later one.
+    pub fn fail_next_write(&self) {
+        locked(&self.state).fail_next_write = true;
+    }
+
+    /// Makes the next sync fail with EIO, and no later one: the case in which asking again gives a
+    /// wrong answer.
+    pub fn fail_next_sync(&self) {
+        locked(&self.state).fail_next_sync = true;
+    }
+
+    /// Cuts a volume file behind the engine's back.
+    pub fn cut(&self, number: VolumeNumber, len: usize) {
+        let state = locked(&self.state);
+        if let Some(file) = state.files.get(&number) {
+            let mut file = locked(file);
+            file.current.truncate(len);
+            file.durable.truncate(len);
+            file.unsynced.clear();
+        }
+    }
+
     /// Stops and starts the machine. `random` decides what survives.
     pub fn crash(&self, style: CrashStyle, mut random: impl FnMut() -> u64) {
         let mut state = locked(&self.state);
         state.fail_writes = false;
         state.fail_syncs = false;
+        state.fail_next_write = false;
+        state.fail_next_sync = false;
         for file in state.files.values() {
             let mut file = locked(file);
             if style == CrashStyle::Power {
@@ -93,10 +122,9 @@ impl MemoryDisk {
                     };
                     overwrite(&mut survived, offset, bytes.get(..kept).unwrap_or_default());
                 }
+                file.durable.clone_from(&survived);
                 file.current = survived;
             }
-            file.unsynced.clear();
-            file.durable = file.current.clone();
         }
     }
 
@@ -195,7 +223,10 @@ impl VolumeFile for MemoryFile {
     }
 
     fn write_at(&self, pieces: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
-        if locked(&self.disk.state).fail_writes {
+        let mut state = locked(&self.disk.state);
+        let fail = std::mem::take(&mut state.fail_next_write) || state.fail_writes;
+        drop(state);
+        if fail {
             return Err(io::Error::other("injected EIO"));
         }
         let mut file = locked(&self.file);
@@ -212,7 +243,9 @@ impl VolumeFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let fail = locked(&self.disk.state).fail_syncs;
+        let mut state = locked(&self.disk.state);
+        let fail = std::mem::take(&mut state.fail_next_sync) || state.fail_syncs;
+        drop(state);
         let mut file = locked(&self.file);
         let unsynced = std::mem::take(&mut file.unsynced);
         if fail {

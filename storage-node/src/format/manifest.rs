@@ -80,6 +80,9 @@ impl Manifest {
         if segment.len == 0 {
             return Ok(());
         }
+        if segment.start.checked_add(segment.len).is_none() {
+            return Err(CodecError::Field("segment end").into());
+        }
         if SEGMENTS_MAX <= self.segments.len() {
             return Err(ManifestError::TooManySegments);
         }
@@ -186,6 +189,9 @@ impl Manifest {
             return Err(CodecError::Field("manifest version").into());
         }
         let flags = reader.u8()?;
+        if flags & !FLAG_CRC_KNOWN != 0 {
+            return Err(CodecError::Field("manifest flags").into());
+        }
         let replaces_len = usize::from(reader.u16()?);
         let crc = Crc32(reader.u32()?);
         let count = reader.u32()? as usize;

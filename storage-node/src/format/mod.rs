@@ -13,7 +13,7 @@ pub use record::{
     RECORD_ALIGN, RECORD_HEADER_LEN, RecordError, RecordHeader, RecordKind, UnverifiedRecord,
     record_len,
 };
-pub use superblock::{SUPERBLOCK_LEN, Superblock, SuperblockError};
+pub use superblock::{SUPERBLOCK_FIELDS_LEN, SUPERBLOCK_LEN, Superblock, SuperblockError};
 
 use std::fmt;
 

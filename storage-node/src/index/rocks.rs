@@ -1,6 +1,6 @@
 //! The index on `RocksDB`.
 //!
-//! Choices and their measurements: docs/decisions/0003-rocksdb-options.md. There is no write-ahead
+//! Choices and their measurements: docs/decisions/0006-index-options.md. There is no write-ahead
 //! log: the volumes are the log, and each batch says how far it got.
 
 use std::ops::ControlFlow;

@@ -202,6 +202,8 @@ fn damage(cause: RecordError) -> String {
         RecordError::Magic
         | RecordError::HeaderChecksum
         | RecordError::Kind(_)
+        | RecordError::Flags(_)
+        | RecordError::Sequence
         | RecordError::Length
         | RecordError::Short => format!("the record is unreadable: {cause}"),
     }

@@ -352,13 +352,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Forgets what a record ends: anything older, or, unless it was moved, anything before it.
+    /// The blob `name` ends with the record of `header`. A moved one stands behind records that are
+    /// younger than it.
     fn end(&mut self, header: &RecordHeader, name: &[u8]) {
         for key in [IndexKey::Blob(name), IndexKey::Metadata(name)] {
-            let key = key.encode();
-            let before = self.unindexed.get(&key);
+            let encoded = key.encode();
+            let before = self.unindexed.get(&encoded);
             if before.is_some_and(|sequence| !header.moved || *sequence < header.sequence) {
-                self.unindexed.remove(&key);
+                self.unindexed.remove(&encoded);
             }
         }
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use common::codec::{Reader, Writer};
+use common::codec::Reader;
 use common::digest::{Crc32, Crc32Hasher};
 use common::limits;
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ use super::group::Group;
 use super::plan::{Plan, View};
 use super::shared::Shared;
 use super::space::{Durability, Reserve};
-use crate::disk::{Disk, VolumeFile};
+use crate::disk::{Disk, Space, VolumeFile};
 use crate::error::{CommitError, ReadError, StoreError};
 use crate::format::{
     Extent, IndexKey, IndexValue, Manifest, PartId, Position, RecordError, RecordHeader,
@@ -258,6 +258,8 @@ pub(super) struct Active<F> {
     pub tail: u64,
     /// Below it everything is durable.
     pub synced: u64,
+    /// Whether it was made from the reserve.
+    pub is_relief: bool,
 }
 
 /// The writer.
@@ -276,6 +278,13 @@ pub struct Engine<D: Disk, I> {
     pub(super) replaying: Option<ReplayPosition>,
     /// Whether the committer ends after this round.
     pub(super) is_closed: bool,
+    /// The last group that failed while the current change was prepared.
+    pub(super) failed: Option<Arc<CommitError>>,
+    /// Why no change is taken any more: the volumes hold records that the index refused, and only
+    /// the next start can put them in their order (STO-2).
+    pub(super) stopped: Option<Arc<CommitError>>,
+    /// Where the volume before the next one ended; 0 if this process did not see it.
+    pub(super) previous_end: u64,
 }
 
 impl<D: Disk, I> std::fmt::Debug for Engine<D, I> {
@@ -334,6 +343,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
     }
 
     fn prepare(&mut self, change: Change) -> Result<Answer, StoreError> {
+        self.failed = None;
+        if let (Some(error), false) = (&self.stopped, matches!(change, Change::Close)) {
+            return Err(StoreError::Commit(Arc::clone(error)));
+        }
         match change {
             Change::Blob {
                 key,
@@ -378,6 +391,8 @@ impl<D: Disk, I: Index> Engine<D, I> {
             }
             Change::Synced(position) => {
                 self.synced_until(position);
+                let replay = self.replay_position().encode().to_vec();
+                self.group.batch.put(IndexKey::Replay.encode(), replay);
                 Ok(Answer::Done)
             }
             Change::Close => {
@@ -444,6 +459,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
     }
 
     fn abandon(&mut self, parts: &[PartId]) -> Result<Answer, StoreError> {
+        // A manifest of the same round may have taken them: then they are not open any more.
+        if !self.group.closed_parts.is_empty() {
+            self.flush();
+        }
         let mut plan = Plan::default();
         for part in parts {
             if self.open_parts.contains_key(part) {
@@ -657,11 +676,15 @@ impl<D: Disk, I: Index> Engine<D, I> {
             .active
             .as_ref()
             .is_some_and(|a| a.volume.number() == number);
+        // Its superblock says where the poisoned volume before it ends.
+        let is_witness = (number.0.checked_sub(1))
+            .and_then(|before| self.shared.volume(VolumeNumber(before)))
+            .is_some_and(|before| before.state() == VolumeState::Poisoned);
         let is_pinned = self
             .open_parts
             .values()
             .any(|extent| extent.volume == number);
-        if is_active || is_pinned {
+        if is_active || is_pinned || is_witness {
             return Err(StoreError::Conflict);
         }
         // What moved out of the volume, and the index that says so, must be durable first.
@@ -679,10 +702,20 @@ impl<D: Disk, I: Index> Engine<D, I> {
     /// Syncs all volumes and the index, so that nothing needs to be replayed.
     pub fn make_durable(&mut self) -> Result<Answer, StoreError> {
         self.flush();
+        if let Some(error) = &self.stopped {
+            return Err(StoreError::Commit(Arc::clone(error)));
+        }
         while let Some(position) = self.unsynced.front().copied() {
             if let Some(volume) = self.shared.volume(position.volume) {
+                let number = position.volume;
+                if volume.state() == VolumeState::Poisoned {
+                    // The kernel reports a failed sync once; the next one would say yes.
+                    return Err(commit_failed(CommitError::Poisoned { volume: number }));
+                }
                 if let Err(source) = volume.file().sync() {
-                    let volume = position.volume;
+                    volume.set_state(VolumeState::Poisoned);
+                    self.shared.metrics.poisoned_volumes.inc();
+                    let volume = number;
                     return Err(commit_failed(CommitError::Sync { volume, source }));
                 }
             }
@@ -714,10 +747,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
             }
             _ => self.unsynced.retain(|unsynced| {
                 unsynced.volume != position.volume
-                    || self
-                        .shared
-                        .volume(position.volume)
-                        .is_some_and(|volume| position.offset < volume.committed_end())
+                    || self.shared.volume(position.volume).is_some_and(|volume| {
+                        position.offset < volume.committed_end()
+                            || volume.state() == VolumeState::Poisoned
+                    })
             }),
         }
     }
@@ -785,6 +818,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
     ) -> Result<Extent, StoreError> {
         let header = record.header();
         let (volume, offset) = self.room_for(header.record_len(), purpose)?;
+        // The group that failed may have held the parts, or the state, that the manifest builds on.
+        if let (RecordKind::Manifest, Some(error)) = (header.kind, &self.failed) {
+            return Err(StoreError::Commit(Arc::clone(error)));
+        }
         let extent = Extent {
             volume,
             offset,
@@ -799,12 +836,40 @@ impl<D: Disk, I: Index> Engine<D, I> {
     /// Where a record of `len` bytes goes. Changes the volume when the active one is full.
     fn room_for(&mut self, len: u64, purpose: Purpose) -> Result<(VolumeNumber, u64), StoreError> {
         if let Some(place) = self.active_room(len) {
+            self.may_use_active(len, purpose)?;
             return Ok(place);
         }
         self.flush();
         self.seal();
         self.create_volume(len, purpose)?;
         self.active_room(len).ok_or(StoreError::Conflict)
+    }
+
+    /// Keeps uploads out of a volume that was made from the reserve until there is space again
+    /// (STO-5): else they would eat the reserve one volume after the other.
+    fn may_use_active(&mut self, wanted: u64, purpose: Purpose) -> Result<(), StoreError> {
+        let Some(active) = &self.active else {
+            return Ok(());
+        };
+        if purpose == Purpose::Relief || !active.is_relief {
+            return Ok(());
+        }
+        let space = self
+            .shared
+            .refresh_space()
+            .map_err(StoreError::CreateVolume)?;
+        let (free, reserved) = (space.free, self.reserved(space));
+        if free < reserved {
+            return Err(StoreError::NoSpace {
+                wanted,
+                free,
+                reserved,
+            });
+        }
+        if let Some(active) = &mut self.active {
+            active.is_relief = false;
+        }
+        Ok(())
     }
 
     fn active_room(&self, len: u64) -> Option<(VolumeNumber, u64)> {
@@ -820,11 +885,14 @@ impl<D: Disk, I: Index> Engine<D, I> {
             return;
         };
         let number = active.volume.number();
+        self.previous_end = active.tail;
         if active.synced < active.tail {
             if self.settings.durability == Durability::Always {
                 // Parts whose manifest will be synced in another volume.
-                if let Err(error) = active.volume.file().sync() {
-                    error!(volume = %number, %error, "sync failed; the volume is read-only");
+                if let Err(source) = active.volume.file().sync() {
+                    error!(volume = %number, error = %source, "sync failed; the volume is read-only");
+                    let volume = number;
+                    self.failed = Some(Arc::new(CommitError::Sync { volume, source }));
                     self.poison();
                     return;
                 }
@@ -852,6 +920,14 @@ impl<D: Disk, I: Index> Engine<D, I> {
         };
         let number = active.volume.number();
         active.volume.set_state(VolumeState::Poisoned);
+        self.previous_end = active.tail;
+        if active.synced < active.tail {
+            // Never forgotten: nothing may rely on these bytes before the next start read them again.
+            self.unsynced.push_back(Position {
+                volume: number,
+                offset: active.synced,
+            });
+        }
         // Their bytes may be lost, so no manifest may rely on them.
         self.open_parts
             .retain(|_, extent| extent.volume != number || extent.offset < active.synced);
@@ -865,7 +941,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             .refresh_space()
             .map_err(StoreError::CreateVolume)?;
         let reserved = match purpose {
-            Purpose::Content => self.settings.reserve.bytes(space) + self.settings.volume_len,
+            Purpose::Content => self.reserved(space),
             Purpose::Relief => 0,
         };
         let available = space.free.saturating_sub(reserved);
@@ -892,6 +968,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             first_sequence: self.next_sequence,
             created: common::env::clock::unix_seconds(),
             store: self.settings.store,
+            previous_end: self.previous_end,
         };
         let file = self
             .shared
@@ -914,9 +991,15 @@ impl<D: Disk, I: Index> Engine<D, I> {
             volume,
             tail: block,
             synced: block,
+            is_relief: purpose == Purpose::Relief && space.free < self.reserved(space) + wanted,
         });
         self.refresh_space();
         Ok(())
+    }
+
+    /// Bytes that uploads leave alone: the setting, and a volume for compaction to write to.
+    fn reserved(&self, space: Space) -> u64 {
+        self.settings.reserve.bytes(space) + self.settings.volume_len
     }
 
     fn refresh_space(&self) {
@@ -930,7 +1013,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
         if self.group.is_empty() {
             return;
         }
-        let outcome = self.write_group();
+        let outcome = match &self.stopped {
+            Some(error) => Err(Arc::clone(error)),
+            None => self.write_group().map_err(Arc::new),
+        };
         let group = &mut self.group;
         let mut waiting = std::mem::take(&mut group.waiting);
         if outcome.is_ok() {
@@ -950,10 +1036,13 @@ impl<D: Disk, I: Index> Engine<D, I> {
             }
             Err(error) => {
                 error!(
-                    error = &error as &dyn std::error::Error,
+                    error = &*error as &dyn std::error::Error,
                     "a group was not committed"
                 );
-                let error = Arc::new(error);
+                if matches!(*error, CommitError::Index(_)) {
+                    self.stopped = Some(Arc::clone(&error));
+                }
+                self.failed = Some(Arc::clone(&error));
                 for (reply, _) in waiting.drain(..) {
                     let _ = reply.send(Err(StoreError::Commit(Arc::clone(&error))));
                 }
@@ -977,14 +1066,15 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
         let position = self.replay_position().encode().to_vec();
         self.group.batch.put(IndexKey::Replay.encode(), position);
-        if let Err(error) = self.shared.index.apply(&self.group.batch) {
-            self.count(-1);
-            return Err(error.into());
-        }
+        // Before the index leads readers there.
         if let Some(active) = &self.active {
             active.volume.commit(active.tail);
             self.shared
                 .set_active_room(active.volume.file().len() - active.tail);
+        }
+        if let Err(error) = self.shared.index.apply(&self.group.batch) {
+            self.count(-1);
+            return Err(error.into());
         }
         Ok(())
     }
@@ -1071,32 +1161,21 @@ impl<D: Disk, I: Index> Engine<D, I> {
     }
 }
 
-/// What a tombstone says for compaction: the youngest volume with a record that it ends, and
-/// whether that record was the only one.
+/// What a tombstone says for compaction: the youngest volume with a record that it ends.
 fn tombstone_payload(plan: &Plan) -> Bytes {
-    let youngest = plan
-        .dead
-        .iter()
-        .map(|(volume, _)| volume.0)
-        .max()
-        .unwrap_or_default();
-    let mut payload = BytesMut::with_capacity(5);
-    let mut writer = Writer::new(&mut payload);
-    writer.u32(youngest);
-    writer.u8(u8::from(plan.dead.len() == 1));
-    payload.freeze()
+    let youngest = plan.dead.iter().map(|(volume, _)| volume.0).max();
+    Bytes::copy_from_slice(&youngest.unwrap_or_default().to_be_bytes())
 }
 
 /// Decodes [`tombstone_payload`].
-pub(super) fn decode_tombstone(payload: &[u8]) -> Result<(VolumeNumber, bool), ReadError> {
+pub(super) fn decode_tombstone(payload: &[u8]) -> Result<VolumeNumber, ReadError> {
     let mut reader = Reader::new(payload);
-    let mut decode = || Ok::<_, common::codec::CodecError>((reader.u32()?, reader.u8()?));
-    let (volume, single) = decode().map_err(|_| ReadError::Damaged {
+    let volume = reader.u32().map_err(|_| ReadError::Damaged {
         volume: VolumeNumber(0),
         offset: 0,
         cause: RecordError::Short,
     })?;
-    Ok((VolumeNumber(volume), single == 1))
+    Ok(VolumeNumber(volume))
 }
 
 fn commit_failed(error: CommitError) -> StoreError {

@@ -75,7 +75,7 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         let number = self.volume.number();
         let stop = self.end.min(self.at.saturating_add(budget));
         let volume = Arc::clone(&self.volume);
-        let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Payloads);
+        let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Verify);
         while scanner.offset() < stop {
             match scanner.next_item() {
                 Ok(ScanItem::Record(record)) => self.look_at(record)?,
@@ -84,17 +84,15 @@ impl<D: Disk, I: Index> Scrub<D, I> {
                     self.shared.metrics.damaged_records.inc();
                     self.report.damage.push(damage);
                 }
-                Ok(ScanItem::End { .. }) => break,
+                // Records were committed up to `end`, so a walk that stops before it missed some.
+                Ok(ScanItem::End { end, .. }) => {
+                    error!(volume = %number, from = end, to = self.end, "no records where some were");
+                    return Ok(Some(self.unreadable(end)));
+                }
                 Err(error) => {
                     let ScanError { offset, .. } = error;
                     error!(error = &error as &dyn std::error::Error, "scrub stopped");
-                    self.shared.metrics.damaged_records.inc();
-                    self.report.damage.push(Damage {
-                        volume: number,
-                        range: offset..self.end,
-                    });
-                    self.at = self.end;
-                    return Ok(Some(std::mem::take(&mut self.report)));
+                    return Ok(Some(self.unreadable(offset)));
                 }
             }
         }
@@ -104,6 +102,17 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         let is_done = looked_at == 0 || self.end <= scanner.offset();
         self.at = scanner.offset();
         Ok(is_done.then(|| std::mem::take(&mut self.report)))
+    }
+
+    /// Ends the scrub: nothing can be read from `offset` on.
+    fn unreadable(&mut self, offset: u64) -> ScrubReport {
+        self.shared.metrics.damaged_records.inc();
+        self.report.damage.push(Damage {
+            volume: self.volume.number(),
+            range: offset..self.end,
+        });
+        self.at = self.end;
+        std::mem::take(&mut self.report)
     }
 
     fn look_at(&mut self, record: ScannedRecord) -> Result<(), StoreError> {

@@ -2,6 +2,9 @@
 //!
 //! The engine is driven synchronously; one seed decides every step, and a failure prints it.
 
+mod failures;
+mod golden;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -254,8 +257,10 @@ fn check_accounts(engine: &TestEngine) {
             crate::volume::ScanDepth::Headers,
         );
         while scanner.offset() < volume.committed_end() {
-            let crate::volume::ScanItem::Record(record) = scanner.next_item().unwrap() else {
-                break;
+            let record = match scanner.next_item().unwrap() {
+                crate::volume::ScanItem::Record(record) => record,
+                crate::volume::ScanItem::Damage(_) => continue,
+                crate::volume::ScanItem::End { .. } => break,
             };
             let name = match record.header.kind {
                 crate::format::RecordKind::Blob | crate::format::RecordKind::Manifest => {
