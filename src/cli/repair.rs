@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use common::env::clock;
 use storage_node::offline::{Place, Rebuilt, rebuild};
 use storage_node::volume::ScanDepth;
 
@@ -88,15 +86,13 @@ fn is_confirmed() -> Result<bool, OfflineError> {
 /// Rebuilds one index; whether nothing is lost.
 fn repair(node: &StoppedNode, place: &Place) -> Result<bool, OfflineError> {
     let spinner = progress::spinner(format!("replaying the volumes of {}", place.volume_path));
-    let started = clock::monotonic();
     let rebuilt = rebuild(place, &node.options(), offline::metrics(place)?);
-    let elapsed = started.elapsed();
     spinner.finish_and_clear();
     let rebuilt = rebuilt.map_err(|source| OfflineError::Rebuild {
         root: place.root(),
         source,
     })?;
-    output::line(text(place, &rebuilt, elapsed).trim_end())?;
+    output::line(text(place, &rebuilt).trim_end())?;
     // What the volumes still claim to hold may miss a part that lay elsewhere.
     let left = check::walk(node, place, ScanDepth::Headers)?;
     let mut out = String::new();
@@ -111,20 +107,15 @@ fn repair(node: &StoppedNode, place: &Place) -> Result<bool, OfflineError> {
         && left.affected.is_empty())
 }
 
-fn text(place: &Place, rebuilt: &Rebuilt, elapsed: Duration) -> String {
+fn text(place: &Place, rebuilt: &Rebuilt) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = write_text(&mut out, place, rebuilt, elapsed);
+    let _ = write_text(&mut out, place, rebuilt);
     out
 }
 
-fn write_text(
-    out: &mut String,
-    place: &Place,
-    rebuilt: &Rebuilt,
-    elapsed: Duration,
-) -> std::fmt::Result {
-    let seconds = elapsed.as_secs_f64();
+fn write_text(out: &mut String, place: &Place, rebuilt: &Rebuilt) -> std::fmt::Result {
+    let seconds = rebuilt.took.as_secs_f64();
     writeln!(
         out,
         "{}: {} records of {} replayed in {seconds:.2} s, {:.0} records/s",
@@ -180,6 +171,7 @@ mod tests {
         };
         let rebuilt = Rebuilt {
             records: 1000,
+            took: std::time::Duration::from_millis(500),
             is_lost_complete: true,
             lost: vec![Affected {
                 id: "group1/M00/00/00/x".to_owned(),
@@ -190,7 +182,7 @@ mod tests {
             }],
             ..Rebuilt::default()
         };
-        let text = text(&place, &rebuilt, Duration::from_millis(500));
+        let text = text(&place, &rebuilt);
         assert!(text.contains("2000 records/s"), "{text}");
         assert!(text.contains("lost: blob of group1/M00/00/00/x"), "{text}");
         assert!(!text.contains("nobody can say"), "{text}");

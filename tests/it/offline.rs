@@ -424,3 +424,35 @@ fn compaction_gives_the_space_of_deleted_blobs_back() {
     assert_eq!(output.status.code(), SOUND, "{output:?}");
     stopped.assert_served_without(&deleted);
 }
+
+#[test]
+fn a_finished_appender_keeps_its_new_name_only_after_compaction_and_repair() {
+    let home = Home::with_config(CONFIG);
+    let server = Server::start(&home);
+    let mut storage = Wire::connect(server.addresses.storage).unwrap();
+    let appender = storage.upload(UPLOAD_APPENDER, "log", b"content").unwrap();
+    // A volume each: the appender, its end, and what comes after.
+    let fill = |storage: &mut Wire| -> Vec<Id> {
+        let filler = chance::content(1, 1_000_000);
+        let ids = (0..17).map(|_| storage.upload(UPLOAD, "bin", &filler).unwrap());
+        ids.collect()
+    };
+    fill(&mut storage);
+    let finished = storage.regenerate(&appender).unwrap();
+    for id in fill(&mut storage) {
+        storage.delete(&id).unwrap();
+    }
+    server.terminate();
+
+    let output = tool(&home, &["compact", "--min-garbage", "50"]);
+    assert_eq!(output.status.code(), SOUND, "{output:?}");
+    let output = tool(&home, &["check"]);
+    assert_eq!(output.status.code(), SOUND, "{output:?}");
+    let output = tool(&home, &["repair", "--yes"]);
+    assert_eq!(output.status.code(), SOUND, "{output:?}");
+    let server = Server::start(&home);
+    let mut storage = Wire::connect(server.addresses.storage).unwrap();
+    assert_eq!(refusal(storage.download(&appender)), 2, "the old name");
+    assert_eq!(storage.download(&finished).unwrap(), b"content");
+    server.terminate();
+}

@@ -10,7 +10,7 @@ use common::rpc::{self, AcceptLimits, accept_connections, refuse_busy};
 use common::wire::tracker::ClientDialect;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::cluster::Cluster;
 use crate::error::TrackerError;

@@ -5,6 +5,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::env::clock;
 
 use super::report::{Affected, Content, Stretch};
 use super::walk::affected;
@@ -23,6 +26,8 @@ pub struct Rebuilt {
     pub records: u64,
     /// Bytes of volumes that were walked.
     pub bytes: u64,
+    /// Time that the replay took, until the new index was durable.
+    pub took: Duration,
     /// Whether there was an old index that could be read, so that `lost` is complete.
     pub is_lost_complete: bool,
     /// What the old index showed and the volumes no longer hold.
@@ -64,6 +69,7 @@ pub fn rebuild(
 ) -> Result<Rebuilt, RebuildError> {
     let old = place.root().join(OLD_INDEX_DIRECTORY);
     put_aside(&place.index(), &old)?;
+    let started = clock::monotonic();
     let OpenStore { engine, recovery } =
         open_beside_old_index(&place.directory, place.volume_path, options, metrics)?;
     let shared = engine.shared();
@@ -75,6 +81,7 @@ pub fn rebuild(
     let mut rebuilt = Rebuilt {
         records: recovery.records,
         bytes: recovery.bytes,
+        took: started.elapsed(),
         damage: recovery.damage.iter().map(stretch).collect(),
         dropped_parts: recovery.dropped_parts,
         ..Rebuilt::default()

@@ -29,6 +29,8 @@ pub(super) struct Walk<'a> {
     depth: ScanDepth,
     position: Option<ReplayPosition>,
     known: BTreeMap<VolumeNumber, VolumeStats>,
+    /// Where volumes end whatever lies behind, as the superblocks after them say.
+    ends: BTreeMap<VolumeNumber, u64>,
     pub(super) files: BTreeMap<VolumeNumber, VolumeFile>,
     /// Where sound records lie that the index leads to, in units of the alignment, ascending.
     found: BTreeMap<VolumeNumber, Vec<u32>>,
@@ -53,6 +55,7 @@ impl<'a> Walk<'a> {
             depth,
             position: None,
             known: BTreeMap::new(),
+            ends: BTreeMap::new(),
             files: BTreeMap::new(),
             found: BTreeMap::new(),
             unsound: HashSet::new(),
@@ -121,10 +124,16 @@ impl<'a> Walk<'a> {
                 self.problem(number, what);
             }
             Ok(_) => {}
-            Err(why) => {
+            Err(ref why) => {
                 let what = format!("superblock: {why}; its records are used nevertheless");
                 self.problem(number, what);
             }
+        }
+        if let Ok(Superblock { previous_end, .. }) = superblock
+            && previous_end != 0
+        {
+            let before = VolumeNumber(number.0.saturating_sub(1));
+            self.ends.insert(before, previous_end);
         }
         let is_unknown = self.position.is_some_and(|position| {
             number < position.applied.volume && !self.known.contains_key(&number)
@@ -191,7 +200,12 @@ impl<'a> Walk<'a> {
         let mut scanner = Scanner::new(file, number, start, self.depth);
         let (mut torn, mut gaps) = (Vec::new(), Vec::new());
         let mut at = start;
+        // What a failed write left behind it are no records.
+        let limit = self.ends.get(&number).copied().unwrap_or(u64::MAX);
         let end = loop {
+            if limit <= scanner.offset() {
+                break limit;
+            }
             match scanner.next_item() {
                 Ok(ScanItem::Record(record)) => torn.extend(self.record(number, &record)?),
                 Ok(ScanItem::Damage(damage)) => gaps.push(damage.range),

@@ -1,7 +1,7 @@
 //! The one writer of a volume path: turns requests into records, groups them, commits the groups.
 //!
 //! Single-threaded and synchronous, so that a test can drive it over a disk that crashes. The order
-//! of a commit is: append, sync, index, publish, acknowledge (STO-1).
+//! of a commit is: append, sync, publish, index, acknowledge (STO-1).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -167,6 +167,8 @@ pub enum Change {
     Seal,
     /// Records before this place were synced from outside.
     Synced(Position),
+    /// A sync from outside failed: nothing of the volume that was not durable before can be relied on.
+    SyncFailed(VolumeNumber),
     /// Everything is made durable, and the store takes no more changes.
     Close,
 }
@@ -393,6 +395,11 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 self.synced_until(position);
                 let replay = self.replay_position().encode().to_vec();
                 self.group.batch.put(IndexKey::Replay.encode(), replay);
+                Ok(Answer::Done)
+            }
+            Change::SyncFailed(number) => {
+                self.flush();
+                self.sync_failed(number);
                 Ok(Answer::Done)
             }
             Change::Close => {
@@ -755,6 +762,21 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
     }
 
+    fn sync_failed(&mut self, number: VolumeNumber) {
+        if self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.volume.number() == number)
+        {
+            self.poison();
+        } else if let Some(volume) = self.shared.volume(number)
+            && volume.state() == VolumeState::Sealed
+        {
+            volume.set_state(VolumeState::Poisoned);
+            self.shared.metrics.poisoned_volumes.inc();
+        }
+    }
+
     fn must_be_free(&mut self, key: &[u8]) -> Result<(), StoreError> {
         match self.locate(IndexKey::Blob(key))? {
             Some(_) => Err(StoreError::Exists),
@@ -913,7 +935,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
     }
 
-    /// Gives the active volume up after a failed write or sync (VOL-4).
+    /// Gives the active volume up after a failed write or sync (VOL-5).
     fn poison(&mut self) {
         let Some(active) = self.active.take() else {
             return;

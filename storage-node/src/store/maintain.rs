@@ -103,7 +103,11 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
             let outcome = blocking(move || Ok(volume.file().sync())).await?;
             match outcome {
                 Ok(()) => self.store.submit(Change::Synced(at)).await.map(drop)?,
-                Err(error) => warn!(volume = %number, %error, "sync failed"),
+                Err(error) => {
+                    error!(volume = %number, %error, "sync failed; the volume is read-only");
+                    let failed = Change::SyncFailed(number);
+                    self.store.submit(failed).await.map(drop)?;
+                }
             }
             if !is_active {
                 done.insert(number);

@@ -32,7 +32,7 @@ use crate::volume::{Damage, ScanDepth, ScanItem, ScannedRecord, Scanner, Volume,
 
 /// Changes of the index that replay gathers before it applies them.
 const BATCH_LEN: usize = 2000;
-/// Records that [`Recovery::unverified`] lists.
+/// Records that [`Recovery::unverified`] lists, so that a wrecked disk does not fill the memory.
 const UNVERIFIED_MAX: usize = 10_000;
 
 /// How a store was opened.
@@ -60,7 +60,7 @@ pub struct Recovery {
     /// Stretches of volumes that hold no readable record although records follow.
     pub damage: Vec<Damage>,
     /// Records that were left out because something of them is missing: cut off by a crash before they
-    /// were acknowledged, or damaged since. At most [`UNVERIFIED_MAX`] are listed.
+    /// were acknowledged, or damaged since. At most ten thousand are listed.
     pub unverified: Vec<(String, Extent)>,
     /// Volume files that are gone, with the number of needed records in them.
     pub missing: Vec<(VolumeNumber, u64)>,
