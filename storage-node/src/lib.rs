@@ -15,7 +15,7 @@ pub mod offline;
 pub mod report;
 
 pub mod http;
-pub mod service;
+mod service;
 mod source;
 
 mod collector;
@@ -28,7 +28,7 @@ mod run;
 mod settings;
 
 pub use identity::{Identity, IdentityError};
-pub use node::{Node, OpenStore, StoreOptions, open_store, remove_index};
+pub use node::{OpenStore, StoreOptions, open_store, remove_index};
 pub use run::{NodeError, StorageNode};
 pub use settings::{Settings, StorePathSettings};
 

@@ -125,27 +125,27 @@ fn remove_directory(directory: &Path) -> Result<(), std::io::Error> {
 
 /// A storage node.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its group.
-    pub group: GroupName,
+    pub(crate) group: GroupName,
     /// Its identity.
-    pub identity: Identity,
+    pub(crate) identity: Identity,
     /// What it did since its start.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     stores: BTreeMap<VolumePath, PathStore>,
     reserve: Reserve,
     volume_len: u64,
     advertise: Option<IpAddr>,
     upload_priority: i32,
     started: u32,
-    /// Ports, known once they are bound: FastDFS, HTTP.
+    /// Ports, known once they are bound: of the protocol, of HTTP.
     ports: OnceLock<(u16, u16)>,
     next_path: AtomicUsize,
 }
 
 impl Node {
     /// Opens all volume paths. Blocks.
-    pub fn open(
+    pub(crate) fn open(
         settings: &Settings,
         registry: &Registry,
     ) -> Result<(Arc<Self>, Vec<Committer>), NodeError> {
@@ -196,13 +196,13 @@ impl Node {
     }
 
     /// Tells the node which ports it got.
-    pub fn set_ports(&self, storage: u16, http: u16) {
+    pub(crate) fn set_ports(&self, storage: u16, http: u16) {
         // Called once, by the one that binds.
         let _ = self.ports.set((storage, http));
     }
 
     /// Makes everything durable and takes no more changes.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         for (path, store) in self.stores() {
             if let Err(error) = store.submit(Change::Close).await {
                 error!(%path, error = &error as &dyn std::error::Error, "not closed cleanly");
@@ -211,19 +211,19 @@ impl Node {
     }
 
     /// The store of a volume path that the node holds.
-    pub fn store(&self, path: VolumePath) -> Option<&PathStore> {
+    pub(crate) fn store(&self, path: VolumePath) -> Option<&PathStore> {
         self.stores.get(&path)
     }
 
     /// All stores, by volume path.
-    pub fn stores(&self) -> impl Iterator<Item = (VolumePath, &PathStore)> {
+    pub(crate) fn stores(&self) -> impl Iterator<Item = (VolumePath, &PathStore)> {
         self.stores.iter().map(|(path, store)| (*path, store))
     }
 
     /// The store for an upload of `len` bytes to `wanted`, or to any path that has room.
     ///
     /// Like the original, a wanted path without room is an error; one that does not exist is too.
-    pub fn store_for_upload(
+    pub(crate) fn store_for_upload(
         &self,
         wanted: Option<VolumePath>,
         len: u64,
@@ -270,7 +270,7 @@ impl Node {
 
     /// The address to tell clients for the source of an id: this node's own, the one that stands in
     /// an old id, or nothing.
-    pub fn address_of(&self, source: Source) -> Option<IpAddr> {
+    pub(crate) fn address_of(&self, source: Source) -> Option<IpAddr> {
         match source {
             Source::Node(number) if number == self.identity.number => self.advertise,
             Source::Node(_) => None,
@@ -279,12 +279,12 @@ impl Node {
     }
 
     /// The node's number.
-    pub fn number(&self) -> NodeNumber {
+    pub(crate) fn number(&self) -> NodeNumber {
         self.identity.number
     }
 
     /// The store that may hold `name`.
-    pub fn store_of(&self, name: &RemoteName) -> Option<&PathStore> {
+    pub(crate) fn store_of(&self, name: &RemoteName) -> Option<&PathStore> {
         self.store(name.volume_path())
     }
 
@@ -320,7 +320,7 @@ fn room_for_volumes(free: u64, kept: u64, volume_len: u64) -> u64 {
 
 /// Why an upload is not taken.
 #[derive(Debug)]
-pub enum UploadRefusal {
+pub(crate) enum UploadRefusal {
     /// The node holds no such volume path.
     NoSuchPath,
     /// There is no room.

@@ -17,11 +17,11 @@ use crate::store::{BlobContent, OpenBlob, Pieces};
 
 /// The blobs of a node.
 #[derive(Clone, Debug)]
-pub struct LocalBlobs(pub Arc<Node>);
+pub(crate) struct LocalBlobs(pub Arc<Node>);
 
 /// Reads a blob of many parts.
 #[derive(Debug)]
-pub struct BlobReader {
+pub(crate) struct BlobReader {
     blob: OpenBlob<OsDisk, RocksIndex>,
     /// Where the pieces under way go on, and where they end.
     next: Range<u64>,

@@ -3,6 +3,7 @@
 //! [`OsDisk`] is a directory of a file system; `MemoryDisk` (feature `testing`) loses and tears what
 //! was not synced, refuses to sync and fills up. One conformance suite runs on both.
 
+mod map;
 mod os;
 
 #[cfg(any(test, feature = "testing"))]

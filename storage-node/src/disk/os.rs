@@ -19,9 +19,9 @@ use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate, fdatasync, fsync};
 use rustix::io::Errno;
 
+use super::map::Map;
 use super::{Disk, Space, VolumeFile};
 use crate::format::VolumeNumber;
-use crate::volume::Map;
 
 const SUFFIX: &str = ".vol";
 const TEMPORARY_SUFFIX: &str = ".new";

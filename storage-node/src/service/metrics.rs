@@ -26,17 +26,17 @@ const COMMANDS: [(Command, &str); 13] = [
 
 /// Counters of the storage protocol.
 #[derive(Debug)]
-pub struct ServiceMetrics {
+pub(crate) struct ServiceMetrics {
     /// In the order of [`COMMANDS`], then `other`: successes and times.
     by_command: Vec<(IntCounter, Histogram)>,
     requests: IntCounterVec,
     /// Connections refused over the limit.
-    pub refused: IntCounter,
+    pub(crate) refused: IntCounter,
 }
 
 impl ServiceMetrics {
     /// Registers the counters.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let requests = IntCounterVec::new(
             Opts::new(
                 "hayloft_storage_requests_total",

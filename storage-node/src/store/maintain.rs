@@ -6,9 +6,9 @@ use std::time::Duration;
 use common::env::Shutdown;
 use tracing::{error, warn};
 
+use super::change::Change;
 use super::committer::PathStore;
 use super::compact::Compaction;
-use super::engine::Change;
 use super::scrub::Scrub;
 use super::space::Durability;
 use crate::disk::{Disk, VolumeFile};

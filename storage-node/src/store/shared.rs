@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use common::id::VolumePath;
 
-use super::engine::Change;
+use super::change::Change;
 use crate::disk::{Disk, Space};
 use crate::error::{ReadError, StoreError};
 use crate::format::{Extent, IndexKey, IndexValue, PartId, VolumeNumber, VolumeStats};

@@ -25,7 +25,7 @@ const PAGES_MAX: usize = 320;
 
 /// A read-only map of a whole volume file.
 #[derive(Clone, Debug)]
-pub struct Map {
+pub(super) struct Map {
     raw: Arc<MmapRaw>,
 }
 
@@ -38,24 +38,19 @@ struct Window {
 
 impl Map {
     /// Maps the first `len` bytes of `file`.
-    pub fn new(file: &impl AsRawFd, len: u64) -> io::Result<Self> {
+    pub(super) fn new(file: &impl AsRawFd, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(io::Error::other)?;
         let raw = MmapOptions::new().len(len).map_raw_read_only(file)?;
         Ok(Self { raw: Arc::new(raw) })
     }
 
-    /// Whether the map has no bytes.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Bytes of the map.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.raw.len() as u64
     }
 
     /// The bytes of `range`, which must lie below the volume's committed end.
-    pub fn slice(&self, range: Range<u64>) -> io::Result<Bytes> {
+    pub(super) fn slice(&self, range: Range<u64>) -> io::Result<Bytes> {
         let (start, len) = self.check(&range)?;
         if len == 0 {
             return Ok(Bytes::new());
@@ -68,7 +63,7 @@ impl Map {
     }
 
     /// Whether all pages of `range` are in memory, so that touching them waits for no device.
-    pub fn is_resident(&self, range: Range<u64>) -> bool {
+    pub(super) fn is_resident(&self, range: Range<u64>) -> bool {
         let page_len = PAGE_LEN as u64;
         let first = range.start - range.start % page_len;
         let mut at = first;
