@@ -22,7 +22,9 @@ static INSTALLATION: Mutex<()> = Mutex::new(());
 
 #[test]
 fn py3fdfs_goes_through_the_whole_cycle() {
-    let Some(packages) = installed("py3Fdfs-2.2.0", |folder| pip("py3Fdfs==2.2.0", folder)) else {
+    let Some(packages) = installed("python3", "py3Fdfs-2.2.0", |folder| {
+        pip("py3Fdfs==2.2.0", folder)
+    }) else {
         return;
     };
     // The defaults of a first start: nothing must have to be set for an unmodified client.
@@ -48,7 +50,7 @@ fn npm_fastdfs_client_goes_through_the_whole_cycle() {
 
 fn npm_client(package: &str, version: &str) {
     let pinned = format!("{package}@{version}");
-    let Some(packages) = installed(&format!("npm-{package}-{version}"), |folder| {
+    let Some(packages) = installed("node", &format!("npm-{package}-{version}"), |folder| {
         npm(&pinned, folder)
     }) else {
         return;
@@ -67,7 +69,7 @@ fn npm_client(package: &str, version: &str) {
 
 #[test]
 fn a_client_of_46_byte_addresses_has_a_listener_of_its_own() {
-    let Some(packages) = installed("fastdfs-client-1.3.0", |folder| {
+    let Some(packages) = installed("python3", "fastdfs-client-1.3.0", |folder| {
         pip("fastdfs-client==1.3.0", folder)
     }) else {
         return;
@@ -189,23 +191,29 @@ fn run_script(command: &mut Command, tracker: SocketAddr) {
     assert!(said(&output).contains("whole cycle passed"));
 }
 
-/// The folder of an installed client, or nothing when it cannot be installed here.
-fn installed(name: &str, install: impl FnOnce(&Path) -> Result<(), String>) -> Option<PathBuf> {
+/// The folder of a client that `interpreter` can run, or nothing when there cannot be one here.
+fn installed(
+    interpreter: &str,
+    name: &str,
+    install: impl FnOnce(&Path) -> Result<(), String>,
+) -> Option<PathBuf> {
     let _one = INSTALLATION.lock().unwrap_or_else(PoisonError::into_inner);
     let clients = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
     let folder = clients.join(name);
-    if folder.exists() {
-        return Some(folder);
-    }
-    // Renamed only when whole, so that an interrupted installation is not taken for one.
-    let partial = clients.join(format!("{name}.partial"));
-    let _ = fs::remove_dir_all(&partial);
-    fs::create_dir_all(&partial).unwrap();
-    match install(&partial) {
-        Ok(()) => {
-            fs::rename(&partial, &folder).unwrap();
-            Some(folder)
+    let found = succeed(Command::new(interpreter).arg("--version")).and_then(|()| {
+        if folder.exists() {
+            return Ok(());
         }
+        // Renamed only when whole, so that an interrupted installation is not taken for one.
+        let partial = clients.join(format!("{name}.partial"));
+        let _ = fs::remove_dir_all(&partial);
+        fs::create_dir_all(&partial).unwrap();
+        install(&partial)?;
+        fs::rename(&partial, &folder).unwrap();
+        Ok(())
+    });
+    match found {
+        Ok(()) => Some(folder),
         Err(reason) => {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -230,7 +238,6 @@ fn pip(package: &str, folder: &Path) -> Result<(), String> {
 }
 
 fn npm(package: &str, folder: &Path) -> Result<(), String> {
-    succeed(Command::new("node").arg("--version"))?;
     let install = [
         "install",
         "--ignore-scripts",
