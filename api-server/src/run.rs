@@ -66,6 +66,10 @@ impl ApiServer {
     /// # Cancel safety
     ///
     /// Cancel safe.
+    #[expect(
+        clippy::unused_async,
+        reason = "the listener registers with the runtime, so this may only be called within one"
+    )]
     pub async fn bind(settings: ApiSettings, registry: Registry) -> Result<Self, ApiError> {
         let address = settings.listen;
         let listen_error = |source| ApiError::Listen { address, source };

@@ -40,6 +40,10 @@ impl Tracker {
     /// # Cancel safety
     ///
     /// Cancel safe: nothing is left behind.
+    #[expect(
+        clippy::unused_async,
+        reason = "listeners register with the runtime, so this may only be called within one"
+    )]
     pub async fn bind(settings: Settings) -> Result<Self, TrackerError> {
         if limits::TRACKERS_MAX < settings.peers.len() {
             return Err(TrackerError::TooManyPeers {
