@@ -61,16 +61,8 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Binds the address. The cluster need not be there yet.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    #[expect(
-        clippy::unused_async,
-        reason = "the listener registers with the runtime, so this may only be called within one"
-    )]
-    pub async fn bind(settings: ApiSettings, registry: Registry) -> Result<Self, ApiError> {
+    /// Binds the address, within a runtime. The cluster need not be there yet.
+    pub fn bind(settings: ApiSettings, registry: Registry) -> Result<Self, ApiError> {
         let address = settings.listen;
         let listen_error = |source| ApiError::Listen { address, source };
         let listener = rpc::listen(address).map_err(listen_error)?;

@@ -170,7 +170,7 @@ async fn api_of(trackers: &[SocketAddr], access: Access) -> Api {
         },
         ..ApiSettings::default()
     };
-    let server = ApiServer::bind(settings, Registry::new()).await.unwrap();
+    let server = ApiServer::bind(settings, Registry::new()).unwrap();
     let address = server.local_addr();
     let (trigger, shutdown) = Shutdown::new();
     Api {
@@ -390,9 +390,7 @@ async fn a_port_in_use_is_an_error_and_the_signal_ends_the_server() {
         trackers: vec![tracker.address.into()],
         ..ApiSettings::default()
     };
-    let refused = ApiServer::bind(settings, Registry::new())
-        .await
-        .unwrap_err();
+    let refused = ApiServer::bind(settings, Registry::new()).unwrap_err();
     assert!(refused.to_string().contains(&api.address.to_string()));
     api.trigger.trigger();
     tokio::time::timeout(TIMEOUT, api.task)

@@ -84,7 +84,7 @@ pub(crate) async fn bind(
     let mut addresses = Addresses::default();
     let mut bound = Vec::new();
     if matches!(roles, Roles::All | Roles::Tracker) {
-        let (address, role) = bind_tracker(config, registry, shutdown).await?;
+        let (address, role) = bind_tracker(config, registry, shutdown)?;
         addresses.tracker = Some(address);
         bound.push(role);
         // In one process with the others, their ports have health and metrics.
@@ -111,19 +111,19 @@ pub(crate) async fn bind(
     }
     if matches!(roles, Roles::All | Roles::Api) {
         let trackers = trackers(&config.api.trackers, addresses.tracker, "api.trackers")?;
-        let (address, role) = bind_api(config, trackers, registry, shutdown).await?;
+        let (address, role) = bind_api(config, trackers, registry, shutdown)?;
         addresses.api = Some(address);
         bound.push(role);
     }
     Ok((addresses, bound))
 }
 
-async fn bind_tracker(
+fn bind_tracker(
     config: &Config,
     registry: &Registry,
     shutdown: &Shutdown,
 ) -> Result<(SocketAddr, Bound), RoleError> {
-    let tracker = Tracker::bind(tracker_settings(config, registry)).await?;
+    let tracker = Tracker::bind(tracker_settings(config, registry))?;
     let address = ready::reachable(tracker.local_addr());
     let shutdown = shutdown.clone();
     let serve = Box::pin(async move { Ok(tracker.serve(shutdown).await?) });
@@ -289,14 +289,14 @@ fn bind_tracker_http(
     Ok(Bound { name, serve })
 }
 
-async fn bind_api(
+fn bind_api(
     config: &Config,
     trackers: Vec<Address>,
     registry: &Registry,
     shutdown: &Shutdown,
 ) -> Result<(SocketAddr, Bound), RoleError> {
     let settings = api_settings(config, trackers);
-    let server = ApiServer::bind(settings, registry.clone()).await?;
+    let server = ApiServer::bind(settings, registry.clone())?;
     let address = ready::reachable(server.local_addr());
     let shutdown = shutdown.clone();
     let serve = Box::pin(async move {

@@ -251,7 +251,7 @@ impl Node {
         let shared = store.shared();
         let space = shared.space();
         let reserved = self.kept(space);
-        let room = shared.active_room() + self.room_for_volumes(space);
+        let room = shared.active_room() + room_for_volumes(space.free, reserved, self.volume_len);
         if len < room {
             return Ok(());
         }
@@ -266,17 +266,6 @@ impl Node {
     /// compaction.
     fn kept(&self, space: Space) -> u64 {
         self.reserve.bytes(space).saturating_add(self.volume_len)
-    }
-
-    /// Bytes that further volumes can take. What is too little for a volume is no room.
-    fn room_for_volumes(&self, space: Space) -> u64 {
-        let room = space.free.saturating_sub(self.kept(space));
-        let last = room % self.volume_len.max(1);
-        if last < self.volume_len.min(VOLUME_LEN_MIN) {
-            room - last
-        } else {
-            room
-        }
     }
 
     /// The address to tell clients for the source of an id: this node's own, the one that stands in
@@ -304,7 +293,8 @@ impl Node {
         let space = shared.space();
         // Beyond the reserve, what uploads can really get: a tracker must not send them where they
         // are refused. What the active volume claimed but does not use is free.
-        let usable = shared.active_room() + self.room_for_volumes(space);
+        let usable =
+            shared.active_room() + room_for_volumes(space.free, self.kept(space), self.volume_len);
         let reserved_mb = self.reserve.bytes(space).div_ceil(MIB);
         PathSpace {
             path,
@@ -313,6 +303,18 @@ impl Node {
             reserved_mb,
             read_only: false,
         }
+    }
+}
+
+/// Bytes that further volumes can take when `kept` of the `free` bytes are not for them. What is too
+/// little for a volume is no room.
+fn room_for_volumes(free: u64, kept: u64, volume_len: u64) -> u64 {
+    let room = free.saturating_sub(kept);
+    let last = room % volume_len.max(1);
+    if last < volume_len.min(VOLUME_LEN_MIN) {
+        room - last
+    } else {
+        room
     }
 }
 
@@ -359,5 +361,23 @@ impl ReportSource for Node {
             changed_as_replica: 0,
             complete_up_to: clock::unix_seconds(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_little_for_a_volume_is_no_room() {
+        let room =
+            |free, volume_len| room_for_volumes(free * MIB, 20 * MIB, volume_len * MIB) / MIB;
+        assert_eq!(room(10, 16), 0);
+        assert_eq!(room(35, 16), 0);
+        assert_eq!(room(36, 16), 16);
+        assert_eq!(room(67, 16), 32);
+        // The last volume may be shorter than the others.
+        assert_eq!(room(20 + 64 + 15, 64), 64);
+        assert_eq!(room(20 + 64 + 17, 64), 64 + 17);
     }
 }

@@ -10,6 +10,7 @@ use crate::support::deadline;
 use crate::support::home::Home;
 use crate::support::http;
 use crate::support::server::Server;
+use crate::support::tell;
 use crate::support::wire::{UPLOAD, Wire, upload_head};
 
 /// The server's own memory while the file streams in, in bytes; mapped pages do not count.
@@ -85,10 +86,10 @@ fn a_huge_upload_takes_little_memory_and_gives_its_space_back() {
         assert_eq!((answer.status, answer.body.len()), (206, 10));
     }
     memory_peak = memory_peak.max(server.anonymous_memory());
-    println!(
+    tell(format_args!(
         "{gibibytes} GiB: at most {} MiB of anonymous memory",
         memory_peak >> 20
-    );
+    ));
     assert!(memory_peak < MEMORY_MAX, "{memory_peak} bytes of memory");
 
     let full = home.allocated();

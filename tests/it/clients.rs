@@ -15,6 +15,7 @@ use fastdfs::{ClientOptions, FastDFSError, FdfsClient};
 
 use crate::support::home::Home;
 use crate::support::server::Server;
+use crate::support::tell;
 
 /// One installation at a time: tests of two clients may want the same tool.
 static INSTALLATION: Mutex<()> = Mutex::new(());
@@ -210,7 +211,9 @@ fn installed(name: &str, install: impl FnOnce(&Path) -> Result<(), String>) -> O
                 std::env::var_os("CI").is_none(),
                 "{name} cannot be installed: {reason}"
             );
-            eprintln!("SKIPPED: {name} cannot be installed: {reason}");
+            tell(format_args!(
+                "SKIPPED: {name} cannot be installed: {reason}"
+            ));
             None
         }
     }

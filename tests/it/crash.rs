@@ -8,6 +8,7 @@ use crate::support::chance::{self, Chance};
 use crate::support::deadline;
 use crate::support::home::Home;
 use crate::support::server::Server;
+use crate::support::tell;
 use crate::support::wire::{Failure, Id, UPLOAD, UPLOAD_APPENDER, Wire};
 
 /// Connections at the same time, each with blobs of its own.
@@ -65,7 +66,7 @@ fn crash_loop(durability: &str, rounds: u64) {
         }
     }
     let acknowledged = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
-    println!(
+    tell(format_args!(
         "crash loop ({durability}): {rounds} rounds, {} acknowledged uploads, {} appends, \
          {} deletes, {} metadata changes; {} checks: {} lost, {} damaged, {} came back",
         acknowledged(|worker| worker.uploads),
@@ -76,7 +77,7 @@ fn crash_loop(durability: &str, rounds: u64) {
         report.lost,
         report.damaged,
         report.back,
-    );
+    ));
     assert_eq!(
         (report.lost, report.damaged, report.back),
         (0, 0, 0),

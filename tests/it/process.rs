@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cycle::refusal;
 use crate::support::home::Home;
 use crate::support::server::Server;
+use crate::support::tell;
 use crate::support::wire::{Id, UPLOAD, UPLOAD_APPENDER, Wire};
 use crate::support::{chance, http};
 
@@ -26,7 +27,10 @@ fn a_ready_server_answers_on_every_address_of_the_ready_file() {
         assert!(http::get(address, "/metrics").text().contains("hayloft_"));
     }
     let memory = server.anonymous_memory();
-    println!("idle: {} KiB of anonymous memory", memory / 1024);
+    tell(format_args!(
+        "idle: {} KiB of anonymous memory",
+        memory / 1024
+    ));
     assert!(memory < IDLE_MEMORY_MAX, "{memory} bytes while idle");
     server.terminate();
 }

@@ -35,16 +35,8 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Loads the registrations and listens on all addresses.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: nothing is left behind.
-    #[expect(
-        clippy::unused_async,
-        reason = "listeners register with the runtime, so this may only be called within one"
-    )]
-    pub async fn bind(settings: Settings) -> Result<Self, TrackerError> {
+    /// Loads the registrations and listens on all addresses, within a runtime.
+    pub fn bind(settings: Settings) -> Result<Self, TrackerError> {
         if limits::TRACKERS_MAX < settings.peers.len() {
             return Err(TrackerError::TooManyPeers {
                 count: settings.peers.len(),

@@ -21,10 +21,16 @@ use tokio::time::timeout;
 
 use super::Blobs;
 
+const _: () = assert!(SMALL_LEN_MAX <= PIECE_LEN as u64);
+const _: () = assert!(PIECE_LEN <= limits::HTTP_PIECE_LEN_MAX);
+
 /// How long one exchange with the cluster may take, the wait for a pooled connection included.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a readiness check may take.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes that are fetched at once, and so what a download holds in memory for a client that reads
+/// slowly or not at all.
+const PIECE_LEN: usize = 256 * 1024;
 /// A normal blob of at most so many bytes is fetched when it is opened: its facts are in its name,
 /// so this saves the round trip that asks for them.
 const SMALL_LEN_MAX: u64 = 64 * 1024;
@@ -136,8 +142,7 @@ impl ReadPieces for Reader {
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
         match self {
             Self::Pieces(client, id) => {
-                let len_max = limits::HTTP_PIECE_LEN_MAX as u64;
-                let end = range.end.min(range.start.saturating_add(len_max));
+                let end = range.end.min(range.start.saturating_add(PIECE_LEN as u64));
                 read_part(client, id, range.start..end, None).await
             }
             Self::Stream(client, id, open) => {
@@ -196,7 +201,7 @@ async fn read_part(
             let len = part.end - part.start;
             let bytes = bounded(async {
                 let download = storages.download(&holder, &id, part.start, len).await?;
-                download.collect(limits::HTTP_PIECE_LEN_MAX).await
+                download.collect(PIECE_LEN).await
             })
             .await?;
             if bytes.len() as u64 != len {
