@@ -49,7 +49,10 @@ enum Command {
     Monitor(cli::monitor::MonitorArgs),
     Bench(cli::bench::BenchArgs),
 
-    // Tools.
+    // Tools. Those of the data directory need the server to be stopped.
+    Check(cli::check::CheckArgs),
+    Repair(cli::repair::RepairArgs),
+    Compact(cli::compact::CompactArgs),
     /// Print or check the configuration.
     #[command(subcommand)]
     Config(cli::config::ConfigCommand),
@@ -77,6 +80,9 @@ fn main() -> ExitCode {
         Command::Monitor(args) => cli::client::run(args.run()),
         Command::Bench(args) => args.run(),
 
+        Command::Check(args) => args.run(),
+        Command::Repair(args) => args.run(),
+        Command::Compact(args) => cli::exit(args.run()),
         Command::Config(command) => cli::exit(cli::config::run(command)),
         Command::Completions(args) => cli::exit(cli::completions::run(&args, Hayloft::command())),
         Command::Man(args) => cli::exit(cli::completions::man(&args, Hayloft::command())),

@@ -25,6 +25,8 @@ pub(crate) enum DataDirError {
         dir.display()
     )]
     InUse { dir: PathBuf, holder: String },
+    #[error("there is no data directory {}; name the right one with --data-dir", dir.display())]
+    Missing { dir: PathBuf },
     #[error(
         "cannot use the data directory {}; it must be writable for the user that runs hayloft",
         dir.display()
@@ -37,6 +39,17 @@ pub(crate) enum DataDirError {
 }
 
 impl DataDirLock {
+    /// Locks `dir` for a tool, which must not make a directory where none is.
+    pub(crate) fn of_existing(dir: &Path) -> Result<Self, DataDirError> {
+        if dir.is_dir() {
+            Self::take(dir)
+        } else {
+            Err(DataDirError::Missing {
+                dir: dir.to_owned(),
+            })
+        }
+    }
+
     /// Creates `dir` if it is missing and locks it.
     pub(crate) fn take(dir: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io {
@@ -90,7 +103,16 @@ mod tests {
             "{refused}"
         );
         drop(first);
-        DataDirLock::take(dir.path()).unwrap();
+        DataDirLock::of_existing(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_tool_makes_no_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("data");
+        let error = DataDirLock::of_existing(&missing).unwrap_err();
+        assert!(error.to_string().contains("--data-dir"), "{error}");
+        assert!(!missing.exists());
     }
 
     #[test]

@@ -199,12 +199,13 @@ async fn download(connection: &mut Connection<TcpStream>, state: &State, body: &
     let range = content
         .as_ref()
         .map(|content| request.range(content.len() as u64).unwrap());
-    let (Some(content), Some((start, end))) = (content, range) else {
+    let (Some(content), Some(range)) = (content, range) else {
         let refusal = Header::error(Status::NOT_FOUND).encode();
         return connection.send(&refusal).await.is_ok();
     };
-    let mut piece =
-        content[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()].to_vec();
+    let mut piece = content
+        [usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]
+        .to_vec();
     if take_one(&state.rotten_downloads) {
         *piece.last_mut().unwrap() ^= 1;
     }

@@ -4,7 +4,9 @@
 
 pub(crate) mod append;
 pub(crate) mod bench;
+pub(crate) mod check;
 pub(crate) mod client;
+pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod delete;
@@ -13,6 +15,7 @@ pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod meta;
 pub(crate) mod monitor;
+pub(crate) mod repair;
 pub(crate) mod serve;
 pub(crate) mod upload;
 pub(crate) mod url;
@@ -23,6 +26,7 @@ mod data_dir;
 #[cfg(test)]
 mod fake_cluster;
 mod listing;
+mod offline;
 mod operations;
 mod output;
 mod progress;

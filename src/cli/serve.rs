@@ -321,7 +321,7 @@ fn worker_threads(config: &Config) -> usize {
 }
 
 /// Each connection and volume is an open file, and many systems allow 1024 unless asked.
-fn raise_open_files_limit() {
+pub(super) fn raise_open_files_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

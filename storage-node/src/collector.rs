@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntGaugeVec, Opts};
+use prometheus::{IntGauge, IntGaugeVec, Opts};
 
 use crate::index::Index as _;
 use crate::node::Node;
@@ -42,6 +42,7 @@ const GAUGES: [(&str, &str); 10] = [
 pub(crate) struct StoreCollector {
     node: Arc<Node>,
     gauges: Vec<IntGaugeVec>,
+    connections: IntGauge,
 }
 
 impl StoreCollector {
@@ -51,13 +52,20 @@ impl StoreCollector {
             IntGaugeVec::new(Opts::new(format!("hayloft_store_{name}"), *help), &["path"])
         });
         let gauges = gauges.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { node, gauges })
+        let help = "Open connections of the FastDFS protocol.";
+        let connections = IntGauge::new("hayloft_storage_connections", help)?;
+        Ok(Self {
+            node,
+            gauges,
+            connections,
+        })
     }
 }
 
 impl Collector for StoreCollector {
     fn desc(&self) -> Vec<&Desc> {
-        self.gauges.iter().flat_map(Collector::desc).collect()
+        let descriptions = self.gauges.iter().flat_map(Collector::desc);
+        descriptions.chain(self.connections.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -83,6 +91,9 @@ impl Collector for StoreCollector {
                     .set(i64::try_from(value).unwrap_or(i64::MAX));
             }
         }
-        self.gauges.iter().flat_map(Collector::collect).collect()
+        self.connections
+            .set(i64::from(self.node.counters.connections().current));
+        let families = self.gauges.iter().flat_map(Collector::collect);
+        families.chain(self.connections.collect()).collect()
     }
 }

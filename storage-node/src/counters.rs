@@ -6,14 +6,14 @@ use common::wire::tracker::{Connections, Counter, StorageCounters};
 
 /// Tries and successes of one kind of operation, or bytes of them.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     total: AtomicU64,
     success: AtomicU64,
 }
 
 impl Tally {
     /// Counts `amount` tried, and also succeeded if `ok`.
-    pub fn add(&self, amount: u64, ok: bool) {
+    pub(crate) fn add(&self, amount: u64, ok: bool) {
         self.total.fetch_add(amount, Ordering::Relaxed);
         if ok {
             self.success.fetch_add(amount, Ordering::Relaxed);
@@ -30,31 +30,31 @@ impl Tally {
 
 /// Counters of a node.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Uploads of all kinds.
-    pub upload: Tally,
+    pub(crate) upload: Tally,
     /// Appends.
-    pub append: Tally,
+    pub(crate) append: Tally,
     /// Modifications.
-    pub modify: Tally,
+    pub(crate) modify: Tally,
     /// Truncations.
-    pub truncate: Tally,
+    pub(crate) truncate: Tally,
     /// Changes of metadata.
-    pub set_metadata: Tally,
+    pub(crate) set_metadata: Tally,
     /// Deletes.
-    pub delete: Tally,
+    pub(crate) delete: Tally,
     /// Downloads by the `FastDFS` protocol.
-    pub download: Tally,
+    pub(crate) download: Tally,
     /// Reads of metadata.
-    pub get_metadata: Tally,
+    pub(crate) get_metadata: Tally,
     /// Bytes of uploads.
-    pub upload_bytes: Tally,
+    pub(crate) upload_bytes: Tally,
     /// Bytes of appends.
-    pub append_bytes: Tally,
+    pub(crate) append_bytes: Tally,
     /// Bytes of modifications.
-    pub modify_bytes: Tally,
+    pub(crate) modify_bytes: Tally,
     /// Bytes of downloads.
-    pub download_bytes: Tally,
+    pub(crate) download_bytes: Tally,
     connections: AtomicU32,
     connections_max: AtomicU32,
     changed: AtomicU32,
@@ -62,24 +62,24 @@ pub struct Counters {
 
 impl Counters {
     /// Counts a connection in; it is counted out when the guard is dropped.
-    pub fn connect(&self) -> impl Drop + '_ {
+    pub(crate) fn connect(&self) -> impl Drop + '_ {
         let now = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         self.connections_max.fetch_max(now, Ordering::Relaxed);
         Connected(self)
     }
 
     /// Notes that a client changed something at `now`, Unix seconds.
-    pub fn note_change(&self, now: u32) {
+    pub(crate) fn note_change(&self, now: u32) {
         self.changed.store(now, Ordering::Relaxed);
     }
 
     /// Unix seconds of the last change; 0 for never.
-    pub fn changed(&self) -> u32 {
+    pub(crate) fn changed(&self) -> u32 {
         self.changed.load(Ordering::Relaxed)
     }
 
     /// Connections now and at most.
-    pub fn connections(&self) -> Connections {
+    pub(crate) fn connections(&self) -> Connections {
         let max = self.connections_max.load(Ordering::Relaxed);
         Connections {
             allocated: max,
@@ -89,7 +89,7 @@ impl Counters {
     }
 
     /// All counters as the protocol lists them.
-    pub fn snapshot(&self) -> StorageCounters {
+    pub(crate) fn snapshot(&self) -> StorageCounters {
         StorageCounters {
             upload: self.upload.read(),
             append: self.append.read(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use common::code::ErrorCode;
 
-use crate::format::{ManifestError, RecordError, VolumeNumber};
+use crate::format::{ManifestError, RecordError, SuperblockError, VolumeNumber};
 use crate::index::IndexError;
 use crate::volume::ScanError;
 
@@ -50,8 +50,14 @@ pub enum CommitError {
         /// Why.
         source: io::Error,
     },
+    /// An earlier sync failed, and what it should have made durable may be lost.
+    #[error("volume {volume} failed before; remedy: restart, which reads it again")]
+    Poisoned {
+        /// The volume.
+        volume: VolumeNumber,
+    },
     /// The index took no changes.
-    #[error("the index took no changes")]
+    #[error("the index took no changes; remedy: restart, which replays them")]
     Index(#[from] IndexError),
 }
 
@@ -155,6 +161,14 @@ pub enum OpenError {
         found: String,
         /// What it should say.
         expected: String,
+    },
+    /// A volume file was written by a newer Hayloft.
+    #[error("volume {volume} cannot be read by this version")]
+    Version {
+        /// The volume.
+        volume: VolumeNumber,
+        /// Which version it has.
+        source: SuperblockError,
     },
     /// Replaying the volumes failed.
     #[error("replaying the volumes failed")]

@@ -99,6 +99,20 @@ impl Identity {
         }
     }
 
+    /// The identity in `directory`, `None` if there was no first start yet. Changes nothing.
+    pub fn existing(directory: &Path) -> Result<Option<Self>, IdentityError> {
+        let path = directory.join(FILE_NAME);
+        match std::fs::read(&path) {
+            Ok(bytes) => Self::kept(&path, &bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(IdentityError::File {
+                action: "read",
+                path,
+                source,
+            }),
+        }
+    }
+
     fn new(group: GroupName, number: Option<NodeNumber>) -> Self {
         let mut store = [0; 16];
         let random = [entropy::random_u64(), entropy::random_u64()];
@@ -206,8 +220,10 @@ mod tests {
     fn an_identity_is_kept_and_guarded() {
         let directory = tempfile::tempdir().unwrap();
         let group: GroupName = "group1".parse().unwrap();
+        assert_eq!(Identity::existing(directory.path()).unwrap(), None);
         let made = Identity::load(directory.path(), group, None).unwrap();
         assert_eq!(Identity::load(directory.path(), group, None).unwrap(), made);
+        assert_eq!(Identity::existing(directory.path()).unwrap(), Some(made));
         assert_eq!(
             Identity::load(directory.path(), group, Some(made.number)).unwrap(),
             made

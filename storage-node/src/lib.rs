@@ -11,10 +11,11 @@ pub mod index;
 
 pub mod store;
 
+pub mod offline;
 pub mod report;
 
 pub mod http;
-pub mod service;
+mod service;
 mod source;
 
 mod collector;
@@ -27,6 +28,9 @@ mod run;
 mod settings;
 
 pub use identity::{Identity, IdentityError};
-pub use node::{Node, OpenStore, StoreOptions, open_store, remove_index};
+pub use node::{OpenStore, StoreOptions, open_store, remove_index};
 pub use run::{NodeError, StorageNode};
 pub use settings::{Settings, StorePathSettings};
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

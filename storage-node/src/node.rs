@@ -15,7 +15,7 @@ use prometheus::Registry;
 use tracing::{error, warn};
 
 use crate::counters::Counters;
-use crate::disk::OsDisk;
+use crate::disk::{OsDisk, Space};
 use crate::error::{OpenError, StoreError};
 use crate::identity::Identity;
 use crate::index::{IndexError, IndexSettings, RocksIndex};
@@ -25,11 +25,14 @@ use crate::run::NodeError;
 use crate::settings::Settings;
 use crate::store::{
     Change, Committer, Durability, Engine, EngineSettings, PathStore, Recovery, Reserve, Shared,
+    VOLUME_LEN_MIN,
 };
 
 const MIB: u64 = 1024 * 1024;
-const VOLUMES_DIRECTORY: &str = "volumes";
-const INDEX_DIRECTORY: &str = "index";
+pub(crate) const VOLUMES_DIRECTORY: &str = "volumes";
+pub(crate) const INDEX_DIRECTORY: &str = "index";
+/// The index as it was, while `hayloft repair` makes the new one.
+pub(crate) const OLD_INDEX_DIRECTORY: &str = "index.before-repair";
 
 /// How the store of a volume path is opened.
 #[derive(Clone, Debug)]
@@ -70,6 +73,21 @@ pub fn open_store(
     options: &StoreOptions,
     metrics: StoreMetrics,
 ) -> Result<OpenStore, OpenError> {
+    // Left by a repair that was interrupted. Once the store changes, what it shows means nothing.
+    let old = directory
+        .join(volume_path.to_string())
+        .join(OLD_INDEX_DIRECTORY);
+    remove_directory(&old)?;
+    open_beside_old_index(directory, volume_path, options, metrics)
+}
+
+/// [`open_store`] for a repair, which compares what it opens with the index from before.
+pub(crate) fn open_beside_old_index(
+    directory: &Path,
+    volume_path: VolumePath,
+    options: &StoreOptions,
+    metrics: StoreMetrics,
+) -> Result<OpenStore, OpenError> {
     let directory = directory.join(volume_path.to_string());
     let disk = OsDisk::open(&directory.join(VOLUMES_DIRECTORY))?;
     let index_directory = directory.join(INDEX_DIRECTORY);
@@ -95,7 +113,11 @@ pub fn open_store(
 /// Throws the index of a volume path away; the next opening rebuilds it. `directory` is that of the
 /// volume path.
 pub fn remove_index(directory: &Path) -> Result<(), std::io::Error> {
-    match std::fs::remove_dir_all(directory.join(INDEX_DIRECTORY)) {
+    remove_directory(&directory.join(INDEX_DIRECTORY))
+}
+
+fn remove_directory(directory: &Path) -> Result<(), std::io::Error> {
+    match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -103,27 +125,27 @@ pub fn remove_index(directory: &Path) -> Result<(), std::io::Error> {
 
 /// A storage node.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its group.
-    pub group: GroupName,
+    pub(crate) group: GroupName,
     /// Its identity.
-    pub identity: Identity,
+    pub(crate) identity: Identity,
     /// What it did since its start.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     stores: BTreeMap<VolumePath, PathStore>,
     reserve: Reserve,
     volume_len: u64,
     advertise: Option<IpAddr>,
     upload_priority: i32,
     started: u32,
-    /// Ports, known once they are bound: FastDFS, HTTP.
+    /// Ports, known once they are bound: of the protocol, of HTTP.
     ports: OnceLock<(u16, u16)>,
     next_path: AtomicUsize,
 }
 
 impl Node {
     /// Opens all volume paths. Blocks.
-    pub fn open(
+    pub(crate) fn open(
         settings: &Settings,
         registry: &Registry,
     ) -> Result<(Arc<Self>, Vec<Committer>), NodeError> {
@@ -174,13 +196,13 @@ impl Node {
     }
 
     /// Tells the node which ports it got.
-    pub fn set_ports(&self, storage: u16, http: u16) {
+    pub(crate) fn set_ports(&self, storage: u16, http: u16) {
         // Called once, by the one that binds.
         let _ = self.ports.set((storage, http));
     }
 
     /// Makes everything durable and takes no more changes.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         for (path, store) in self.stores() {
             if let Err(error) = store.submit(Change::Close).await {
                 error!(%path, error = &error as &dyn std::error::Error, "not closed cleanly");
@@ -189,19 +211,19 @@ impl Node {
     }
 
     /// The store of a volume path that the node holds.
-    pub fn store(&self, path: VolumePath) -> Option<&PathStore> {
+    pub(crate) fn store(&self, path: VolumePath) -> Option<&PathStore> {
         self.stores.get(&path)
     }
 
     /// All stores, by volume path.
-    pub fn stores(&self) -> impl Iterator<Item = (VolumePath, &PathStore)> {
+    pub(crate) fn stores(&self) -> impl Iterator<Item = (VolumePath, &PathStore)> {
         self.stores.iter().map(|(path, store)| (*path, store))
     }
 
     /// The store for an upload of `len` bytes to `wanted`, or to any path that has room.
     ///
     /// Like the original, a wanted path without room is an error; one that does not exist is too.
-    pub fn store_for_upload(
+    pub(crate) fn store_for_upload(
         &self,
         wanted: Option<VolumePath>,
         len: u64,
@@ -228,22 +250,38 @@ impl Node {
     fn has_room(&self, store: &PathStore, len: u64) -> Result<(), UploadRefusal> {
         let shared = store.shared();
         let space = shared.space();
-        let kept = self.reserve.bytes(space) + self.volume_len;
-        let room = shared.active_room() + space.free.saturating_sub(kept);
+        let reserved = self.kept(space);
+        let room = shared.active_room() + self.room_for_volumes(space);
         if len < room {
             return Ok(());
         }
-        let (free, reserved) = (space.free, kept);
         Err(UploadRefusal::Full(StoreError::NoSpace {
             wanted: len,
-            free,
+            free: space.free,
             reserved,
         }))
     }
 
+    /// Bytes of a file system that uploads leave alone: the reserve, and a volume's worth for
+    /// compaction.
+    fn kept(&self, space: Space) -> u64 {
+        self.reserve.bytes(space).saturating_add(self.volume_len)
+    }
+
+    /// Bytes that further volumes can take. What is too little for a volume is no room.
+    fn room_for_volumes(&self, space: Space) -> u64 {
+        let room = space.free.saturating_sub(self.kept(space));
+        let last = room % self.volume_len.max(1);
+        if last < self.volume_len.min(VOLUME_LEN_MIN) {
+            room - last
+        } else {
+            room
+        }
+    }
+
     /// The address to tell clients for the source of an id: this node's own, the one that stands in
     /// an old id, or nothing.
-    pub fn address_of(&self, source: Source) -> Option<IpAddr> {
+    pub(crate) fn address_of(&self, source: Source) -> Option<IpAddr> {
         match source {
             Source::Node(number) if number == self.identity.number => self.advertise,
             Source::Node(_) => None,
@@ -252,26 +290,27 @@ impl Node {
     }
 
     /// The node's number.
-    pub fn number(&self) -> NodeNumber {
+    pub(crate) fn number(&self) -> NodeNumber {
         self.identity.number
     }
 
     /// The store that may hold `name`.
-    pub fn store_of(&self, name: &RemoteName) -> Option<&PathStore> {
+    pub(crate) fn store_of(&self, name: &RemoteName) -> Option<&PathStore> {
         self.store(name.volume_path())
     }
 
     fn path_space(&self, path: VolumePath, store: &PathStore) -> PathSpace {
         let shared = store.shared();
         let space = shared.space();
-        // What the active volume claimed but does not use is free for uploads; a volume's worth is
-        // kept for compaction.
-        let free = (space.free + shared.active_room()).saturating_sub(self.volume_len);
+        // Beyond the reserve, what uploads can really get: a tracker must not send them where they
+        // are refused. What the active volume claimed but does not use is free.
+        let usable = shared.active_room() + self.room_for_volumes(space);
+        let reserved_mb = self.reserve.bytes(space).div_ceil(MIB);
         PathSpace {
             path,
             total_mb: space.total / MIB,
-            free_mb: free / MIB,
-            reserved_mb: self.reserve.bytes(space) / MIB,
+            free_mb: reserved_mb.min(space.free / MIB) + usable / MIB,
+            reserved_mb,
             read_only: false,
         }
     }
@@ -279,7 +318,7 @@ impl Node {
 
 /// Why an upload is not taken.
 #[derive(Debug)]
-pub enum UploadRefusal {
+pub(crate) enum UploadRefusal {
     /// The node holds no such volume path.
     NoSuchPath,
     /// There is no room.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use common::env::Shutdown;
 use common::id::VolumePath;
-use common::rpc::{AcceptLimits, accept_connections};
+use common::rpc::{self, AcceptLimits, accept_connections, refuse_busy};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::{Operations, Readiness};
 use prometheus::Registry;
 use tokio::net::TcpListener;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::collector::StoreCollector;
 use crate::error::OpenError;
@@ -76,8 +76,8 @@ pub struct StorageNode {
 impl StorageNode {
     /// Opens the stores, which replays what a crash left behind, and binds both ports.
     pub async fn bind(settings: Settings, registry: &Registry) -> Result<Self, NodeError> {
-        let (listener, address) = listen(settings.listen).await?;
-        let (http_listener, http_address) = listen(settings.http_listen).await?;
+        let (listener, address) = listen(settings.listen)?;
+        let (http_listener, http_address) = listen(settings.http_listen)?;
         let opening = {
             let (settings, registry) = (settings.clone(), registry.clone());
             tokio::task::spawn_blocking(move || Node::open(&settings, &registry))
@@ -166,7 +166,11 @@ impl StorageNode {
             listener,
             limits,
             shutdown.clone(),
-            |_| metrics.refused.inc(),
+            |stream, peer| {
+                metrics.refused.inc();
+                warn!(%peer, "connection refused; remedy: raise [storage] connections_max");
+                refuse_busy(stream);
+            },
             move |stream, _| {
                 let (service, signal) = (Arc::clone(&service), signal.clone());
                 async move { service.serve(stream, signal).await }
@@ -189,9 +193,9 @@ impl StorageNode {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
     let failed = |source| NodeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = rpc::listen(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

@@ -17,11 +17,11 @@ use crate::store::{BlobContent, OpenBlob, Pieces};
 
 /// The blobs of a node.
 #[derive(Clone, Debug)]
-pub struct LocalBlobs(pub Arc<Node>);
+pub(crate) struct LocalBlobs(pub Arc<Node>);
 
 /// Reads a blob of many parts.
 #[derive(Debug)]
-pub struct BlobReader {
+pub(crate) struct BlobReader {
     blob: OpenBlob<OsDisk, RocksIndex>,
     /// Where the pieces under way go on, and where they end.
     next: Range<u64>,
@@ -47,7 +47,9 @@ impl BlobSource for LocalBlobs {
         let blob = blob.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
         let version = match (id.name.kind(), blob.crc) {
             (BlobKind::Normal, Some(crc)) => Version::Immutable(crc),
-            _ => Version::Changing(blob.version),
+            // What whoever serves this blob over the wire can tell too, so that the tags agree.
+            (_, Some(crc)) => Version::Changing(crc.0.into()),
+            (_, None) => Version::Changing(blob.version),
         };
         let facts = BlobFacts {
             size: blob.len(),

@@ -215,12 +215,17 @@ fn what_is_not_there_is_404_and_says_why() {
     let gone = fixture.upload("txt", b"gone");
     fixture.storage.delete(&gone).unwrap();
     let never = id.text().replace(".txt", ".tzt");
-    for target in [gone.text(), never, id.text().replace("group1", "group9")] {
+    for target in [gone.text(), never] {
         let answer = fixture.get(&format!("/{target}"));
         assert_eq!(answer.status, 404, "{target}");
         assert!(answer.header("content-type").starts_with("text/plain"));
         assert!(!answer.body.is_empty());
     }
+    let elsewhere = format!("/{}", id.text().replace("group1", "group9"));
+    let addresses = fixture.server.addresses.clone();
+    assert_eq!(http::get(addresses.storage_http, &elsewhere).status, 404);
+    // Nobody said no: the group's nodes may just not have reported to the tracker yet.
+    assert_eq!(http::get(addresses.api, &elsewhere).status, 503);
     assert_eq!(fixture.get("/favicon.ico").status, 404);
     let post = fixture.ask(
         "POST",
@@ -233,21 +238,26 @@ fn what_is_not_there_is_404_and_says_why() {
 #[test]
 fn a_changed_appender_is_not_taken_from_a_cache() {
     let mut fixture = Fixture::new();
-    let id = fixture
-        .storage
-        .upload(UPLOAD_APPENDER, "log", b"one")
-        .unwrap();
-    let target = format!("/{}", id.text());
-    let first = fixture.get(&target);
-    assert_eq!(first.body, b"one");
-    assert!(!first.header("cache-control").contains("immutable"));
-    // The same second and the same length: only the content differs.
-    fixture.storage.modify(&id, 0, b"two").unwrap();
-    let tag = first.header("etag");
-    let second = fixture.ask("GET", &target, &[("If-None-Match", tag)]);
-    assert_eq!((second.status, second.body.as_slice()), (200, &b"two"[..]));
-    fixture.storage.append(&id, b"+").unwrap();
-    assert_eq!(fixture.get(&target).body, b"two+");
+    let addresses = fixture.server.addresses.clone();
+    for address in [addresses.storage_http, addresses.api] {
+        let id = fixture
+            .storage
+            .upload(UPLOAD_APPENDER, "log", b"one")
+            .unwrap();
+        let target = format!("/{}", id.text());
+        let first = fixture.get(&target);
+        assert_eq!(first.body, b"one");
+        assert!(!first.header("cache-control").contains("immutable"));
+        // The same second and the same length: only the content differs.
+        fixture.storage.modify(&id, 0, b"two").unwrap();
+        let unless = |tag| http::get_with(address, &target, &[("If-None-Match", tag)]);
+        let second = unless(first.header("etag"));
+        assert_eq!((second.status, second.body.as_slice()), (200, &b"two"[..]));
+        assert_eq!(unless(second.header("etag")).status, 304);
+        fixture.storage.append(&id, b"+").unwrap();
+        let third = unless(second.header("etag"));
+        assert_eq!((third.status, third.body.as_slice()), (200, &b"two+"[..]));
+    }
 }
 
 #[test]

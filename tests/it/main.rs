@@ -23,4 +23,6 @@ mod downloads;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod offline;
+#[cfg(test)]
 mod process;

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use common::env::{Shutdown, entropy};
 use common::limits;
-use common::rpc::{AcceptLimits, accept_connections};
+use common::rpc::{self, AcceptLimits, accept_connections, refuse_busy};
 use common::wire::tracker::ClientDialect;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::cluster::Cluster;
 use crate::error::TrackerError;
@@ -21,9 +20,6 @@ use crate::service::Service;
 use crate::settings::{ListenerSettings, Settings};
 use crate::shared::{Attempt, Persistence, Shared};
 use crate::snapshot::SnapshotStore;
-
-/// Idle time after which the system probes whether a client is still there.
-const KEEP_ALIVE_AFTER: Duration = Duration::from_mins(1);
 
 /// Pause before registrations that could not be stored are stored again.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -63,7 +59,7 @@ impl Tracker {
         let mut listeners = Vec::with_capacity(settings.listeners.len());
         for ListenerSettings { address, dialect } in settings.listeners {
             let failed = |source| TrackerError::Listen { address, source };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let listener = rpc::listen(address).map_err(failed)?;
             let bound = listener.local_addr().map_err(failed)?;
             listeners.push((listener, bound, dialect));
         }
@@ -162,8 +158,9 @@ async fn listen(
     limits: AcceptLimits,
     shutdown: Shutdown,
 ) {
-    let refused = |peer: SocketAddr| {
+    let refused = |stream: TcpStream, peer: SocketAddr| {
         shared.metrics.refused();
+        refuse_busy(stream);
         warn!(
             %peer, limit = limits.connections_max,
             "connection refused; remedy: raise [tracker] connections_max"
@@ -172,7 +169,6 @@ async fn listen(
     let serve = |stream: TcpStream, peer: SocketAddr| {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
         async move {
-            keep_alive(&stream);
             // Fails only when the peer has gone already, which serving will find out.
             let local = stream.local_addr().unwrap_or(peer);
             Service::new(shared, dialect, peer, local)
@@ -181,15 +177,6 @@ async fn listen(
         }
     };
     accept_connections(listener, limits, shutdown.clone(), refused, serve).await;
-}
-
-/// Clients may idle for ever, so one that vanished without a word is found by the system's probes; else
-/// such connections would add up to the limit.
-fn keep_alive(stream: &TcpStream) {
-    let probes = TcpKeepalive::new().with_time(KEEP_ALIVE_AFTER);
-    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&probes) {
-        debug!(%error, "TCP keep-alive not set");
-    }
 }
 
 async fn tick(shared: Arc<Shared>, period: Duration, shutdown: Shutdown) {

@@ -134,7 +134,7 @@ section! {
         /// Time between two syncs when durability is "interval"; what a power cut may cost.
         sync_interval: Duration = "1s" in "10ms" to "1h";
         /// Size of one volume file; the space is claimed when the file is created.
-        volume_size: ByteSize = "1GiB" in "16MiB" to "64GiB";
+        volume_size: ByteSize = "1GiB" in "16MiB" to "32GiB";
         /// Space that uploads never use: of the node ("10GiB"), or of each store path ("10%").
         reserved_space: ReservedSpace = "1GiB";
         /// FastDFS connections at the same time; one more is closed at once.
@@ -170,7 +170,7 @@ section! {
         enabled: bool = "true";
         /// A volume file is rewritten when at least so many per cent of it are garbage.
         garbage_percent: u32 = "50" in "1" to "99";
-        /// Bytes rewritten per second and store path; 0 for as fast as the disk allows.
+        /// Bytes of volume files worked through per second and volume path; 0 for all the disk allows.
         rate: ByteSize = "32MiB";
         /// Time between two looks for volume files to rewrite.
         interval: Duration = "1min" in "1s" to "7d";
@@ -183,9 +183,9 @@ section! {
     ScrubConfig {
         /// false leaves checking to reads.
         enabled: bool = "true";
-        /// Bytes read per second and store path.
+        /// Bytes read per second and volume path.
         rate: ByteSize = "8MiB" in "64KiB" to "1TiB";
-        /// Time from the beginning of one pass to the next.
+        /// Time from the end of one pass, or from the start, to the next pass.
         interval: Duration = "7d" in "1min" to "3650d";
     }
     sections {}

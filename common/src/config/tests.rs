@@ -91,7 +91,7 @@ fn a_wrong_type_or_form_is_refused_with_what_to_write() {
         "drain = \"20 parsecs\"",
         "hayloft.toml:1:9: drain: \"20 parsecs\" is not understood; write a duration",
     );
-    check_problem("[storage]\nvolume_size = \"1MiB\"", "from 16MiB to 64GiB");
+    check_problem("[storage]\nvolume_size = \"1MiB\"", "from 16MiB to 32GiB");
     check_problem(
         "[storage]\ndurability = \"maybe\"",
         "\"always\", \"interval\" or \"os\"",

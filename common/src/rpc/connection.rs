@@ -3,12 +3,15 @@
 //! Accepts requests in any fragmentation, hands bodies out as slices of its buffer without copying,
 //! and keeps no buffer while it idles, so thousands of idle connections cost next to nothing.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_util::io::poll_read_buf;
 
 use crate::wire::{HEADER_LEN, Header, HeaderError};
 
@@ -89,8 +92,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.buffer.has_remaining() {
             return Ok(true);
         }
-        self.buffer.reserve(READ_LEN);
-        Ok(self.stream.read_buf(&mut self.buffer).await? != 0)
+        let read = poll_fn(|context| {
+            self.buffer.reserve(READ_LEN);
+            let read = poll_read_buf(Pin::new(&mut self.stream), context, &mut self.buffer);
+            if read.is_pending() {
+                // Idle connections are many and need no buffer.
+                self.buffer = BytesMut::new();
+            }
+            read
+        });
+        Ok(read.await? != 0)
     }
 
     /// The next header, or `None` when the peer closed between packets.

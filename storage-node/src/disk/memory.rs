@@ -16,7 +16,8 @@ use crate::format::VolumeNumber;
 /// What a crash does with writes that were not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashStyle {
-    /// `kill -9`: the operating system lives and keeps every write.
+    /// `kill -9`: the operating system lives and keeps every write, but what was not synced is no
+    /// more durable than before.
     Process,
     /// Power cut: each write survives whole, in part, or not at all, whatever their order.
     Power,
@@ -36,8 +37,32 @@ struct FileState {
 struct State {
     files: BTreeMap<VolumeNumber, Arc<Mutex<FileState>>>,
     total: u64,
-    fail_writes: bool,
-    fail_syncs: bool,
+    writes: Fate,
+    syncs: Fate,
+}
+
+/// What becomes of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Works,
+    FailsOnce,
+    Fails,
+}
+
+impl Fate {
+    fn lasting(fails: bool) -> Self {
+        if fails { Self::Fails } else { Self::Works }
+    }
+
+    /// Lets one operation happen.
+    fn meet(&mut self) -> io::Result<()> {
+        match *self {
+            Self::Works => return Ok(()),
+            Self::FailsOnce => *self = Self::Works,
+            Self::Fails => {}
+        }
+        Err(io::Error::other("injected EIO"))
+    }
 }
 
 /// A disk in memory. Clones share the same disk.
@@ -56,8 +81,8 @@ impl MemoryDisk {
         let state = State {
             files: BTreeMap::new(),
             total,
-            fail_writes: false,
-            fail_syncs: false,
+            writes: Fate::Works,
+            syncs: Fate::Works,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -66,25 +91,47 @@ impl MemoryDisk {
 
     /// Makes every later write fail with EIO, or no longer.
     pub fn fail_writes(&self, fail: bool) {
-        locked(&self.state).fail_writes = fail;
+        locked(&self.state).writes = Fate::lasting(fail);
     }
 
     /// Makes every later sync fail with EIO, or no longer. A failed sync loses what it should have
     /// kept from a power cut, as Linux does.
     pub fn fail_syncs(&self, fail: bool) {
-        locked(&self.state).fail_syncs = fail;
+        locked(&self.state).syncs = Fate::lasting(fail);
+    }
+
+    /// Makes the next write fail with EIO, and no later one.
+    pub fn fail_next_write(&self) {
+        locked(&self.state).writes = Fate::FailsOnce;
+    }
+
+    /// Makes the next sync fail with EIO, and no later one: the case in which asking again gives a
+    /// wrong answer.
+    pub fn fail_next_sync(&self) {
+        locked(&self.state).syncs = Fate::FailsOnce;
+    }
+
+    /// Cuts a volume file behind the engine's back.
+    pub fn cut(&self, number: VolumeNumber, len: usize) {
+        let state = locked(&self.state);
+        if let Some(file) = state.files.get(&number) {
+            let mut file = locked(file);
+            file.current.truncate(len);
+            file.durable.truncate(len);
+            file.unsynced.clear();
+        }
     }
 
     /// Stops and starts the machine. `random` decides what survives.
     pub fn crash(&self, style: CrashStyle, mut random: impl FnMut() -> u64) {
         let mut state = locked(&self.state);
-        state.fail_writes = false;
-        state.fail_syncs = false;
+        state.writes = Fate::Works;
+        state.syncs = Fate::Works;
         for file in state.files.values() {
             let mut file = locked(file);
             if style == CrashStyle::Power {
                 let unsynced = std::mem::take(&mut file.unsynced);
-                let mut survived = file.durable.clone();
+                let mut survived = std::mem::take(&mut file.durable);
                 for (offset, bytes) in unsynced {
                     let kept = match random() % 4 {
                         0 => 0,
@@ -93,10 +140,9 @@ impl MemoryDisk {
                     };
                     overwrite(&mut survived, offset, bytes.get(..kept).unwrap_or_default());
                 }
-                file.current = survived;
+                file.current.clone_from(&survived);
+                file.durable = survived;
             }
-            file.unsynced.clear();
-            file.durable = file.current.clone();
         }
     }
 
@@ -111,7 +157,8 @@ impl MemoryDisk {
         if let Some(bytes) = file.current.get_mut(offset..) {
             change(bytes);
         }
-        file.durable = file.current.clone();
+        let current = file.current.clone();
+        file.durable = current;
     }
 }
 
@@ -129,7 +176,7 @@ impl Disk for MemoryDisk {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let mut state = locked(&self.state);
-        if state.fail_writes || state.fail_syncs {
+        if [state.writes, state.syncs].contains(&Fate::Fails) {
             return Err(io::Error::other("injected EIO"));
         }
         let len = usize::try_from(len).map_err(io::Error::other)?;
@@ -195,9 +242,7 @@ impl VolumeFile for MemoryFile {
     }
 
     fn write_at(&self, pieces: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
-        if locked(&self.disk.state).fail_writes {
-            return Err(io::Error::other("injected EIO"));
-        }
+        locked(&self.disk.state).writes.meet()?;
         let mut file = locked(&self.file);
         let mut offset = usize::try_from(offset).map_err(io::Error::other)?;
         for piece in pieces {
@@ -212,12 +257,10 @@ impl VolumeFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let fail = locked(&self.disk.state).fail_syncs;
+        let fate = locked(&self.disk.state).syncs.meet();
         let mut file = locked(&self.file);
         let unsynced = std::mem::take(&mut file.unsynced);
-        if fail {
-            return Err(io::Error::other("injected EIO"));
-        }
+        fate?;
         for (offset, bytes) in unsynced {
             overwrite(&mut file.durable, offset, &bytes);
         }

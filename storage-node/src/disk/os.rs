@@ -19,9 +19,9 @@ use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate, fdatasync, fsync};
 use rustix::io::Errno;
 
+use super::map::Map;
 use super::{Disk, Space, VolumeFile};
 use crate::format::VolumeNumber;
-use crate::volume::Map;
 
 const SUFFIX: &str = ".vol";
 const TEMPORARY_SUFFIX: &str = ".new";
@@ -44,6 +44,8 @@ pub struct DiskError {
 #[derive(Debug)]
 pub struct OsDisk {
     directory: PathBuf,
+    /// Whether volumes are opened for appending too.
+    is_writable: bool,
 }
 
 impl OsDisk {
@@ -60,6 +62,7 @@ impl OsDisk {
         std::fs::create_dir_all(directory).map_err(failed("make directory", directory))?;
         let disk = Self {
             directory: directory.to_owned(),
+            is_writable: true,
         };
         for entry in std::fs::read_dir(directory).map_err(failed("read directory", directory))? {
             let path = entry.map_err(failed("read directory", directory))?.path();
@@ -72,6 +75,14 @@ impl OsDisk {
         Ok(disk)
     }
 
+    /// Looks at `directory`, which is there, and changes nothing in it.
+    pub fn read_only(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            is_writable: false,
+        }
+    }
+
     fn path(&self, number: VolumeNumber) -> PathBuf {
         self.directory.join(format!("{number}{SUFFIX}"))
     }
@@ -80,7 +91,7 @@ impl OsDisk {
         File::open(&self.directory)?.sync_all()
     }
 
-    fn write_new(&self, path: &Path, len: u64, first_block: &[u8]) -> io::Result<()> {
+    fn write_new(path: &Path, len: u64, first_block: &[u8]) -> io::Result<()> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         match fallocate(&file, FallocateFlags::empty(), 0, len) {
             Ok(()) => {}
@@ -105,7 +116,7 @@ impl Disk for OsDisk {
     ) -> io::Result<OsVolumeFile> {
         let path = self.path(number);
         let temporary = path.with_extension(TEMPORARY_SUFFIX.trim_start_matches('.'));
-        if let Err(error) = self.write_new(&temporary, len, first_block) {
+        if let Err(error) = Self::write_new(&temporary, len, first_block) {
             // The half-made file must not keep the space that it could not get.
             let _ = std::fs::remove_file(&temporary);
             return Err(error);
@@ -118,7 +129,7 @@ impl Disk for OsDisk {
     fn open(&self, number: VolumeNumber) -> io::Result<OsVolumeFile> {
         let file = OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(self.is_writable)
             .open(self.path(number))?;
         let len = file.metadata()?.len();
         let map = Map::new(&file, len)?;

@@ -80,6 +80,9 @@ impl Manifest {
         if segment.len == 0 {
             return Ok(());
         }
+        if segment.start.checked_add(segment.len).is_none() {
+            return Err(CodecError::Field("segment end").into());
+        }
         if SEGMENTS_MAX <= self.segments.len() {
             return Err(ManifestError::TooManySegments);
         }
@@ -108,14 +111,14 @@ impl Manifest {
             let from = range.start.clamp(start, end) - start;
             let to = range.end.clamp(start, end) - start;
             // Both fit, for they are at most `segment.len`.
-            if let (Ok(from), Ok(to)) = (u32::try_from(from), u32::try_from(to)) {
-                if from < to {
-                    pieces.push(Segment {
-                        part: segment.part,
-                        start: segment.start + from,
-                        len: to - from,
-                    });
-                }
+            if let (Ok(from), Ok(to)) = (u32::try_from(from), u32::try_from(to))
+                && from < to
+            {
+                pieces.push(Segment {
+                    part: segment.part,
+                    start: segment.start + from,
+                    len: to - from,
+                });
             }
             start = end;
         }
@@ -186,6 +189,9 @@ impl Manifest {
             return Err(CodecError::Field("manifest version").into());
         }
         let flags = reader.u8()?;
+        if flags & !FLAG_CRC_KNOWN != 0 {
+            return Err(CodecError::Field("manifest flags").into());
+        }
         let replaces_len = usize::from(reader.u16()?);
         let crc = Crc32(reader.u32()?);
         let count = reader.u32()? as usize;

@@ -13,7 +13,7 @@ pub use record::{
     RECORD_ALIGN, RECORD_HEADER_LEN, RecordError, RecordHeader, RecordKind, UnverifiedRecord,
     record_len,
 };
-pub use superblock::{SUPERBLOCK_LEN, Superblock, SuperblockError};
+pub use superblock::{SUPERBLOCK_FIELDS_LEN, SUPERBLOCK_LEN, Superblock, SuperblockError};
 
 use std::fmt;
 
@@ -23,6 +23,7 @@ pub struct VolumeNumber(pub u32);
 
 impl VolumeNumber {
     /// The number after this one.
+    #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }

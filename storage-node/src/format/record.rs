@@ -14,9 +14,13 @@ pub const RECORD_ALIGN: u64 = 8;
 /// Bytes of a header, before the key.
 pub const RECORD_HEADER_LEN: usize = 32;
 /// Longest key: a remote name is at most 127 bytes of text.
-pub const RECORD_KEY_LEN_MAX: usize = 128;
+pub(super) const RECORD_KEY_LEN_MAX: usize = 128;
 /// Longest payload in bytes: a manifest of a million parts.
-pub const RECORD_PAYLOAD_LEN_MAX: usize = 17 * 1024 * 1024;
+pub(super) const RECORD_PAYLOAD_LEN_MAX: usize = 17 * 1024 * 1024;
+
+/// No record is newer. A store that writes a million records a second comes here in 292,000 years,
+/// so what is above it is no header of ours, and adding to a sequence number cannot overflow.
+const SEQUENCE_MAX: u64 = 1 << 63;
 
 const MAGIC: [u8; 4] = *b"Hrec";
 const FLAG_MOVED: u8 = 1;
@@ -94,6 +98,12 @@ pub enum RecordError {
     /// A kind of record that this version does not know.
     #[error("unknown record kind {0}")]
     Kind(u8),
+    /// Flags that this version does not know.
+    #[error("unknown record flags {0:#04x}")]
+    Flags(u8),
+    /// A sequence number that no store reaches.
+    #[error("the sequence number of the record is above its limit")]
+    Sequence,
     /// A length above its limit.
     #[error("a length in the record header is above its limit")]
     Length,
@@ -199,6 +209,12 @@ impl<'a> UnverifiedRecord<'a> {
         if header_crc(volume, fields, key) != crc {
             return Err(RecordError::HeaderChecksum);
         }
+        if flags & !FLAG_MOVED != 0 {
+            return Err(RecordError::Flags(flags));
+        }
+        if SEQUENCE_MAX < sequence {
+            return Err(RecordError::Sequence);
+        }
         let header = RecordHeader {
             kind: kind.try_into()?,
             moved: flags & FLAG_MOVED != 0,
@@ -248,16 +264,28 @@ mod tests {
         out
     }
 
+    /// The worked example of docs/format/volume.md.
     #[test]
     fn the_layout_is_the_documented_one() {
+        let fields = [
+            "48726563",         // magic "Hrec"
+            "01",               // kind: blob
+            "00",               // flags
+            "0003",             // key length
+            "00000005",         // payload length
+            "3610a686",         // payload checksum
+            "0102030405060708", // sequence number
+            "6553f100",         // time
+            "5d816d9a",         // header checksum
+            "6b6579",           // key "key"
+            "68656c6c6f",       // payload "hello"
+        ];
         let bytes = encoded(b"hello", b"key");
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            hex,
-            "48726563010000030000000536 10a68601020304050607086553f100".replace(' ', "")
-                + &hex[56..64]
-                + "6b657968656c6c6f"
-        );
+        let hex = bytes
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        assert_eq!(hex, fields.concat());
+        assert_eq!(record_len(3, 5), 40, "nothing to pad");
     }
 
     #[test]

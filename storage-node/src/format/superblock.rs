@@ -13,7 +13,9 @@ pub const SUPERBLOCK_LEN: usize = 4096;
 const MAGIC: [u8; 8] = *b"HAYLOFTv";
 const VERSION: u16 = 1;
 /// Bytes before the checksum.
-const FIELDS_LEN: usize = 8 + 2 + 1 + 1 + 4 + 8 + 8 + 4 + 16;
+pub const SUPERBLOCK_FIELDS_LEN: usize = 8 + 2 + 1 + 1 + 4 + 8 + 8 + 4 + 16 + 8;
+
+const _: () = assert!(SUPERBLOCK_FIELDS_LEN == 60);
 
 /// What a volume file says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,9 @@ pub struct Superblock {
     pub created: u32,
     /// Identity of the store that made it, so that a stray file is not taken for ours.
     pub store: [u8; 16],
+    /// Where the volume before this one ended when this one was made; 0 if that was not known. Bytes
+    /// behind it are what a failed write left, and no records, whatever they look like.
+    pub previous_end: u64,
 }
 
 /// Why bytes are not a superblock of ours.
@@ -63,6 +68,7 @@ impl Superblock {
         writer.u64(self.first_sequence);
         writer.u32(self.created);
         writer.bytes(&self.store);
+        writer.u64(self.previous_end);
         let crc = Crc32::of(&out);
         Writer::new(&mut out).u32(crc.0);
         out.resize(SUPERBLOCK_LEN, 0);
@@ -72,18 +78,19 @@ impl Superblock {
     /// Decodes a block.
     pub fn decode(bytes: &[u8]) -> Result<Self, SuperblockError> {
         let mut reader = Reader::new(bytes);
-        let fields = reader.take(FIELDS_LEN)?;
+        let fields = reader.take(SUPERBLOCK_FIELDS_LEN)?;
         let crc = Crc32(reader.u32()?);
         let mut reader = Reader::new(fields);
         if reader.array::<8>()? != MAGIC {
             return Err(SuperblockError::Magic);
         }
         let version = reader.u16()?;
-        if version != VERSION {
-            return Err(SuperblockError::Version(version));
-        }
+        // First, so that a flipped bit does not look like a newer version.
         if Crc32::of(fields) != crc {
             return Err(SuperblockError::Checksum);
+        }
+        if version != VERSION {
+            return Err(SuperblockError::Version(version));
         }
         let volume_path = VolumePath(reader.u8()?);
         reader.u8()?;
@@ -94,6 +101,7 @@ impl Superblock {
             first_sequence: reader.u64()?,
             created: reader.u32()?,
             store: reader.array()?,
+            previous_end: reader.u64()?,
         })
     }
 }
@@ -110,6 +118,7 @@ mod tests {
             first_sequence: 42,
             created: 1_700_000_000,
             store: [9; 16],
+            previous_end: 4096,
         }
     }
 
@@ -133,6 +142,9 @@ mod tests {
         ));
         let mut newer = example().encode();
         newer[9] = 2;
+        assert_eq!(Superblock::decode(&newer), Err(SuperblockError::Checksum));
+        let crc = Crc32::of(&newer[..SUPERBLOCK_FIELDS_LEN]).0.to_be_bytes();
+        newer[SUPERBLOCK_FIELDS_LEN..SUPERBLOCK_FIELDS_LEN + 4].copy_from_slice(&crc);
         assert_eq!(Superblock::decode(&newer), Err(SuperblockError::Version(2)));
     }
 }

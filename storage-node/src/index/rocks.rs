@@ -1,9 +1,8 @@
 //! The index on `RocksDB`.
 //!
-//! Choices and their measurements: docs/decisions/0003-rocksdb-options.md. There is no write-ahead
+//! Choices and their measurements: docs/decisions/0006-index-options.md. There is no write-ahead
 //! log: the volumes are the log, and each batch says how far it got.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use rocksdb::{
@@ -11,7 +10,7 @@ use rocksdb::{
     IteratorMode, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 
-use super::{Batch, Cached, Index, IndexError};
+use super::{Batch, Cached, Index, IndexError, Visitor};
 
 /// Bits of the bloom filter for each key.
 const BLOOM_BITS: f64 = 10.0;
@@ -69,31 +68,45 @@ fn classify(error: rocksdb::Error) -> IndexError {
 impl RocksIndex {
     /// Opens the index in `directory`, or makes an empty one there.
     pub fn open(directory: &Path, settings: &IndexSettings) -> Result<Self, IndexError> {
-        let mut table = BlockBasedOptions::default();
-        table.set_bloom_filter(BLOOM_BITS, false);
-        table.set_optimize_filters_for_memory(true);
-        table.set_block_cache(&settings.cache);
-        table.set_format_version(5);
+        Self::with(DB::open(&options(settings), directory))
+    }
 
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.set_block_based_table_factory(&table);
-        options.set_compression_type(DBCompressionType::None);
-        options.set_write_buffer_size(settings.memtable_len);
-        options.set_max_write_buffer_number(3);
-        options.set_max_background_jobs(2);
-        options.set_max_open_files(512);
-        options.set_keep_log_file_num(2);
-        options.set_max_log_file_size(1024 * 1024);
-        options.set_log_level(LogLevel::Warn);
-        let db = DB::open(&options, directory).map_err(classify)?;
+    /// Opens the index in `directory`, which is there, for looking only. Changes nothing on disk.
+    pub fn open_read_only(directory: &Path, settings: &IndexSettings) -> Result<Self, IndexError> {
+        let mut options = options(settings);
+        options.create_if_missing(false);
+        Self::with(DB::open_for_read_only(&options, directory, false))
+    }
 
+    fn with(opened: Result<DB, rocksdb::Error>) -> Result<Self, IndexError> {
+        let db = opened.map_err(classify)?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         let mut cached = ReadOptions::default();
         cached.set_read_tier(ReadTier::BlockCache);
         Ok(Self { db, write, cached })
     }
+}
+
+fn options(settings: &IndexSettings) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_bloom_filter(BLOOM_BITS, false);
+    table.set_optimize_filters_for_memory(true);
+    table.set_block_cache(&settings.cache);
+    table.set_format_version(5);
+
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(DBCompressionType::None);
+    options.set_write_buffer_size(settings.memtable_len);
+    options.set_max_write_buffer_number(3);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(512);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1024 * 1024);
+    options.set_log_level(LogLevel::Warn);
+    options
 }
 
 impl Index for RocksIndex {
@@ -121,12 +134,7 @@ impl Index for RocksIndex {
         self.db.write_opt(changes, &self.write).map_err(classify)
     }
 
-    fn scan(
-        &self,
-        prefix: u8,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
+    fn scan(&self, prefix: u8, from: &[u8], visit: Visitor<'_>) -> Result<(), IndexError> {
         let first = if from.is_empty() { &[prefix] } else { from };
         let mut read = ReadOptions::default();
         // A walk over everything must not push the hot blocks out.

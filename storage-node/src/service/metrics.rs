@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::wire::{Command, Status};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
 /// Commands that are counted by name; anything else is `other`.
@@ -26,19 +26,17 @@ const COMMANDS: [(Command, &str); 13] = [
 
 /// Counters of the storage protocol.
 #[derive(Debug)]
-pub struct ServiceMetrics {
+pub(crate) struct ServiceMetrics {
     /// In the order of [`COMMANDS`], then `other`: successes and times.
     by_command: Vec<(IntCounter, Histogram)>,
     requests: IntCounterVec,
-    /// Open connections.
-    pub connections: IntGauge,
     /// Connections refused over the limit.
-    pub refused: IntCounter,
+    pub(crate) refused: IntCounter,
 }
 
 impl ServiceMetrics {
     /// Registers the counters.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let requests = IntCounterVec::new(
             Opts::new(
                 "hayloft_storage_requests_total",
@@ -63,22 +61,16 @@ impl ServiceMetrics {
                 )
             })
             .collect();
-        let connections = IntGauge::new(
-            "hayloft_storage_connections",
-            "Open connections of the protocol.",
-        )?;
         let refused = IntCounter::new(
             "hayloft_storage_connections_refused_total",
             "Connections refused because the limit was reached.",
         )?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds))?;
-        registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(refused.clone()))?;
         Ok(Self {
             by_command,
             requests,
-            connections,
             refused,
         })
     }

@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-pub use metrics::ServiceMetrics;
+pub(crate) use metrics::ServiceMetrics;
 
 use crate::error::StoreError;
 use crate::node::{Node, UploadRefusal};
@@ -36,15 +36,15 @@ const LINGER: Duration = Duration::from_secs(3);
 
 /// What all connections share.
 #[derive(Debug)]
-pub struct Service {
+pub(crate) struct Service {
     /// The node.
-    pub node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
     /// Counters.
-    pub metrics: Arc<ServiceMetrics>,
+    pub(crate) metrics: Arc<ServiceMetrics>,
     /// Width of the address in file information.
-    pub address_width: AddressWidth,
+    pub(crate) address_width: AddressWidth,
     /// Longest wait for the peer inside a packet.
-    pub network_timeout: Duration,
+    pub(crate) network_timeout: Duration,
 }
 
 /// What became of a request whose connection lives.
@@ -128,7 +128,7 @@ struct Unread {
 
 impl Service {
     /// Serves one connection until the peer or the node ends it.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream, shutdown: Shutdown) {
+    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, shutdown: Shutdown) {
         let node = Arc::clone(&self.node);
         let _connected = node.counters.connect();
         let connection = Connection::new(stream, self.network_timeout);

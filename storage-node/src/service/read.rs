@@ -118,8 +118,9 @@ async fn open(
         offset: request.offset,
         len: blob.len(),
     };
-    let (offset, len) = request.range(blob.len()).ok_or(outside)?;
-    let mut pieces = blob.pieces(offset..offset + len);
+    let range = request.range(blob.len()).ok_or(outside)?;
+    let len = range.end - range.start;
+    let mut pieces = blob.pieces(range);
     let first = pieces.next().await?.unwrap_or_default();
     Ok((len, pieces, first))
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{info, warn};
 
+use super::change::{Change, MovedRecord};
 use super::committer::PathStore;
-use super::engine::{Change, MovedRecord, decode_tombstone};
+use super::engine::decode_tombstone;
 use super::shared::Shared;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::StoreError;
@@ -20,6 +21,8 @@ use crate::volume::{ScanDepth, ScanItem, ScannedRecord, Scanner, Volume, VolumeS
 
 /// Changes that go to the committer together.
 const CHANGES_MAX: usize = 256;
+/// Bytes of payload from which changes go to the committer: what compaction keeps in memory.
+const CHANGES_LEN_MAX: usize = 4 * 1024 * 1024;
 
 /// What compaction of one volume did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,20 +68,30 @@ impl<D: Disk, I: Index> Compaction<D, I> {
         let shared = Arc::clone(self.store.shared());
         let volume = Arc::clone(&self.volume);
         let number = volume.number();
-        let stop = self.at.saturating_add(budget);
+        // What lies behind was never committed: a failed write left it there.
+        let end = volume.committed_end();
+        let stop = end.min(self.at.saturating_add(budget));
         let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Payloads);
-        let mut changes = Vec::new();
+        let (mut changes, mut changes_len) = (Vec::new(), 0);
         while scanner.offset() < stop {
             match scanner.next_item() {
-                Ok(ScanItem::Record(record)) => match change_for(&shared, number, record)? {
-                    Verdict::Dead => self.report.dropped += 1,
-                    Verdict::Damaged => return Ok(Some(self.keep("a needed record is damaged"))),
-                    Verdict::Carry(change) => {
-                        self.report.moved += 1;
-                        changes.push(change);
+                Ok(ScanItem::Record(record)) => {
+                    changes_len += record.payload.len();
+                    match change_for(&shared, number, record)? {
+                        Verdict::Dead => self.report.dropped += 1,
+                        Verdict::Damaged => {
+                            return Ok(Some(self.keep("a needed record is damaged")));
+                        }
+                        Verdict::Carry(change) => {
+                            self.report.moved += 1;
+                            changes.push(change);
+                        }
                     }
-                },
-                Ok(ScanItem::Damage(_)) => return Ok(Some(self.keep("a stretch is unreadable"))),
+                }
+                // Records were committed up to `end`, so a walk that stops before it missed some.
+                Ok(ScanItem::Damage(_) | ScanItem::End { .. }) => {
+                    return Ok(Some(self.keep("a stretch is unreadable")));
+                }
                 Err(error) => {
                     warn!(
                         error = &error as &dyn std::error::Error,
@@ -86,28 +99,28 @@ impl<D: Disk, I: Index> Compaction<D, I> {
                     );
                     return Ok(Some(self.keep("the disk failed")));
                 }
-                Ok(ScanItem::End { .. }) => {
-                    self.store.submit_all(changes)?;
-                    let freed = volume.file().len();
-                    match self.store.submit_all(vec![Change::RemoveVolume(number)]) {
-                        Ok(()) => {}
-                        // An upload that is under way has parts here. Later, then.
-                        Err(StoreError::Conflict) => return Ok(Some(self.report)),
-                        Err(error) => return Err(error),
-                    }
-                    self.report.freed = freed;
-                    shared.metrics.compacted_bytes.inc_by(freed);
-                    info!(volume = %number, report = ?self.report, "volume compacted");
-                    return Ok(Some(self.report));
-                }
             }
-            if CHANGES_MAX <= changes.len() {
+            if CHANGES_MAX <= changes.len() || CHANGES_LEN_MAX <= changes_len {
                 self.store.submit_all(std::mem::take(&mut changes))?;
+                changes_len = 0;
             }
         }
         self.store.submit_all(changes)?;
         self.at = scanner.offset();
-        Ok(None)
+        if self.at < end {
+            return Ok(None);
+        }
+        let freed = volume.file().len();
+        match self.store.submit_all(vec![Change::RemoveVolume(number)]) {
+            Ok(()) => {}
+            // An upload that is under way has parts here. Later, then.
+            Err(StoreError::Conflict) => return Ok(Some(self.report)),
+            Err(error) => return Err(error),
+        }
+        self.report.freed = freed;
+        shared.metrics.compacted_bytes.inc_by(freed);
+        info!(volume = %number, report = ?self.report, "volume compacted");
+        Ok(Some(self.report))
     }
 
     fn keep(&self, why: &str) -> CompactionReport {
@@ -151,8 +164,8 @@ fn change_for<D: Disk, I: Index>(
             if !is_sound {
                 return Ok(Verdict::Damaged);
             }
-            let (ended, single) = decode_tombstone(&payload)?;
-            if is_tombstone_needed(shared, number, ended, single) {
+            let ended = decode_tombstone(&payload)?;
+            if is_tombstone_needed(shared, number, ended) {
                 let payload = Bytes::from(payload);
                 return Ok(Verdict::Carry(Change::Move(MovedRecord {
                     header,
@@ -182,27 +195,19 @@ fn change_for<D: Disk, I: Index>(
     })))
 }
 
-/// Whether a rebuild could meet a record that the tombstone must end.
+/// Whether a rebuild could meet a record that the tombstone must end (STO-3).
 ///
-/// Copies of the record are older than the one the tombstone ended, so they lie in volumes up to
-/// `ended`. If there was only that one, earlier copies went with the volumes they were moved out of,
-/// unless such a volume had to stay.
+/// What it ended lay in volumes up to `ended`: the blob, its older versions, and copies that stayed
+/// behind where a volume was not removed after its records moved. Any volume up to there may hold one
+/// of them, so the tombstone goes on until the last of these is gone.
 fn is_tombstone_needed<D: Disk, I: Index>(
     shared: &Shared<D, I>,
     compacted: VolumeNumber,
     ended: VolumeNumber,
-    single: bool,
 ) -> bool {
-    shared.volumes().iter().any(|volume| {
-        let number = volume.number();
-        let may_hold = if single {
-            number == ended
-        } else {
-            number <= ended
-        };
-        let must_stay = volume.state() == VolumeState::Damaged && number <= ended;
-        number != compacted && (may_hold || must_stay)
-    })
+    let volumes = shared.volumes();
+    let mut others = volumes.iter().map(|volume| volume.number());
+    others.any(|number| number != compacted && number <= ended)
 }
 
 /// All changes that compaction of a volume brings, or `None` if it must stay.
@@ -215,7 +220,10 @@ pub(super) fn plan_volume<D: Disk, I: Index>(
     let start = SUPERBLOCK_LEN as u64;
     let mut scanner = Scanner::new(volume.file(), number, start, ScanDepth::Payloads);
     let mut changes = Vec::new();
-    while let Ok(ScanItem::Record(record)) = scanner.next_item() {
+    while scanner.offset() < volume.committed_end() {
+        let Ok(ScanItem::Record(record)) = scanner.next_item() else {
+            return Ok(None);
+        };
         match change_for(shared, number, record)? {
             Verdict::Dead => {}
             Verdict::Damaged => return Ok(None),
@@ -234,7 +242,7 @@ pub fn compact_volume<D: Disk, I: Index>(
         return Ok(CompactionReport::default());
     };
     loop {
-        if let Some(report) = compaction.step(u64::MAX / 2)? {
+        if let Some(report) = compaction.step(u64::MAX)? {
             return Ok(report);
         }
     }

@@ -1,13 +1,14 @@
 //! What a store does by itself: sync at an interval, give space back, look for rot.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::env::Shutdown;
 use tracing::{error, warn};
 
+use super::change::Change;
 use super::committer::PathStore;
 use super::compact::Compaction;
-use super::engine::Change;
 use super::scrub::Scrub;
 use super::space::Durability;
 use crate::disk::{Disk, VolumeFile};
@@ -66,32 +67,50 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
     }
 
     async fn sync_loop(&self, shutdown: &Shutdown) {
+        let mut synced = BTreeSet::new();
         while pause(self.settings.sync_interval, shutdown).await {
             if let Err(error) = self.store.shared().refresh_space() {
                 warn!(%error, "free space is unknown");
             }
-            if self.settings.durability == Durability::Interval {
-                if let Err(error) = self.sync_all().await {
-                    error!(
-                        error = &error as &dyn std::error::Error,
-                        "interval sync failed"
-                    );
-                }
+            if self.settings.durability == Durability::Always {
+                continue;
+            }
+            if let Err(error) = self.sync_all(&mut synced).await {
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "background sync failed"
+                );
             }
         }
     }
 
-    /// Syncs what was appended, oldest volume first, outside the committer.
-    async fn sync_all(&self) -> Result<(), StoreError> {
-        for volume in self.store.shared().volumes() {
+    /// Syncs outside the committer what was appended, oldest volume first. With
+    /// [`Durability::Os`] only sealed volumes, which bounds what a crash makes us look at again.
+    /// `done` remembers volumes that cannot have anything new.
+    async fn sync_all(&self, done: &mut BTreeSet<VolumeNumber>) -> Result<(), StoreError> {
+        let volumes = self.store.shared().volumes();
+        done.retain(|number| volumes.iter().any(|volume| volume.number() == *number));
+        for volume in volumes {
+            let is_active = volume.state() == VolumeState::Active;
+            let number = volume.number();
+            if done.contains(&number) || is_active && self.settings.durability == Durability::Os {
+                continue;
+            }
             let at = Position {
-                volume: volume.number(),
+                volume: number,
                 offset: volume.committed_end(),
             };
-            let synced = blocking(move || Ok(volume.file().sync())).await?;
-            match synced {
+            let outcome = blocking(move || Ok(volume.file().sync())).await?;
+            match outcome {
                 Ok(()) => self.store.submit(Change::Synced(at)).await.map(drop)?,
-                Err(error) => warn!(volume = %at.volume, %error, "sync failed"),
+                Err(error) => {
+                    error!(volume = %number, %error, "sync failed; the volume is read-only");
+                    let failed = Change::SyncFailed(number);
+                    self.store.submit(failed).await.map(drop)?;
+                }
+            }
+            if !is_active {
+                done.insert(number);
             }
         }
         Ok(())

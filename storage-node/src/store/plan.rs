@@ -73,11 +73,15 @@ impl Plan {
                 plan.replace(view, IndexKey::Blob(key), Some(&manifest))?;
                 plan.own.push(IndexKey::Blob(key).encode());
                 if let Some(replaced) = &manifest.replaces {
-                    // The parts have a new owner, so only the old name and its metadata go. A moved
-                    // manifest comes long after that; the name may even be in use again.
-                    if !header.moved {
-                        plan.remove(view, IndexKey::Blob(replaced), Some(&manifest))?;
-                        plan.remove(view, IndexKey::Metadata(replaced), None)?;
+                    // The parts have a new owner, so only the old name and its metadata go. When a
+                    // moved manifest says so again, the name may be in use anew.
+                    let old = IndexKey::Blob(replaced);
+                    if !header.moved || is_older(view, old, header.sequence)? {
+                        plan.remove(view, old, Some(&manifest))?;
+                    }
+                    let old = IndexKey::Metadata(replaced);
+                    if !header.moved || is_older(view, old, header.sequence)? {
+                        plan.remove(view, old, None)?;
                     }
                 }
             }
@@ -85,10 +89,7 @@ impl Plan {
                 for key in [IndexKey::Blob(key), IndexKey::Metadata(key)] {
                     // A moved tombstone stands behind records that are younger than it, such as a
                     // slave that was stored again.
-                    let is_older = !header.moved
-                        || view.locate(key)?.is_none()
-                        || view.sequence(key)? < header.sequence;
-                    if is_older {
+                    if !header.moved || is_older(view, key, header.sequence)? {
                         plan.remove(view, key, None)?;
                     }
                 }
@@ -160,6 +161,23 @@ impl Plan {
         self.deletes.push(key.encode());
         self.deletes.push(IndexKey::OpenPart(part).encode());
         Ok(())
+    }
+}
+
+/// Whether what `key` leads to is older than the change with number `sequence`.
+fn is_older(view: &mut impl View, key: IndexKey<'_>, sequence: u64) -> Result<bool, StoreError> {
+    if view.locate(key)?.is_none() {
+        return Ok(false);
+    }
+    match view.sequence(key) {
+        Ok(found) => Ok(found < sequence),
+        // A damaged record has no age. To keep it would bring back what was deleted once it is
+        // repaired (STO-3).
+        Err(StoreError::Read(error)) => {
+            warn!(%error, "a damaged record is taken away by an older change");
+            Ok(true)
+        }
+        Err(error) => Err(error),
     }
 }
 

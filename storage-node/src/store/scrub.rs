@@ -75,26 +75,24 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         let number = self.volume.number();
         let stop = self.end.min(self.at.saturating_add(budget));
         let volume = Arc::clone(&self.volume);
-        let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Payloads);
+        let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Verify);
         while scanner.offset() < stop {
             match scanner.next_item() {
-                Ok(ScanItem::Record(record)) => self.look_at(record)?,
+                Ok(ScanItem::Record(record)) => self.look_at(&record)?,
                 Ok(ScanItem::Damage(damage)) => {
                     error!(?damage, "a stretch of a volume is unreadable");
                     self.shared.metrics.damaged_records.inc();
                     self.report.damage.push(damage);
                 }
-                Ok(ScanItem::End { .. }) => break,
+                // Records were committed up to `end`, so a walk that stops before it missed some.
+                Ok(ScanItem::End { end, .. }) => {
+                    error!(volume = %number, from = end, to = self.end, "no records where some were");
+                    return Ok(Some(self.unreadable(end)));
+                }
                 Err(error) => {
                     let ScanError { offset, .. } = error;
                     error!(error = &error as &dyn std::error::Error, "scrub stopped");
-                    self.shared.metrics.damaged_records.inc();
-                    self.report.damage.push(Damage {
-                        volume: number,
-                        range: offset..self.end,
-                    });
-                    self.at = self.end;
-                    return Ok(Some(std::mem::take(&mut self.report)));
+                    return Ok(Some(self.unreadable(offset)));
                 }
             }
         }
@@ -106,7 +104,18 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         Ok(is_done.then(|| std::mem::take(&mut self.report)))
     }
 
-    fn look_at(&mut self, record: ScannedRecord) -> Result<(), StoreError> {
+    /// Ends the scrub: nothing can be read from `offset` on.
+    fn unreadable(&mut self, offset: u64) -> ScrubReport {
+        self.shared.metrics.damaged_records.inc();
+        self.report.damage.push(Damage {
+            volume: self.volume.number(),
+            range: offset..self.end,
+        });
+        self.at = self.end;
+        std::mem::take(&mut self.report)
+    }
+
+    fn look_at(&mut self, record: &ScannedRecord) -> Result<(), StoreError> {
         self.report.records += 1;
         if record.is_sound {
             return Ok(());
@@ -127,10 +136,11 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         if self.shared.locate(key)?.map(|value| value.extent) != Some(extent) {
             return Ok(());
         }
-        let name = match record.header.kind {
-            RecordKind::Part => format!("part {}", record.header.sequence),
-            _ => RemoteName::from_key(self.shared.volume_path, &record.key)
-                .map_or_else(|| "unknown".to_owned(), |name| name.to_text()),
+        let name = if record.header.kind == RecordKind::Part {
+            format!("part {}", record.header.sequence)
+        } else {
+            RemoteName::from_key(self.shared.volume_path, &record.key)
+                .map_or_else(|| "unknown".to_owned(), |name| name.to_text())
         };
         error!(name, ?extent, "a needed record is damaged");
         self.shared.metrics.damaged_records.inc();

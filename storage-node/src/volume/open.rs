@@ -27,7 +27,7 @@ pub enum VolumeState {
     Active = 0,
     /// Full, or left behind by a restart.
     Sealed = 1,
-    /// A write or sync failed: nothing is appended any more (VOL-4).
+    /// A write or sync failed: nothing is appended any more (VOL-5).
     Poisoned = 2,
     /// Records in it are damaged: it is kept for repair and not compacted.
     Damaged = 3,
@@ -98,6 +98,12 @@ impl<F: VolumeFile> Volume<F> {
         self.committed_end.store(end, Ordering::Release);
     }
 
+    /// Sets where the records end, which may be below what the index said. Only recovery calls this,
+    /// before anybody reads.
+    pub fn set_end(&self, end: u64) {
+        self.committed_end.store(end, Ordering::Release);
+    }
+
     /// Whether the volume takes appends.
     pub fn state(&self) -> VolumeState {
         match self.state.load(Ordering::Acquire) {
@@ -143,7 +149,7 @@ impl<F: VolumeFile> Volume<F> {
         record
             .verify(payload)
             .map_err(|cause| self.damaged(extent, cause))?;
-        self.set_verified(range.start);
+        self.set_verified(&range);
         self.slice_record(range, extent, key, true)
     }
 
@@ -169,7 +175,7 @@ impl<F: VolumeFile> Volume<F> {
             record
                 .verify(payload)
                 .map_err(|cause| self.damaged(extent, cause))?;
-            self.set_verified(range.start);
+            self.set_verified(&range);
         }
         let (header, payload) = (record.header, bytes.slice_ref(payload));
         Ok(FoundRecord { header, payload })
@@ -213,8 +219,12 @@ impl<F: VolumeFile> Volume<F> {
             .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
-    fn set_verified(&self, offset: u64) {
-        if let Some((word, bit)) = self.verified_bit(offset) {
+    fn set_verified(&self, range: &Range<u64>) {
+        if range.end - range.start <= GRANULE_LEN {
+            // A short record may share its granule with a long one, for which it must not vouch.
+            return;
+        }
+        if let Some((word, bit)) = self.verified_bit(range.start) {
             word.fetch_or(bit, Ordering::Relaxed);
         }
     }

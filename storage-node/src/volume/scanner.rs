@@ -14,17 +14,25 @@ use crate::format::{
     VolumeNumber,
 };
 
-/// Bytes read at a time.
+/// Bytes read at a time where payloads are looked at.
 const WINDOW_LEN: usize = 1024 * 1024;
+/// Bytes read at a time where only headers are: payloads are stepped over.
+const HEADERS_WINDOW_LEN: usize = 512;
+/// [`RECORD_ALIGN`] as a length.
+const ALIGN_LEN: usize = 8;
 /// Longest header with key.
 const HEAD_LEN_MAX: usize = RECORD_HEADER_LEN + 128;
+
+const _: () = assert!(ALIGN_LEN as u64 == RECORD_ALIGN);
 
 /// How much of each record is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanDepth {
-    /// Headers and keys; payloads of small kinds are still given.
+    /// Headers and keys.
     Headers,
     /// Payloads too: each is read and its checksum compared.
+    Verify,
+    /// As `Verify`, and the payload is given.
     Payloads,
 }
 
@@ -48,8 +56,8 @@ pub struct ScannedRecord {
     pub key: Vec<u8>,
     /// Whether the payload matches its checksum; `true` too where it was not looked at.
     pub is_sound: bool,
-    /// The payload, where it was read: always with [`ScanDepth::Payloads`], else for manifests and
-    /// tombstones only.
+    /// The payload: with [`ScanDepth::Payloads`] of every record, else of manifests and tombstones,
+    /// whose payload says what they mean.
     pub payload: Vec<u8>,
 }
 
@@ -122,20 +130,19 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
 
     fn record(&mut self, header: RecordHeader, key: Vec<u8>) -> Result<ScanItem, ScanError> {
         let offset = self.at;
-        let wanted = match header.kind {
-            RecordKind::Filler => false,
-            RecordKind::Manifest | RecordKind::Tombstone => true,
-            RecordKind::Blob | RecordKind::Part | RecordKind::Metadata => {
-                self.depth == ScanDepth::Payloads
-            }
-        };
+        let speaks = matches!(header.kind, RecordKind::Manifest | RecordKind::Tombstone);
+        let is_wanted = speaks || self.depth != ScanDepth::Headers;
+        let is_read = is_wanted && header.kind != RecordKind::Filler;
         let mut payload = Vec::new();
         let mut is_sound = true;
-        if wanted {
-            payload = self
-                .bytes(offset + header.payload_start(), header.payload_len as usize)?
-                .to_vec();
-            is_sound = Crc32::of(&payload) == header.payload_crc;
+        if is_read {
+            let is_given = speaks || self.depth == ScanDepth::Payloads;
+            let start = offset + header.payload_start();
+            let bytes = self.bytes(start, header.payload_len as usize)?;
+            is_sound = Crc32::of(bytes) == header.payload_crc;
+            if is_given {
+                payload = bytes.to_vec();
+            }
         }
         self.at += header.record_len();
         Ok(ScanItem::Record(ScannedRecord {
@@ -156,11 +163,8 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
             at = data;
             let window_end = (at + WINDOW_LEN as u64).min(self.file.len());
             while at < window_end {
-                let head = *self
-                    .bytes(at, RECORD_ALIGN as usize)?
-                    .first_chunk::<8>()
-                    .unwrap_or(&[0; 8]);
-                if head != [0; 8] {
+                let head = self.bytes(at, ALIGN_LEN)?;
+                if head.iter().any(|byte| *byte != 0) {
                     garbage_end = at + RECORD_ALIGN;
                     if at != start && self.record_at(at)?.is_ok() {
                         self.at = at;
@@ -212,8 +216,12 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
         if offset < self.window_start || window_end < offset + len as u64 {
             let left =
                 usize::try_from(self.file.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+            let window_len = match self.depth {
+                ScanDepth::Headers => HEADERS_WINDOW_LEN,
+                ScanDepth::Verify | ScanDepth::Payloads => WINDOW_LEN,
+            };
             self.window
-                .resize(len.max(WINDOW_LEN).min(left.max(len)), 0);
+                .resize(len.max(window_len).min(left.max(len)), 0);
             self.window_start = offset;
             if let Err(source) = self.file.read_at(&mut self.window, offset) {
                 self.window.clear();

@@ -96,7 +96,7 @@ pub async fn serve<H: Handler>(
             .saturating_add(limits::HTTP_REFUSALS_MAX),
         drain: limits.drain,
     };
-    let refused = |peer| shared.refuse(peer);
+    let refused = |_, peer| shared.refuse(peer);
     accept_connections(listener, accept, shutdown, refused, |stream, peer| {
         serve_connection(Arc::clone(&shared), stream, peer)
     })

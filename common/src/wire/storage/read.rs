@@ -1,5 +1,7 @@
 //! Download, delete, file information, and the answer of an upload.
 
+use std::ops::Range;
+
 use bytes::BytesMut;
 
 use super::NAME;
@@ -84,10 +86,10 @@ impl DownloadRequest {
         });
     }
 
-    /// The range of a blob of `size` bytes that this asks for, as start and end, or `None` if it begins
-    /// beyond the last byte. An empty blob has an empty range, unlike in the original, where it cannot
-    /// be downloaded (docs/wire.md, deviations).
-    pub fn range(&self, size: u64) -> Option<(u64, u64)> {
+    /// The bytes of a blob of `size` bytes that this asks for, or `None` if they begin beyond the last
+    /// one. An empty blob has an empty range, unlike in the original, where it cannot be downloaded
+    /// (docs/wire.md, deviations).
+    pub fn range(&self, size: u64) -> Option<Range<u64>> {
         if size <= self.offset && (self.offset, size) != (0, 0) {
             return None;
         }
@@ -95,7 +97,7 @@ impl DownloadRequest {
             0 => size,
             len => self.offset.saturating_add(len).min(size),
         };
-        Some((self.offset, end))
+        Some(self.offset..end)
     }
 }
 

@@ -271,15 +271,15 @@ fn a_range_is_clamped_and_an_empty_blob_can_be_downloaded() {
         };
         request.range(size)
     };
-    assert_eq!(range(0, 0, 5), Some((0, 5)));
-    assert_eq!(range(4, 0, 5), Some((4, 5)));
-    assert_eq!(range(1, 3, 5), Some((1, 4)));
-    assert_eq!(range(2, 100, 5), Some((2, 5)));
-    assert_eq!(range(1, i64::MAX.unsigned_abs(), 5), Some((1, 5)));
+    assert_eq!(range(0, 0, 5), Some(0..5));
+    assert_eq!(range(4, 0, 5), Some(4..5));
+    assert_eq!(range(1, 3, 5), Some(1..4));
+    assert_eq!(range(2, 100, 5), Some(2..5));
+    assert_eq!(range(1, i64::MAX.unsigned_abs(), 5), Some(1..5));
     assert_eq!(range(5, 0, 5), None);
     assert_eq!(range(6, 1, 5), None);
-    assert_eq!(range(0, 0, 0), Some((0, 0)));
-    assert_eq!(range(0, 9, 0), Some((0, 0)));
+    assert_eq!(range(0, 0, 0), Some(0..0));
+    assert_eq!(range(0, 9, 0), Some(0..0));
     assert_eq!(range(1, 0, 0), None);
 }
 

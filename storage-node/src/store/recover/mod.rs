@@ -1,37 +1,39 @@
 //! Opening a store: replay what the index does not show, look again at what was not durable.
 //!
 //! The index says how far it got. Records behind that place are replayed in order (STO-2); records
-//! that were indexed before they were durable are verified, and what a power cut took is dropped
-//! from the index and reported. Without an index everything is replayed.
+//! that were indexed before they were durable are read again. Where the index shows what the volumes
+//! do not hold, it is wrong and is made anew (IDX-1), and what that loses is reported. Without an
+//! index everything is replayed.
+
+mod lost;
+mod parts;
+mod tail;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use common::digest::Crc32;
 use common::id::RemoteName;
 use tracing::{error, info, warn};
 
-use super::engine::{Active, Engine, EngineSettings};
+use self::tail::Tail;
+use super::engine::{Engine, EngineSettings};
 use super::group::Group;
-use super::plan::{Plan, parts_of};
+use super::plan::{Plan, View as _, parts_of};
 use super::shared::Shared;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::{OpenError, StoreError};
 use crate::format::{
-    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RECORD_HEADER_LEN, RecordHeader,
-    RecordKind, ReplayPosition, SUPERBLOCK_LEN, Superblock, VolumeNumber, VolumeStats,
+    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RecordHeader, RecordKind,
+    ReplayPosition, SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber, VolumeStats,
 };
 use crate::index::{Index, IndexError};
 use crate::volume::{Damage, ScanDepth, ScanItem, ScannedRecord, Scanner, Volume, VolumeState};
 
 /// Changes of the index that replay gathers before it applies them.
 const BATCH_LEN: usize = 2000;
-/// Bytes that one filler record covers.
-const FILLER_LEN_MAX: u64 = 16 * 1024 * 1024;
-/// A volume with less room is not appended to again.
-const ROOM_MIN: u64 = 64 * 1024;
+/// Records that [`Recovery::unverified`] lists, so that a wrecked disk does not fill the memory.
+const UNVERIFIED_MAX: usize = 10_000;
 
 /// How a store was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +55,13 @@ pub struct Recovery {
     pub records: u64,
     /// Bytes of volumes that were walked.
     pub bytes: u64,
-    /// Blobs that are lost, by name, with the place of the record.
+    /// Blobs of which all or a part is lost, by name, with the place of the record.
     pub lost: Vec<(String, Extent)>,
     /// Stretches of volumes that hold no readable record although records follow.
     pub damage: Vec<Damage>,
+    /// Records that were left out because something of them is missing: cut off by a crash before they
+    /// were acknowledged, or damaged since. At most ten thousand are listed.
+    pub unverified: Vec<(String, Extent)>,
     /// Volume files that are gone, with the number of needed records in them.
     pub missing: Vec<(VolumeNumber, u64)>,
     /// Parts of unfinished uploads that were dropped.
@@ -80,6 +85,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
             unsynced: VecDeque::new(),
             replaying: None,
             is_closed: false,
+            failed: None,
+            stopped: None,
+            previous_end: 0,
         };
         let mut opening = Opening {
             engine,
@@ -88,11 +96,16 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 records: 0,
                 bytes: 0,
                 lost: Vec::new(),
+                unverified: Vec::new(),
                 damage: Vec::new(),
                 missing: Vec::new(),
                 dropped_parts: 0,
             },
             doubtful: Vec::new(),
+            cut: Vec::new(),
+            skipped: Vec::new(),
+            has_skipped_manifest: false,
+            limits: HashMap::new(),
             tail: None,
         };
         opening.run()?;
@@ -100,22 +113,21 @@ impl<D: Disk, I: Index> Engine<D, I> {
     }
 }
 
-/// Where the walk over the youngest volume ended.
-struct Tail {
-    end: u64,
-    garbage_end: u64,
-}
-
 struct Opening<D: Disk, I> {
     engine: Engine<D, I>,
     recovery: Recovery,
     /// Records that the index may show although their bytes are wrong.
-    doubtful: Vec<(IndexKeyBuf, Extent)>,
+    doubtful: Vec<(Vec<u8>, Extent)>,
+    /// Stretches that the index believes to hold records, and that hold none.
+    cut: Vec<Damage>,
+    /// Records that later walks must not meet.
+    skipped: Vec<(VolumeNumber, Range<u64>)>,
+    /// Whether a manifest is among the records left out, so that its parts may seem unneeded.
+    has_skipped_manifest: bool,
+    /// Where volumes end whatever lies behind.
+    limits: HashMap<VolumeNumber, u64>,
     tail: Option<Tail>,
 }
-
-/// An index key with its bytes.
-type IndexKeyBuf = Vec<u8>;
 
 impl<D: Disk, I: Index> Opening<D, I> {
     fn run(&mut self) -> Result<(), OpenError> {
@@ -136,6 +148,12 @@ impl<D: Disk, I: Index> Opening<D, I> {
             Some(_) => numbers.iter().any(is_unknown),
         };
         self.open_volumes(&numbers, &known)?;
+        self.close_failed_tails(&numbers);
+        if let Some(position) = position {
+            // The youngest volume may be gone, and its number must not be used again.
+            let engine = &mut self.engine;
+            engine.next_volume = engine.next_volume.max(position.applied.volume);
+        }
         let present: HashSet<VolumeNumber> = numbers.iter().copied().collect();
         for (number, stats) in known {
             if !present.contains(&number) && 0 < stats.live_records {
@@ -144,33 +162,51 @@ impl<D: Disk, I: Index> Opening<D, I> {
             }
         }
 
-        if rebuild {
-            self.recovery.mode = RecoveryMode::Rebuilt;
-            self.clear_index()?;
-        }
         let start = Position {
             volume: VolumeNumber(0),
             offset: 0,
         };
-        let position = match position {
-            Some(position) if !rebuild => position,
-            _ => ReplayPosition {
-                applied: start,
-                synced: start,
-                next_sequence: 1,
-            },
+        let from_start = ReplayPosition {
+            applied: start,
+            synced: start,
+            next_sequence: 1,
         };
+        let position = position.filter(|_| !rebuild).unwrap_or(from_start);
         self.engine.next_sequence = self.engine.next_sequence.max(position.next_sequence);
-        self.walk(&numbers, position)?;
-        self.drop_lost(position)?;
-        self.drop_open_parts()?;
+        // Each batch says how far the index got: no further than it says now, until a record is
+        // replayed.
+        self.engine.replaying = Some(position);
         if rebuild {
+            self.begin_rebuild()?;
+        }
+        self.walk(&numbers, position)?;
+        let must_settle = position.synced < position.applied || !self.cut.is_empty();
+        if !rebuild {
+            let unfounded = self.unfounded(position)?;
+            if !unfounded.is_empty() {
+                self.begin_rebuild()?;
+                self.engine.replaying = Some(from_start);
+                self.walk(&numbers, from_start)?;
+                self.report_lost(unfounded)?;
+            }
+        }
+        self.drop_open_parts()?;
+        if self.recovery.mode == RecoveryMode::Rebuilt {
             self.sweep_parts()?;
         }
-        self.engine.replaying = None;
+        self.check_index()?;
+        self.cover_skipped()?;
+        let must_settle = must_settle || self.recovery.mode != RecoveryMode::Clean;
+        if must_settle {
+            // What only the operating system had is counted as durable from here on.
+            for volume in self.engine.shared.volumes() {
+                volume.file().sync()?;
+            }
+        }
         self.choose_active(&numbers)?;
+        self.engine.replaying = None;
         self.engine.shared.refresh_space()?;
-        if self.recovery.mode != RecoveryMode::Clean {
+        if must_settle {
             self.engine.make_durable()?;
             info!(
                 path = %self.engine.shared.volume_path,
@@ -181,6 +217,14 @@ impl<D: Disk, I: Index> Opening<D, I> {
             );
         }
         Ok(())
+    }
+
+    /// An index that took no changes misses records, and the store must not open over it.
+    fn check_index(&self) -> Result<(), OpenError> {
+        match &self.engine.stopped {
+            Some(error) => Err(StoreError::Commit(Arc::clone(error)).into()),
+            None => Ok(()),
+        }
     }
 
     fn known_volumes(&self) -> Result<HashMap<VolumeNumber, VolumeStats>, OpenError> {
@@ -215,7 +259,15 @@ impl<D: Disk, I: Index> Opening<D, I> {
             let superblock = self.superblock(number, &file)?;
             let stats = known.get(&number).copied().unwrap_or_default();
             // The walk publishes what it finds behind this.
-            let end = stats.end.clamp(SUPERBLOCK_LEN as u64, file.len());
+            let end = stats.end.min(file.len()).max(SUPERBLOCK_LEN as u64);
+            if file.len() < stats.end {
+                error!(volume = %number, len = file.len(), end = stats.end, "a volume was cut short");
+                let range = file.len()..stats.end;
+                self.cut.push(Damage {
+                    volume: number,
+                    range,
+                });
+            }
             let volume = Volume::new(file, superblock, end, VolumeState::Sealed);
             self.engine.shared.add_volume(Arc::new(volume));
             self.engine.shared.stats().insert(number, stats);
@@ -234,9 +286,16 @@ impl<D: Disk, I: Index> Opening<D, I> {
             first_sequence: 0,
             created: 0,
             store: self.engine.settings.store,
+            previous_end: 0,
         };
         let decoded = match file.read_at(&mut block, 0) {
-            Ok(()) => Superblock::decode(&block).map_err(|error| error.to_string()),
+            Ok(()) => match Superblock::decode(&block) {
+                Err(source @ SuperblockError::Version(_)) => {
+                    let volume = number;
+                    return Err(OpenError::Version { volume, source });
+                }
+                decoded => decoded.map_err(|error| error.to_string()),
+            },
             Err(error) => Err(error.to_string()),
         };
         match decoded {
@@ -267,29 +326,6 @@ impl<D: Disk, I: Index> Opening<D, I> {
         }
     }
 
-    fn clear_index(&mut self) -> Result<(), OpenError> {
-        warn!(path = %self.engine.shared.volume_path, "the index is rebuilt from the volumes");
-        let prefixes = [
-            IndexKey::BLOB,
-            IndexKey::METADATA,
-            IndexKey::OPEN_PART,
-            IndexKey::PART,
-            IndexKey::VOLUME,
-        ];
-        for prefix in prefixes {
-            let mut batch = crate::index::Batch::default();
-            self.engine.shared.index.scan(prefix, &[], &mut |key, _| {
-                batch.delete(key.to_vec());
-                ControlFlow::Continue(())
-            })?;
-            self.engine.shared.index.apply(&batch)?;
-        }
-        for stats in self.engine.shared.stats().values_mut() {
-            *stats = VolumeStats::default();
-        }
-        Ok(())
-    }
-
     fn walk(
         &mut self,
         numbers: &[VolumeNumber],
@@ -314,11 +350,19 @@ impl<D: Disk, I: Index> Opening<D, I> {
             let depth = if is_rebuild && Some(number) != youngest {
                 ScanDepth::Headers
             } else {
-                ScanDepth::Payloads
+                ScanDepth::Verify
             };
+            let known_end = volume.committed_end();
+            let limit = self.limits.get(&number).copied().unwrap_or(u64::MAX);
             let mut scanner = Scanner::new(volume.file(), number, start, depth);
             loop {
-                match scanner.next_item() {
+                let item = if scanner.offset() < limit {
+                    scanner.next_item()
+                } else {
+                    let (end, garbage_end) = (limit, limit);
+                    Ok(ScanItem::End { end, garbage_end })
+                };
+                match item {
                     Ok(ScanItem::Record(record)) => self.record(&volume, record, position)?,
                     Ok(ScanItem::Damage(damage)) => {
                         warn!(volume = %number, range = ?damage.range, "damage");
@@ -326,8 +370,12 @@ impl<D: Disk, I: Index> Opening<D, I> {
                         self.recovery.damage.push(damage);
                     }
                     Ok(ScanItem::End { end, garbage_end }) => {
-                        self.recovery.bytes += end - start;
-                        volume.commit(end.max(volume.committed_end()));
+                        self.recovery.bytes += end.saturating_sub(start);
+                        let end = end.min(volume.file().len());
+                        if end < known_end {
+                            self.shorten(number, end..known_end);
+                        }
+                        volume.set_end(end);
                         self.tail = Some(Tail { end, garbage_end });
                         break;
                     }
@@ -349,7 +397,26 @@ impl<D: Disk, I: Index> Opening<D, I> {
             }
         }
         self.engine.flush();
-        Ok(())
+        self.check_index()
+    }
+
+    /// Notes that there are no records in `range`, which the index believed to end the volume.
+    fn shorten(&mut self, number: VolumeNumber, range: Range<u64>) {
+        let mut stats = self.engine.shared.stats();
+        if let Some(stats) = stats.get_mut(&number) {
+            stats.end = range.start;
+            let key = IndexKey::Volume(number).encode();
+            self.engine.group.batch.put(key, stats.encode().to_vec());
+        }
+        // Where the file itself was cut short, the rest of the stretch is known already.
+        let mut known = self.cut.iter_mut();
+        match known.find(|cut| cut.volume == number && cut.range.start == range.end) {
+            Some(cut) => cut.range.start = range.start,
+            None => self.cut.push(Damage {
+                volume: number,
+                range,
+            }),
+        }
     }
 
     fn record(
@@ -386,20 +453,23 @@ impl<D: Disk, I: Index> Opening<D, I> {
             return Ok(());
         }
         if !is_sound {
-            // Appended but never acknowledged, or torn by the crash.
-            warn!(volume = %at.volume, offset, "an unfinished record is skipped");
+            self.leave_out(&header, &key, extent, "its payload is not what was written");
             return Ok(());
         }
-        let manifest = match header.kind {
-            RecordKind::Manifest => match Manifest::decode(&payload) {
-                Ok(manifest) => Some(manifest),
-                Err(error) => {
-                    error!(volume = %at.volume, offset, %error, "a manifest is skipped");
-                    return Ok(());
-                }
-            },
-            _ => None,
-        };
+        let mut manifest = None;
+        if header.kind == RecordKind::Manifest {
+            let Ok(decoded) = Manifest::decode(&payload) else {
+                self.leave_out(&header, &key, extent, "its payload is malformed");
+                return Ok(());
+            };
+            if self.is_torn(&header, &decoded)? {
+                self.leave_out(&header, &key, extent, "its parts are missing");
+                self.skipped.push((at.volume, offset..end));
+                return Ok(());
+            }
+            manifest = Some(decoded);
+        }
+        let engine = &mut self.engine;
         if self.recovery.mode == RecoveryMode::Clean {
             self.recovery.mode = RecoveryMode::Replayed;
         }
@@ -428,218 +498,54 @@ impl<D: Disk, I: Index> Opening<D, I> {
         }
         if BATCH_LEN <= engine.group.batch.len() {
             engine.flush();
+            self.check_index()?;
         }
         Ok(())
     }
 
-    /// Takes blobs out of the index whose bytes a power cut took.
-    fn drop_lost(&mut self, position: ReplayPosition) -> Result<(), OpenError> {
-        let before: Vec<Damage> = self
-            .recovery
-            .damage
-            .iter()
-            .filter(|damage| {
-                let at = Position {
-                    volume: damage.volume,
-                    offset: damage.range.start,
-                };
-                at < position.applied
-            })
-            .cloned()
-            .collect();
-        if !before.is_empty() {
-            self.find_in(&before)?;
+    /// Whether parts of a manifest are not there, because a power cut took them out of the middle of
+    /// a group that nobody was promised. It must not take the place of what is whole.
+    ///
+    /// Only known while the index shows everything before: in a rebuild, parts that compaction moved
+    /// come behind their manifest.
+    fn is_torn(&mut self, header: &RecordHeader, manifest: &Manifest) -> Result<bool, OpenError> {
+        if self.recovery.mode == RecoveryMode::Rebuilt || header.moved {
+            return Ok(false);
         }
-        for (key, extent) in std::mem::take(&mut self.doubtful) {
-            let Ok(index_key) = IndexKey::decode(&key) else {
-                continue;
-            };
-            let found = self.engine.shared.locate(index_key)?;
-            let (IndexKey::Blob(name), true) =
-                (index_key, found.is_some_and(|value| value.extent == extent))
-            else {
-                continue;
-            };
-            let text = RemoteName::from_key(self.engine.shared.volume_path, name);
-            let text = text.map_or_else(|| "unknown".to_owned(), |name| name.to_text());
-            error!(
-                name = text,
-                ?extent,
-                "a blob is lost: it was not durable when power failed"
-            );
-            let mut plan = Plan::default();
-            plan.remove(&mut self.engine, index_key, None)?;
-            plan.remove(&mut self.engine, IndexKey::Metadata(name), None)?;
-            self.engine.group.apply(plan, None);
-            self.recovery.lost.push((text, extent));
-        }
-        self.engine.flush();
-        Ok(())
-    }
-
-    /// Adds the blobs of the index that lie in damaged stretches to the doubtful ones.
-    fn find_in(&mut self, damage: &[Damage]) -> Result<(), OpenError> {
-        let inside = |extent: &Extent| {
-            let covers = |range: &Range<u64>| range.contains(&extent.offset);
-            damage
-                .iter()
-                .any(|damage| damage.volume == extent.volume && covers(&damage.range))
-        };
-        let doubtful = &mut self.doubtful;
-        self.engine
-            .shared
-            .index
-            .scan(IndexKey::BLOB, &[], &mut |key, value| {
-                if let Ok(value) = IndexValue::decode(value) {
-                    if inside(&value.extent) {
-                        doubtful.push((key.to_vec(), value.extent));
-                    }
-                }
-                ControlFlow::Continue(())
-            })?;
-        Ok(())
-    }
-
-    /// Uploads that were under way when the process ended are over.
-    fn drop_open_parts(&mut self) -> Result<(), OpenError> {
-        let mut open = Vec::new();
-        self.engine
-            .shared
-            .index
-            .scan(IndexKey::OPEN_PART, &[], &mut |key, _| {
-                if let Ok(IndexKey::OpenPart(part)) = IndexKey::decode(key) {
-                    open.push(part);
-                }
-                ControlFlow::Continue(())
-            })?;
-        self.drop_parts(&open)
-    }
-
-    /// After a rebuild: parts that no manifest refers to, because it was deleted and its volume is
-    /// gone.
-    fn sweep_parts(&mut self) -> Result<(), OpenError> {
-        let mut manifests = Vec::new();
-        self.engine
-            .shared
-            .index
-            .scan(IndexKey::BLOB, &[], &mut |key, value| {
-                if IndexValue::decode(value).is_ok_and(|value| value.kind == RecordKind::Manifest) {
-                    manifests.push(key.to_vec());
-                }
-                ControlFlow::Continue(())
-            })?;
-        let mut needed: HashSet<PartId> = HashSet::new();
-        for key in manifests {
-            let Ok(key) = IndexKey::decode(&key) else {
-                continue;
-            };
-            match self.engine.shared.read(key) {
-                Ok(Some((_, record))) => {
-                    let manifest = Manifest::decode(&record.payload).map_err(StoreError::from)?;
-                    needed.extend(parts_of(&manifest));
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    // Whatever it refers to may be needed once it is repaired.
-                    error!(%error, "a manifest is unreadable; no parts are swept");
-                    return Ok(());
-                }
+        for part in parts_of(manifest) {
+            if self.engine.locate(IndexKey::Part(part))?.is_none() {
+                return Ok(true);
             }
         }
-        let mut unneeded = Vec::new();
-        self.engine
-            .shared
-            .index
-            .scan(IndexKey::PART, &[], &mut |key, _| {
-                if let Ok(IndexKey::Part(part)) = IndexKey::decode(key) {
-                    if !needed.contains(&part) {
-                        unneeded.push(part);
-                    }
-                }
-                ControlFlow::Continue(())
-            })?;
-        self.drop_parts(&unneeded)
+        Ok(false)
     }
 
-    fn drop_parts(&mut self, parts: &[PartId]) -> Result<(), OpenError> {
-        for part in parts {
-            let mut plan = Plan::default();
-            plan.drop_part(&mut self.engine, *part)?;
-            self.engine.group.apply(plan, None);
-            self.recovery.dropped_parts += 1;
-        }
-        self.engine.flush();
-        Ok(())
-    }
-
-    /// Goes on appending where the youngest volume ends.
-    fn choose_active(&mut self, numbers: &[VolumeNumber]) -> Result<(), OpenError> {
-        // What was only in memory of the operating system may be needed for what is acknowledged.
-        if self.recovery.mode != RecoveryMode::Clean {
-            for volume in self.engine.shared.volumes() {
-                volume.file().sync()?;
-            }
-        }
-        let (Some(number), Some(tail)) = (numbers.last(), self.tail.take()) else {
-            return Ok(());
+    /// Notes a record that the index is not going to show.
+    fn leave_out(&mut self, header: &RecordHeader, key: &[u8], extent: Extent, why: &str) {
+        self.has_skipped_manifest |= header.kind == RecordKind::Manifest;
+        let name = if header.kind == RecordKind::Part {
+            format!("part {}", header.sequence)
+        } else {
+            self.name_of(key)
         };
-        let Some(volume) = self.engine.shared.volume(*number) else {
-            return Ok(());
-        };
-        if volume.state() == VolumeState::Damaged
-            || volume.file().len() < tail.garbage_end.max(tail.end) + ROOM_MIN
-        {
-            return Ok(());
+        warn!(name, ?extent, kind = ?header.kind, why, "a record is left out");
+        if self.recovery.unverified.len() < UNVERIFIED_MAX {
+            self.recovery.unverified.push((name, extent));
         }
-        let end = self.cover_garbage(&volume, tail)?;
-        volume.commit(end);
-        volume.set_state(VolumeState::Active);
-        self.engine
-            .shared
-            .set_active_room(volume.file().len() - end);
-        self.engine.active = Some(Active {
-            volume,
-            tail: end,
-            synced: end,
-        });
-        Ok(())
     }
 
-    /// Puts fillers over a torn tail, so that later walks find no damage there.
-    fn cover_garbage(&mut self, volume: &Volume<D::File>, tail: Tail) -> Result<u64, OpenError> {
-        let mut at = tail.end;
-        while at < tail.garbage_end {
-            let covered = (tail.garbage_end - at).min(FILLER_LEN_MAX);
-            let len = covered.saturating_sub(RECORD_HEADER_LEN as u64);
-            let header = RecordHeader {
-                kind: RecordKind::Filler,
-                moved: false,
-                sequence: self.engine.next_sequence,
-                time: 0,
-                key_len: 0,
-                payload_len: u32::try_from(len).unwrap_or(0),
-                payload_crc: Crc32(0),
-            };
-            let mut bytes = BytesMut::new();
-            header.encode(volume.number(), &[], &mut bytes);
-            volume
-                .file()
-                .write_at(&[std::io::IoSlice::new(&bytes)], at)?;
-            at += header.record_len();
-            warn!(volume = %volume.number(), from = tail.end, to = at, "torn tail covered");
-        }
-        if tail.end < at {
-            volume.file().sync()?;
-        }
-        Ok(at)
+    fn name_of(&self, key: &[u8]) -> String {
+        RemoteName::from_key(self.engine.shared.volume_path, key)
+            .map_or_else(|| "unknown".to_owned(), |name| name.to_text())
     }
 }
 
 /// The index key under which a record can be found.
-fn index_key(header: &RecordHeader, key: &[u8]) -> Option<IndexKeyBuf> {
+fn index_key(header: &RecordHeader, key: &[u8]) -> Option<Vec<u8>> {
     match header.kind {
         RecordKind::Blob | RecordKind::Manifest => Some(IndexKey::Blob(key).encode()),
-        RecordKind::Metadata | RecordKind::Part => None,
+        RecordKind::Metadata => Some(IndexKey::Metadata(key).encode()),
+        RecordKind::Part => Some(IndexKey::Part(PartId(header.sequence)).encode()),
         RecordKind::Tombstone | RecordKind::Filler => None,
     }
 }

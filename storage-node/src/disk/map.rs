@@ -19,13 +19,13 @@ use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 
 /// Page size that residency is asked in. Larger real pages only make the answer coarser.
-const PAGE_LEN: u64 = 4096;
+const PAGE_LEN: usize = 4096;
 /// Pages that one residency question covers; longer ranges are asked in pieces.
 const PAGES_MAX: usize = 320;
 
 /// A read-only map of a whole volume file.
 #[derive(Clone, Debug)]
-pub struct Map {
+pub(super) struct Map {
     raw: Arc<MmapRaw>,
 }
 
@@ -38,19 +38,19 @@ struct Window {
 
 impl Map {
     /// Maps the first `len` bytes of `file`.
-    pub fn new(file: &impl AsRawFd, len: u64) -> io::Result<Self> {
+    pub(super) fn new(file: &impl AsRawFd, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(io::Error::other)?;
         let raw = MmapOptions::new().len(len).map_raw_read_only(file)?;
         Ok(Self { raw: Arc::new(raw) })
     }
 
     /// Bytes of the map.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.raw.len() as u64
     }
 
     /// The bytes of `range`, which must lie below the volume's committed end.
-    pub fn slice(&self, range: Range<u64>) -> io::Result<Bytes> {
+    pub(super) fn slice(&self, range: Range<u64>) -> io::Result<Bytes> {
         let (start, len) = self.check(&range)?;
         if len == 0 {
             return Ok(Bytes::new());
@@ -63,11 +63,12 @@ impl Map {
     }
 
     /// Whether all pages of `range` are in memory, so that touching them waits for no device.
-    pub fn is_resident(&self, range: Range<u64>) -> bool {
-        let first = range.start - range.start % PAGE_LEN;
+    pub(super) fn is_resident(&self, range: Range<u64>) -> bool {
+        let page_len = PAGE_LEN as u64;
+        let first = range.start - range.start % page_len;
         let mut at = first;
         while at < range.end {
-            let end = range.end.min(at + PAGE_LEN * PAGES_MAX as u64);
+            let end = range.end.min(at + page_len * PAGES_MAX as u64);
             let Ok((start, len)) = self.check(&(at..end)) else {
                 return false;
             };
@@ -81,7 +82,7 @@ impl Map {
                     pages.as_mut_ptr(),
                 )
             };
-            let count = len.div_ceil(PAGE_LEN as usize);
+            let count = len.div_ceil(PAGE_LEN);
             if answer != 0 || pages.iter().take(count).any(|page| page & 1 == 0) {
                 return false;
             }
@@ -121,8 +122,8 @@ mod tests {
         let map = Map::new(&file, 10_000).unwrap();
         assert!(map.is_resident(5000..10_000));
         assert!(map.slice(9_999..10_001).is_err());
-        let range = 3..2;
-        assert!(map.slice(range).is_err());
+        let (start, end) = (3, 2);
+        assert!(map.slice(start..end).is_err());
         let slice = map.slice(9_000..10_000).unwrap();
         drop(map);
         assert_eq!(&slice[..], &[7; 1000]);
