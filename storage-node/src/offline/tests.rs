@@ -72,7 +72,7 @@ impl Fixture {
         let mut expected = 0;
         let report = check(
             &self.place,
-            ScanDepth::Payloads,
+            ScanDepth::Verify,
             &settings(),
             &mut |step| match step {
                 Progress::Expect(bytes) => expected += bytes,
@@ -299,7 +299,7 @@ fn a_volume_path_that_is_not_there_is_an_error_and_is_not_made() {
         group: "group1".parse().unwrap(),
         store: [0; 16],
     };
-    let checked = check(&place, ScanDepth::Payloads, &settings(), &mut |_| {});
+    let checked = check(&place, ScanDepth::Verify, &settings(), &mut |_| {});
     assert!(matches!(checked, Err(CheckError::Missing { .. })));
     assert!(!place.directory.exists());
 }
