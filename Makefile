@@ -6,7 +6,7 @@ XDG_CACHE_HOME ?= $(HOME)/.cache
 export CARGO_TARGET_DIR ?= $(XDG_CACHE_HOME)/hayloft/target
 ARGS ?=
 TARGET ?= packet
-SECONDS ?= 60
+BENCH ?= compare
 NAME ?=
 
 help:            ## list the targets
@@ -23,11 +23,11 @@ check: setup     ## formatting, lints, documentation
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --document-private-items
 
-bench: setup     ## run the benchmarks (NAME=append for one)
-	cargo bench --profile release $(if $(NAME),--bench $(NAME))
+bench: setup     ## compare with FastDFS and nginx (NAME=upload ROUNDS=5 SECONDS=1), or BENCH=memory
+	cargo bench --profile release --bench $(BENCH) -- $(if $(NAME),"$(NAME)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 fuzz: setup      ## fuzz one target (TARGET=packet SECONDS=60); needs cargo-fuzz and a nightly Rust
-	cargo +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS)
+	cargo +nightly fuzz run $(TARGET) -- -max_total_time=$(or $(SECONDS),60)
 
 doc: setup       ## build the code's documentation
 	cargo doc --release --workspace --no-deps

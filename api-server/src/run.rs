@@ -6,6 +6,7 @@ use std::sync::Arc;
 use common::client::{Address, PoolSettings, TRACKER_PORT};
 use common::env::Shutdown;
 use common::id::GroupName;
+use common::rpc;
 use common::web::anti_leech::Access;
 use common::web::front::{Front, FrontSettings, Groups};
 use common::web::metrics::HttpMetrics;
@@ -68,7 +69,7 @@ impl ApiServer {
     pub async fn bind(settings: ApiSettings, registry: Registry) -> Result<Self, ApiError> {
         let address = settings.listen;
         let listen_error = |source| ApiError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+        let listener = rpc::listen(address).map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
         let metrics = HttpMetrics::register(&registry, "api")?;
         let blobs = ClusterBlobs::new(settings.trackers, settings.pool)?;

@@ -12,6 +12,7 @@ use common::client::{Address, PoolSettings};
 use common::config::{self, Config, Listing, TrackerConfig};
 use common::env::Shutdown;
 use common::id::VolumePath;
+use common::rpc;
 use common::web::anti_leech::{Access, AntiLeech};
 use common::web::metrics::HttpMetrics;
 use common::web::server::ServerLimits;
@@ -20,7 +21,6 @@ use common::wire::tracker::{ClientDialect, ListingLayout};
 use prometheus::Registry;
 use storage_node::store::{Durability, MaintenanceSettings, Reserve};
 use storage_node::{NodeError, StorageNode, StorePathSettings};
-use tokio::net::TcpListener;
 use tracing::info;
 use tracker::cluster::{Policy, ReservedSpace, StoreLookup, StorePath, StoreServer};
 use tracker::{ListenerSettings, Tracker, TrackerError};
@@ -89,7 +89,7 @@ pub(crate) async fn bind(
         bound.push(role);
         // In one process with the others, their ports have health and metrics.
         if let Some(address) = config.tracker.http_listen {
-            bound.push(bind_tracker_http(address, config, registry, shutdown).await?);
+            bound.push(bind_tracker_http(address, config, registry, shutdown)?);
         }
     }
     if matches!(roles, Roles::All | Roles::Storage) {
@@ -270,15 +270,13 @@ pub(crate) fn reserve(reserved: config::ReservedSpace, count: usize) -> Reserve 
     }
 }
 
-async fn bind_tracker_http(
+fn bind_tracker_http(
     address: SocketAddr,
     config: &Config,
     registry: &Registry,
     shutdown: &Shutdown,
 ) -> Result<Bound, RoleError> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| RoleError::Listen { address, source })?;
+    let listener = rpc::listen(address).map_err(|source| RoleError::Listen { address, source })?;
     info!(address = %listener.local_addr().unwrap_or(address), "health and metrics of the tracker");
     let metrics = HttpMetrics::register(registry, "tracker")?;
     let limits = http_limits(config, config.tracker.connections_max);

@@ -15,7 +15,7 @@ use prometheus::Registry;
 use tracing::{error, warn};
 
 use crate::counters::Counters;
-use crate::disk::OsDisk;
+use crate::disk::{OsDisk, Space};
 use crate::error::{OpenError, StoreError};
 use crate::identity::Identity;
 use crate::index::{IndexError, IndexSettings, RocksIndex};
@@ -25,6 +25,7 @@ use crate::run::NodeError;
 use crate::settings::Settings;
 use crate::store::{
     Change, Committer, Durability, Engine, EngineSettings, PathStore, Recovery, Reserve, Shared,
+    VOLUME_LEN_MIN,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -249,17 +250,33 @@ impl Node {
     fn has_room(&self, store: &PathStore, len: u64) -> Result<(), UploadRefusal> {
         let shared = store.shared();
         let space = shared.space();
-        let kept = self.reserve.bytes(space) + self.volume_len;
-        let room = shared.active_room() + space.free.saturating_sub(kept);
+        let reserved = self.kept(space);
+        let room = shared.active_room() + self.room_for_volumes(space);
         if len < room {
             return Ok(());
         }
-        let (free, reserved) = (space.free, kept);
         Err(UploadRefusal::Full(StoreError::NoSpace {
             wanted: len,
-            free,
+            free: space.free,
             reserved,
         }))
+    }
+
+    /// Bytes of a file system that uploads leave alone: the reserve, and a volume's worth for
+    /// compaction.
+    fn kept(&self, space: Space) -> u64 {
+        self.reserve.bytes(space).saturating_add(self.volume_len)
+    }
+
+    /// Bytes that further volumes can take. What is too little for a volume is no room.
+    fn room_for_volumes(&self, space: Space) -> u64 {
+        let room = space.free.saturating_sub(self.kept(space));
+        let last = room % self.volume_len.max(1);
+        if last < self.volume_len.min(VOLUME_LEN_MIN) {
+            room - last
+        } else {
+            room
+        }
     }
 
     /// The address to tell clients for the source of an id: this node's own, the one that stands in
@@ -285,14 +302,15 @@ impl Node {
     fn path_space(&self, path: VolumePath, store: &PathStore) -> PathSpace {
         let shared = store.shared();
         let space = shared.space();
-        // What the active volume claimed but does not use is free for uploads; a volume's worth is
-        // kept for compaction.
-        let free = (space.free + shared.active_room()).saturating_sub(self.volume_len);
+        // Beyond the reserve, what uploads can really get: a tracker must not send them where they
+        // are refused. What the active volume claimed but does not use is free.
+        let usable = shared.active_room() + self.room_for_volumes(space);
+        let reserved_mb = self.reserve.bytes(space).div_ceil(MIB);
         PathSpace {
             path,
             total_mb: space.total / MIB,
-            free_mb: free / MIB,
-            reserved_mb: self.reserve.bytes(space) / MIB,
+            free_mb: reserved_mb.min(space.free / MIB) + usable / MIB,
+            reserved_mb,
             read_only: false,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! [`check`] changes nothing on disk. It walks the volumes, which are the truth, and compares the
 //! index with what replaying them would give (STO-2), without holding that in memory: only records
-//! that the index does not lead to are remembered. [`rebuild`] throws the index away, has the volumes
+//! that the index does not lead to are remembered. [`rebuild()`] throws the index away, has the volumes
 //! replayed, and names what the old index showed and the volumes no longer hold.
 
 mod compare;

@@ -232,7 +232,10 @@ impl<S: ReportSource> Reporter<S> {
             .await?;
         let announced = match JoinAnswer::decode(&answer)? {
             JoinAnswer::Accepted { address } => address,
-            refusal => return Err(ReportFailure::Refused(refusal)),
+            refusal @ (JoinAnswer::NumberTaken { .. }
+            | JoinAnswer::WrongGroup { .. }
+            | JoinAnswer::Full { .. }
+            | JoinAnswer::VersionTooNew { .. }) => return Err(ReportFailure::Refused(refusal)),
         };
         loop {
             changes.mark_unchanged();

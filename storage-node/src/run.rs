@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::env::Shutdown;
 use common::id::VolumePath;
-use common::rpc::{AcceptLimits, accept_connections, refuse_busy};
+use common::rpc::{self, AcceptLimits, accept_connections, refuse_busy};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::{Operations, Readiness};
 use prometheus::Registry;
@@ -76,8 +76,8 @@ pub struct StorageNode {
 impl StorageNode {
     /// Opens the stores, which replays what a crash left behind, and binds both ports.
     pub async fn bind(settings: Settings, registry: &Registry) -> Result<Self, NodeError> {
-        let (listener, address) = listen(settings.listen).await?;
-        let (http_listener, http_address) = listen(settings.http_listen).await?;
+        let (listener, address) = listen(settings.listen)?;
+        let (http_listener, http_address) = listen(settings.http_listen)?;
         let opening = {
             let (settings, registry) = (settings.clone(), registry.clone());
             tokio::task::spawn_blocking(move || Node::open(&settings, &registry))
@@ -193,9 +193,9 @@ impl StorageNode {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
     let failed = |source| NodeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = rpc::listen(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

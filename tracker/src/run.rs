@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use common::env::{Shutdown, entropy};
 use common::limits;
-use common::rpc::{AcceptLimits, accept_connections, refuse_busy};
+use common::rpc::{self, AcceptLimits, accept_connections, refuse_busy};
 use common::wire::tracker::ClientDialect;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::cluster::Cluster;
 use crate::error::TrackerError;
@@ -59,7 +59,7 @@ impl Tracker {
         let mut listeners = Vec::with_capacity(settings.listeners.len());
         for ListenerSettings { address, dialect } in settings.listeners {
             let failed = |source| TrackerError::Listen { address, source };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let listener = rpc::listen(address).map_err(failed)?;
             let bound = listener.local_addr().map_err(failed)?;
             listeners.push((listener, bound, dialect));
         }

@@ -1,12 +1,12 @@
 //! Accepts connections up to a limit and owns the task of each until it ends.
 
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
@@ -25,8 +25,25 @@ pub struct AcceptLimits {
 /// Pause after an accept error such as "too many open files", which would repeat at once.
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections that the system keeps for us until they are accepted; it may allow fewer. With the
+/// usual 128, a burst of clients loses packets and waits a second for the next try.
+const BACKLOG: u32 = 4096;
+
 /// Silence after which the system asks whether the peer is still there.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_mins(1);
+
+/// Listens on `address`.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restarted server gets its port although old connections linger on it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves each connection of `listener` with `serve` until the signal, then waits for the rest.
 ///

@@ -3,5 +3,5 @@
 mod accept;
 mod connection;
 
-pub use accept::{AcceptLimits, accept_connections, refuse_busy};
+pub use accept::{AcceptLimits, accept_connections, listen, refuse_busy};
 pub use connection::{Connection, ConnectionError};

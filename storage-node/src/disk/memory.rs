@@ -37,10 +37,32 @@ struct FileState {
 struct State {
     files: BTreeMap<VolumeNumber, Arc<Mutex<FileState>>>,
     total: u64,
-    fail_writes: bool,
-    fail_syncs: bool,
-    fail_next_write: bool,
-    fail_next_sync: bool,
+    writes: Fate,
+    syncs: Fate,
+}
+
+/// What becomes of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Works,
+    FailsOnce,
+    Fails,
+}
+
+impl Fate {
+    fn lasting(fails: bool) -> Self {
+        if fails { Self::Fails } else { Self::Works }
+    }
+
+    /// Lets one operation happen.
+    fn meet(&mut self) -> io::Result<()> {
+        match *self {
+            Self::Works => return Ok(()),
+            Self::FailsOnce => *self = Self::Works,
+            Self::Fails => {}
+        }
+        Err(io::Error::other("injected EIO"))
+    }
 }
 
 /// A disk in memory. Clones share the same disk.
@@ -59,10 +81,8 @@ impl MemoryDisk {
         let state = State {
             files: BTreeMap::new(),
             total,
-            fail_writes: false,
-            fail_syncs: false,
-            fail_next_write: false,
-            fail_next_sync: false,
+            writes: Fate::Works,
+            syncs: Fate::Works,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -71,24 +91,24 @@ impl MemoryDisk {
 
     /// Makes every later write fail with EIO, or no longer.
     pub fn fail_writes(&self, fail: bool) {
-        locked(&self.state).fail_writes = fail;
+        locked(&self.state).writes = Fate::lasting(fail);
     }
 
     /// Makes every later sync fail with EIO, or no longer. A failed sync loses what it should have
     /// kept from a power cut, as Linux does.
     pub fn fail_syncs(&self, fail: bool) {
-        locked(&self.state).fail_syncs = fail;
+        locked(&self.state).syncs = Fate::lasting(fail);
     }
 
     /// Makes the next write fail with EIO, and no later one.
     pub fn fail_next_write(&self) {
-        locked(&self.state).fail_next_write = true;
+        locked(&self.state).writes = Fate::FailsOnce;
     }
 
     /// Makes the next sync fail with EIO, and no later one: the case in which asking again gives a
     /// wrong answer.
     pub fn fail_next_sync(&self) {
-        locked(&self.state).fail_next_sync = true;
+        locked(&self.state).syncs = Fate::FailsOnce;
     }
 
     /// Cuts a volume file behind the engine's back.
@@ -105,15 +125,13 @@ impl MemoryDisk {
     /// Stops and starts the machine. `random` decides what survives.
     pub fn crash(&self, style: CrashStyle, mut random: impl FnMut() -> u64) {
         let mut state = locked(&self.state);
-        state.fail_writes = false;
-        state.fail_syncs = false;
-        state.fail_next_write = false;
-        state.fail_next_sync = false;
+        state.writes = Fate::Works;
+        state.syncs = Fate::Works;
         for file in state.files.values() {
             let mut file = locked(file);
             if style == CrashStyle::Power {
                 let unsynced = std::mem::take(&mut file.unsynced);
-                let mut survived = file.durable.clone();
+                let mut survived = std::mem::take(&mut file.durable);
                 for (offset, bytes) in unsynced {
                     let kept = match random() % 4 {
                         0 => 0,
@@ -122,8 +140,8 @@ impl MemoryDisk {
                     };
                     overwrite(&mut survived, offset, bytes.get(..kept).unwrap_or_default());
                 }
-                file.durable.clone_from(&survived);
-                file.current = survived;
+                file.current.clone_from(&survived);
+                file.durable = survived;
             }
         }
     }
@@ -139,7 +157,8 @@ impl MemoryDisk {
         if let Some(bytes) = file.current.get_mut(offset..) {
             change(bytes);
         }
-        file.durable = file.current.clone();
+        let current = file.current.clone();
+        file.durable = current;
     }
 }
 
@@ -157,7 +176,7 @@ impl Disk for MemoryDisk {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let mut state = locked(&self.state);
-        if state.fail_writes || state.fail_syncs {
+        if [state.writes, state.syncs].contains(&Fate::Fails) {
             return Err(io::Error::other("injected EIO"));
         }
         let len = usize::try_from(len).map_err(io::Error::other)?;
@@ -223,12 +242,7 @@ impl VolumeFile for MemoryFile {
     }
 
     fn write_at(&self, pieces: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut state = locked(&self.disk.state);
-        let fail = std::mem::take(&mut state.fail_next_write) || state.fail_writes;
-        drop(state);
-        if fail {
-            return Err(io::Error::other("injected EIO"));
-        }
+        locked(&self.disk.state).writes.meet()?;
         let mut file = locked(&self.file);
         let mut offset = usize::try_from(offset).map_err(io::Error::other)?;
         for piece in pieces {
@@ -243,14 +257,10 @@ impl VolumeFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = locked(&self.disk.state);
-        let fail = std::mem::take(&mut state.fail_next_sync) || state.fail_syncs;
-        drop(state);
+        let fate = locked(&self.disk.state).syncs.meet();
         let mut file = locked(&self.file);
         let unsynced = std::mem::take(&mut file.unsynced);
-        if fail {
-            return Err(io::Error::other("injected EIO"));
-        }
+        fate?;
         for (offset, bytes) in unsynced {
             overwrite(&mut file.durable, offset, &bytes);
         }

@@ -3,6 +3,7 @@
 //! [`OsDisk`] is a directory of a file system; `MemoryDisk` (feature `testing`) loses and tears what
 //! was not synced, refuses to sync and fills up. One conformance suite runs on both.
 
+mod map;
 mod os;
 
 #[cfg(any(test, feature = "testing"))]
@@ -18,8 +19,8 @@ use bytes::Bytes;
 use crate::format::VolumeNumber;
 
 #[cfg(any(test, feature = "testing"))]
-pub use memory::{CrashStyle, MemoryDisk};
-pub use os::{DiskError, OsDisk};
+pub use memory::{CrashStyle, MemoryDisk, MemoryFile};
+pub use os::{DiskError, OsDisk, OsVolumeFile};
 
 /// Space of the file system under a disk, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,9 +19,9 @@ use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate, fdatasync, fsync};
 use rustix::io::Errno;
 
+use super::map::Map;
 use super::{Disk, Space, VolumeFile};
 use crate::format::VolumeNumber;
-use crate::volume::Map;
 
 const SUFFIX: &str = ".vol";
 const TEMPORARY_SUFFIX: &str = ".new";
@@ -91,7 +91,7 @@ impl OsDisk {
         File::open(&self.directory)?.sync_all()
     }
 
-    fn write_new(&self, path: &Path, len: u64, first_block: &[u8]) -> io::Result<()> {
+    fn write_new(path: &Path, len: u64, first_block: &[u8]) -> io::Result<()> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         match fallocate(&file, FallocateFlags::empty(), 0, len) {
             Ok(()) => {}
@@ -116,7 +116,7 @@ impl Disk for OsDisk {
     ) -> io::Result<OsVolumeFile> {
         let path = self.path(number);
         let temporary = path.with_extension(TEMPORARY_SUFFIX.trim_start_matches('.'));
-        if let Err(error) = self.write_new(&temporary, len, first_block) {
+        if let Err(error) = Self::write_new(&temporary, len, first_block) {
             // The half-made file must not keep the space that it could not get.
             let _ = std::fs::remove_file(&temporary);
             return Err(error);

@@ -259,6 +259,20 @@ mod tests {
         assert_eq!(ReplayPosition::decode(&position.encode()), Ok(position));
     }
 
+    /// The worked example of docs/format/index.md.
+    #[test]
+    fn a_place_has_the_documented_layout() {
+        let value = IndexValue {
+            kind: RecordKind::Blob,
+            extent: Extent {
+                volume: VolumeNumber(2),
+                offset: 4168,
+                payload_len: 5,
+            },
+        };
+        assert_eq!(value.encode(), *b"\x01\0\0\0\x02\0\0\x02\x09\0\0\0\x05");
+    }
+
     #[test]
     fn damaged_values_are_errors() {
         assert!(IndexValue::decode(&[0; 13]).is_err());

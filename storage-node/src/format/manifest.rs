@@ -111,14 +111,14 @@ impl Manifest {
             let from = range.start.clamp(start, end) - start;
             let to = range.end.clamp(start, end) - start;
             // Both fit, for they are at most `segment.len`.
-            if let (Ok(from), Ok(to)) = (u32::try_from(from), u32::try_from(to)) {
-                if from < to {
-                    pieces.push(Segment {
-                        part: segment.part,
-                        start: segment.start + from,
-                        len: to - from,
-                    });
-                }
+            if let (Ok(from), Ok(to)) = (u32::try_from(from), u32::try_from(to))
+                && from < to
+            {
+                pieces.push(Segment {
+                    part: segment.part,
+                    start: segment.start + from,
+                    len: to - from,
+                });
             }
             start = end;
         }

@@ -23,6 +23,7 @@ pub struct VolumeNumber(pub u32);
 
 impl VolumeNumber {
     /// The number after this one.
+    #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }

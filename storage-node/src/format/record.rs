@@ -14,9 +14,9 @@ pub const RECORD_ALIGN: u64 = 8;
 /// Bytes of a header, before the key.
 pub const RECORD_HEADER_LEN: usize = 32;
 /// Longest key: a remote name is at most 127 bytes of text.
-pub const RECORD_KEY_LEN_MAX: usize = 128;
+pub(super) const RECORD_KEY_LEN_MAX: usize = 128;
 /// Longest payload in bytes: a manifest of a million parts.
-pub const RECORD_PAYLOAD_LEN_MAX: usize = 17 * 1024 * 1024;
+pub(super) const RECORD_PAYLOAD_LEN_MAX: usize = 17 * 1024 * 1024;
 
 /// No record is newer. A store that writes a million records a second comes here in 292,000 years,
 /// so what is above it is no header of ours, and adding to a sequence number cannot overflow.
@@ -281,7 +281,9 @@ mod tests {
             "68656c6c6f",       // payload "hello"
         ];
         let bytes = encoded(b"hello", b"key");
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = bytes
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(hex, fields.concat());
         assert_eq!(record_len(3, 5), 40, "nothing to pad");
     }

@@ -1,10 +1,9 @@
 //! An index in memory that forgets like a memtable.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Batch, Cached, Index, IndexError};
+use super::{Batch, Cached, Index, IndexError, Visitor};
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -80,12 +79,7 @@ impl Index for MemoryIndex {
         Ok(())
     }
 
-    fn scan(
-        &self,
-        prefix: u8,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
+    fn scan(&self, prefix: u8, from: &[u8], visit: Visitor<'_>) -> Result<(), IndexError> {
         let first = if from.is_empty() {
             vec![prefix]
         } else {

@@ -78,6 +78,9 @@ pub enum Cached {
     Unknown,
 }
 
+/// Looks at one key and its value, and says whether to go on.
+pub type Visitor<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// An ordered map with atomic batches.
 ///
 /// After a crash the map is what some prefix of the applied batches made, and that prefix contains
@@ -93,12 +96,7 @@ pub trait Index: Send + Sync + 'static {
     fn apply(&self, batch: &Batch) -> Result<(), IndexError>;
 
     /// Visits all entries whose key begins with the byte `prefix`, from `from` on, in order.
-    fn scan(
-        &self,
-        prefix: u8,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), IndexError>;
+    fn scan(&self, prefix: u8, from: &[u8], visit: Visitor<'_>) -> Result<(), IndexError>;
 
     /// Makes everything applied so far durable.
     fn flush(&self) -> Result<(), IndexError>;

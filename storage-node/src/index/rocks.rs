@@ -3,7 +3,6 @@
 //! Choices and their measurements: docs/decisions/0006-index-options.md. There is no write-ahead
 //! log: the volumes are the log, and each batch says how far it got.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use rocksdb::{
@@ -11,7 +10,7 @@ use rocksdb::{
     IteratorMode, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 
-use super::{Batch, Cached, Index, IndexError};
+use super::{Batch, Cached, Index, IndexError, Visitor};
 
 /// Bits of the bloom filter for each key.
 const BLOOM_BITS: f64 = 10.0;
@@ -135,12 +134,7 @@ impl Index for RocksIndex {
         self.db.write_opt(changes, &self.write).map_err(classify)
     }
 
-    fn scan(
-        &self,
-        prefix: u8,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
+    fn scan(&self, prefix: u8, from: &[u8], visit: Visitor<'_>) -> Result<(), IndexError> {
         let first = if from.is_empty() { &[prefix] } else { from };
         let mut read = ReadOptions::default();
         // A walk over everything must not push the hot blocks out.

@@ -162,7 +162,7 @@ async fn a_node_joins_then_reports_every_heartbeat_until_the_signal() {
 #[tokio::test]
 async fn a_change_is_told_without_waiting_for_the_heartbeat() {
     let fixture = reporter(ReportSettings {
-        heartbeat: Duration::from_secs(3600),
+        heartbeat: Duration::from_hours(1),
         ..ReportSettings::default()
     })
     .await;

@@ -11,7 +11,8 @@ use common::digest::{Crc32, Crc32Hasher};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::engine::{Answer, Change, Content, Edit, Engine, MetadataChange, Request};
+use super::change::{Answer, Change, Content, Edit, MetadataChange, Request};
+use super::engine::Engine;
 use super::shared::Shared;
 use crate::disk::{Disk, OsDisk};
 use crate::error::StoreError;

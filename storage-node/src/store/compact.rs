@@ -9,8 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{info, warn};
 
+use super::change::{Change, MovedRecord};
 use super::committer::PathStore;
-use super::engine::{Change, MovedRecord, decode_tombstone};
+use super::engine::decode_tombstone;
 use super::shared::Shared;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::StoreError;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use common::codec::Writer;
 
-use super::engine::{Answer, Reply};
+use super::change::{Answer, Reply};
 use super::plan::Plan;
 use crate::format::{
     Extent, IndexValue, PartId, RECORD_ALIGN, RecordHeader, RecordKind, VolumeNumber,

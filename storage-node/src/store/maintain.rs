@@ -6,9 +6,9 @@ use std::time::Duration;
 use common::env::Shutdown;
 use tracing::{error, warn};
 
+use super::change::Change;
 use super::committer::PathStore;
 use super::compact::Compaction;
-use super::engine::Change;
 use super::scrub::Scrub;
 use super::space::Durability;
 use crate::disk::{Disk, VolumeFile};
@@ -103,7 +103,11 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
             let outcome = blocking(move || Ok(volume.file().sync())).await?;
             match outcome {
                 Ok(()) => self.store.submit(Change::Synced(at)).await.map(drop)?,
-                Err(error) => warn!(volume = %number, %error, "sync failed"),
+                Err(error) => {
+                    error!(volume = %number, %error, "sync failed; the volume is read-only");
+                    let failed = Change::SyncFailed(number);
+                    self.store.submit(failed).await.map(drop)?;
+                }
             }
             if !is_active {
                 done.insert(number);

@@ -5,6 +5,7 @@
 //!   index shows it.
 //! * STO-2: replaying all records in the order of volume number and offset gives the index.
 
+mod change;
 mod committer;
 mod compact;
 mod engine;
@@ -20,9 +21,10 @@ mod space;
 #[cfg(test)]
 mod tests;
 
+pub use change::{Answer, Change, Content, Edit, MetadataChange, MovedRecord, Reply, Request};
 pub use committer::{Committer, PathStore, PendingParts};
 pub use compact::{CompactionReport, compact_volume};
-pub use engine::{Answer, Change, Content, Edit, Engine, EngineSettings, MetadataChange, Request};
+pub use engine::{Engine, EngineSettings, VOLUME_LEN_MIN};
 pub use maintain::{Maintenance, MaintenanceSettings};
 pub use reader::{BlobContent, OpenBlob, Pieces};
 pub use recover::{Recovery, RecoveryMode};

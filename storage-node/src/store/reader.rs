@@ -52,13 +52,12 @@ impl<D: Disk, I: Index> Shared<D, I> {
         self: &Arc<Self>,
         key: &[u8],
     ) -> Result<Option<OpenBlob<D, I>>, StoreError> {
-        let found = match self.try_read(IndexKey::Blob(key))? {
-            Some(found) => found,
-            None => {
-                let key = key.to_vec();
-                self.blocking(move |shared| shared.read(IndexKey::Blob(&key)))
-                    .await?
-            }
+        let found = if let Some(found) = self.try_read(IndexKey::Blob(key))? {
+            found
+        } else {
+            let key = key.to_vec();
+            self.blocking(move |shared| shared.read(IndexKey::Blob(&key)))
+                .await?
         };
         found
             .map(|(value, record)| self.opened(value, record))
@@ -71,13 +70,12 @@ impl<D: Disk, I: Index> Shared<D, I> {
     ///
     /// Cancel safe.
     pub async fn metadata(self: &Arc<Self>, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let found = match self.try_read(IndexKey::Metadata(key))? {
-            Some(found) => found,
-            None => {
-                let key = key.to_vec();
-                self.blocking(move |shared| shared.read(IndexKey::Metadata(&key)))
-                    .await?
-            }
+        let found = if let Some(found) = self.try_read(IndexKey::Metadata(key))? {
+            found
+        } else {
+            let key = key.to_vec();
+            self.blocking(move |shared| shared.read(IndexKey::Metadata(&key)))
+                .await?
         };
         Ok(found
             .map(|(_, record)| record.payload)
@@ -116,13 +114,12 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 ZEROS.get(..segment.len as usize).unwrap_or(&ZEROS),
             ));
         }
-        let found = match self.try_read(IndexKey::Part(segment.part))? {
-            Some(found) => found,
-            None => {
-                let part = segment.part;
-                self.blocking(move |shared| shared.read(IndexKey::Part(part)))
-                    .await?
-            }
+        let found = if let Some(found) = self.try_read(IndexKey::Part(segment.part))? {
+            found
+        } else {
+            let part = segment.part;
+            self.blocking(move |shared| shared.read(IndexKey::Part(part)))
+                .await?
         };
         // Gone when the blob was changed or deleted while it was read.
         let (_, record) = found.ok_or(StoreError::Conflict)?;

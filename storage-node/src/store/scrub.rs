@@ -78,7 +78,7 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         let mut scanner = Scanner::new(volume.file(), number, self.at, ScanDepth::Verify);
         while scanner.offset() < stop {
             match scanner.next_item() {
-                Ok(ScanItem::Record(record)) => self.look_at(record)?,
+                Ok(ScanItem::Record(record)) => self.look_at(&record)?,
                 Ok(ScanItem::Damage(damage)) => {
                     error!(?damage, "a stretch of a volume is unreadable");
                     self.shared.metrics.damaged_records.inc();
@@ -115,7 +115,7 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         std::mem::take(&mut self.report)
     }
 
-    fn look_at(&mut self, record: ScannedRecord) -> Result<(), StoreError> {
+    fn look_at(&mut self, record: &ScannedRecord) -> Result<(), StoreError> {
         self.report.records += 1;
         if record.is_sound {
             return Ok(());
@@ -136,10 +136,11 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         if self.shared.locate(key)?.map(|value| value.extent) != Some(extent) {
             return Ok(());
         }
-        let name = match record.header.kind {
-            RecordKind::Part => format!("part {}", record.header.sequence),
-            _ => RemoteName::from_key(self.shared.volume_path, &record.key)
-                .map_or_else(|| "unknown".to_owned(), |name| name.to_text()),
+        let name = if record.header.kind == RecordKind::Part {
+            format!("part {}", record.header.sequence)
+        } else {
+            RemoteName::from_key(self.shared.volume_path, &record.key)
+                .map_or_else(|| "unknown".to_owned(), |name| name.to_text())
         };
         error!(name, ?extent, "a needed record is damaged");
         self.shared.metrics.damaged_records.inc();

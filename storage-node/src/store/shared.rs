@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use common::id::VolumePath;
 
-use super::engine::Change;
+use super::change::Change;
 use crate::disk::{Disk, Space};
 use crate::error::{ReadError, StoreError};
 use crate::format::{Extent, IndexKey, IndexValue, PartId, VolumeNumber, VolumeStats};
@@ -173,18 +173,18 @@ impl<D: Disk, I: Index> Shared<D, I> {
 
     /// Where the record of `key` lies. May block.
     pub fn locate(&self, key: IndexKey<'_>) -> Result<Option<IndexValue>, StoreError> {
-        self.decode(self.index.get(&key.encode())?)
+        Self::decode(self.index.get(&key.encode())?)
     }
 
     /// Where the record of `key` lies, if memory knows; `None` if the device must be asked.
     pub fn try_locate(&self, key: IndexKey<'_>) -> Result<Option<Option<IndexValue>>, StoreError> {
         match self.index.try_get(&key.encode())? {
-            Cached::Known(value) => self.decode(value).map(Some),
+            Cached::Known(value) => Self::decode(value).map(Some),
             Cached::Unknown => Ok(None),
         }
     }
 
-    fn decode(&self, value: Option<Vec<u8>>) -> Result<Option<IndexValue>, StoreError> {
+    fn decode(value: Option<Vec<u8>>) -> Result<Option<IndexValue>, StoreError> {
         let value = value.map(|value| IndexValue::decode(&value)).transpose();
         Ok(value.map_err(crate::index::IndexError::from)?)
     }
@@ -237,7 +237,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
 }
 
 /// The key that stands in the record that an index key leads to.
-pub(super) fn record_key<'a>(key: IndexKey<'a>) -> &'a [u8] {
+pub(super) fn record_key(key: IndexKey<'_>) -> &[u8] {
     match key {
         IndexKey::Blob(name) | IndexKey::Metadata(name) => name,
         IndexKey::OpenPart(_) | IndexKey::Part(_) | IndexKey::Volume(_) | IndexKey::Replay => &[],

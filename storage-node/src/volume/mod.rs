@@ -1,9 +1,7 @@
 //! Volume files that are open: mapped, verified on first touch, scanned.
 
-mod map;
 mod open;
 mod scanner;
 
-pub use map::Map;
 pub use open::{FoundRecord, Volume, VolumeState};
 pub use scanner::{Damage, ScanDepth, ScanError, ScanItem, ScannedRecord, Scanner};

@@ -27,7 +27,7 @@ pub enum VolumeState {
     Active = 0,
     /// Full, or left behind by a restart.
     Sealed = 1,
-    /// A write or sync failed: nothing is appended any more (VOL-4).
+    /// A write or sync failed: nothing is appended any more (VOL-5).
     Poisoned = 2,
     /// Records in it are damaged: it is kept for repair and not compacted.
     Damaged = 3,

@@ -127,10 +127,8 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
     fn record(&mut self, header: RecordHeader, key: Vec<u8>) -> Result<ScanItem, ScanError> {
         let offset = self.at;
         let speaks = matches!(header.kind, RecordKind::Manifest | RecordKind::Tombstone);
-        let is_read = match header.kind {
-            RecordKind::Filler => false,
-            _ => speaks || self.depth != ScanDepth::Headers,
-        };
+        let is_wanted = speaks || self.depth != ScanDepth::Headers;
+        let is_read = is_wanted && header.kind != RecordKind::Filler;
         let mut payload = Vec::new();
         let mut is_sound = true;
         if is_read {

@@ -32,7 +32,7 @@ use crate::volume::{Damage, ScanDepth, ScanItem, ScannedRecord, Scanner, Volume,
 
 /// Changes of the index that replay gathers before it applies them.
 const BATCH_LEN: usize = 2000;
-/// Records that [`Recovery::unverified`] lists.
+/// Records that [`Recovery::unverified`] lists, so that a wrecked disk does not fill the memory.
 const UNVERIFIED_MAX: usize = 10_000;
 
 /// How a store was opened.
@@ -60,7 +60,7 @@ pub struct Recovery {
     /// Stretches of volumes that hold no readable record although records follow.
     pub damage: Vec<Damage>,
     /// Records that were left out because something of them is missing: cut off by a crash before they
-    /// were acknowledged, or damaged since. At most [`UNVERIFIED_MAX`] are listed.
+    /// were acknowledged, or damaged since. At most ten thousand are listed.
     pub unverified: Vec<(String, Extent)>,
     /// Volume files that are gone, with the number of needed records in them.
     pub missing: Vec<(VolumeNumber, u64)>,
@@ -456,23 +456,18 @@ impl<D: Disk, I: Index> Opening<D, I> {
             self.leave_out(&header, &key, extent, "its payload is not what was written");
             return Ok(());
         }
-        let manifest = match header.kind {
-            RecordKind::Manifest => match Manifest::decode(&payload) {
-                Ok(manifest) => Some(manifest),
-                Err(error) => {
-                    error!(volume = %at.volume, offset, %error, "a manifest is malformed");
-                    self.leave_out(&header, &key, extent, "it is malformed");
-                    return Ok(());
-                }
-            },
-            _ => None,
-        };
-        if let Some(manifest) = &manifest {
-            if self.is_torn(&header, manifest)? {
+        let mut manifest = None;
+        if header.kind == RecordKind::Manifest {
+            let Ok(decoded) = Manifest::decode(&payload) else {
+                self.leave_out(&header, &key, extent, "its payload is malformed");
+                return Ok(());
+            };
+            if self.is_torn(&header, &decoded)? {
                 self.leave_out(&header, &key, extent, "its parts are missing");
                 self.skipped.push((at.volume, offset..end));
                 return Ok(());
             }
+            manifest = Some(decoded);
         }
         let engine = &mut self.engine;
         if self.recovery.mode == RecoveryMode::Clean {
@@ -528,9 +523,10 @@ impl<D: Disk, I: Index> Opening<D, I> {
     /// Notes a record that the index is not going to show.
     fn leave_out(&mut self, header: &RecordHeader, key: &[u8], extent: Extent, why: &str) {
         self.has_skipped_manifest |= header.kind == RecordKind::Manifest;
-        let name = match header.kind {
-            RecordKind::Part => format!("part {}", header.sequence),
-            _ => self.name_of(key),
+        let name = if header.kind == RecordKind::Part {
+            format!("part {}", header.sequence)
+        } else {
+            self.name_of(key)
         };
         warn!(name, ?extent, kind = ?header.kind, why, "a record is left out");
         if self.recovery.unverified.len() < UNVERIFIED_MAX {

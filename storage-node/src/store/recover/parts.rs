@@ -90,10 +90,10 @@ impl<D: Disk, I: Index> Opening<D, I> {
             .shared
             .index
             .scan(IndexKey::PART, &[], &mut |key, _| {
-                if let Ok(IndexKey::Part(part)) = IndexKey::decode(key) {
-                    if !needed.contains(&part) {
-                        unneeded.push(part);
-                    }
+                if let Ok(IndexKey::Part(part)) = IndexKey::decode(key)
+                    && !needed.contains(&part)
+                {
+                    unneeded.push(part);
                 }
                 ControlFlow::Continue(())
             })?;

@@ -42,10 +42,8 @@ impl<D: Disk, I: Index> Opening<D, I> {
                 // A bad disk: the limit keeps this process right, and the next one looks again.
                 Err(_) => true,
             };
-            if !is_clean {
-                if let Err(error) = self.fill(&volume, end, volume.file().len()) {
-                    warn!(volume = %number, %error, "the tail of a failed volume is not covered");
-                }
+            if !is_clean && let Err(error) = self.fill(&volume, end, volume.file().len()) {
+                warn!(volume = %number, %error, "the tail of a failed volume is not covered");
             }
         }
     }

@@ -212,6 +212,23 @@ fn a_volume_stays_until_what_moved_out_of_it_was_synced() {
 }
 
 #[test]
+fn a_sync_that_failed_in_the_background_is_not_made_good_by_a_later_one() {
+    for sealed in [false, true] {
+        let mut bench = Bench::new(Durability::Interval);
+        bench.submit(blob(1, b"not durable")).unwrap();
+        if sealed {
+            bench.seal();
+        }
+        bench.submit(Change::SyncFailed(VolumeNumber(1))).unwrap();
+        assert!(bench.engine.make_durable().is_err(), "sealed: {sealed}");
+        bench.submit(blob(2, b"elsewhere")).unwrap();
+        assert_eq!(bench.extent(2).volume, VolumeNumber(2));
+        let volume = bench.engine.shared().volume(VolumeNumber(1)).unwrap();
+        assert_eq!(volume.state(), VolumeState::Poisoned, "VOL-5");
+    }
+}
+
+#[test]
 fn a_delete_that_failed_is_not_carried_out_by_compaction() {
     let mut bench = Bench::new(Durability::Always);
     bench.submit(blob(1, b"kept")).unwrap();

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 
 /// Page size that residency is asked in. Larger real pages only make the answer coarser.
-const PAGE_LEN: u64 = 4096;
+const PAGE_LEN: usize = 4096;
 /// Pages that one residency question covers; longer ranges are asked in pieces.
 const PAGES_MAX: usize = 320;
 
@@ -44,6 +44,11 @@ impl Map {
         Ok(Self { raw: Arc::new(raw) })
     }
 
+    /// Whether the map has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Bytes of the map.
     pub fn len(&self) -> u64 {
         self.raw.len() as u64
@@ -64,10 +69,11 @@ impl Map {
 
     /// Whether all pages of `range` are in memory, so that touching them waits for no device.
     pub fn is_resident(&self, range: Range<u64>) -> bool {
-        let first = range.start - range.start % PAGE_LEN;
+        let page_len = PAGE_LEN as u64;
+        let first = range.start - range.start % page_len;
         let mut at = first;
         while at < range.end {
-            let end = range.end.min(at + PAGE_LEN * PAGES_MAX as u64);
+            let end = range.end.min(at + page_len * PAGES_MAX as u64);
             let Ok((start, len)) = self.check(&(at..end)) else {
                 return false;
             };
@@ -81,7 +87,7 @@ impl Map {
                     pages.as_mut_ptr(),
                 )
             };
-            let count = len.div_ceil(PAGE_LEN as usize);
+            let count = len.div_ceil(PAGE_LEN);
             if answer != 0 || pages.iter().take(count).any(|page| page & 1 == 0) {
                 return false;
             }
@@ -121,8 +127,8 @@ mod tests {
         let map = Map::new(&file, 10_000).unwrap();
         assert!(map.is_resident(5000..10_000));
         assert!(map.slice(9_999..10_001).is_err());
-        let range = 3..2;
-        assert!(map.slice(range).is_err());
+        let (start, end) = (3, 2);
+        assert!(map.slice(start..end).is_err());
         let slice = map.slice(9_000..10_000).unwrap();
         drop(map);
         assert_eq!(&slice[..], &[7; 1000]);

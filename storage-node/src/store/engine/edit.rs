@@ -1,0 +1,313 @@
+//! Each change as records: what it needs to see, what it appends.
+
+use bytes::{Bytes, BytesMut};
+use common::codec::Reader;
+use common::digest::{Crc32, Crc32Hasher};
+use common::limits;
+
+use super::{Engine, NewRecord, Purpose};
+use crate::disk::Disk;
+use crate::error::{ReadError, StoreError};
+use crate::format::{IndexKey, Manifest, PartId, RecordError, RecordKind, Segment, VolumeNumber};
+use crate::index::Index;
+use crate::store::change::{Answer, Content, Edit, MetadataChange, MovedRecord};
+use crate::store::plan::{Plan, View as _};
+
+/// Segments of an appender from which small ones at its end are merged into one.
+const MERGE_SEGMENTS_MIN: usize = 32;
+
+impl<D: Disk, I: Index> Engine<D, I> {
+    pub(super) fn manifest_blob(
+        &mut self,
+        key: &[u8],
+        time: u32,
+        manifest: &Manifest,
+    ) -> Result<Answer, StoreError> {
+        self.must_be_free(key)?;
+        let mut closed = Vec::with_capacity(manifest.segments().len());
+        for segment in manifest.segments() {
+            if !self.open_parts.contains_key(&segment.part) {
+                // Its volume failed after the part was stored.
+                return Err(StoreError::Conflict);
+            }
+            closed.push(segment.part);
+        }
+        self.stage_manifest(key, time, manifest)?;
+        self.group.closed_parts.extend(closed);
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn metadata(
+        &mut self,
+        key: &[u8],
+        time: u32,
+        change: MetadataChange,
+    ) -> Result<Answer, StoreError> {
+        if self.locate(IndexKey::Blob(key))?.is_none() {
+            return Err(StoreError::NotFound);
+        }
+        let before = match self.locate(IndexKey::Metadata(key))? {
+            Some(_) => self.shared.read(IndexKey::Metadata(key))?,
+            None => None,
+        };
+        let before = before.map(|(_, record)| record.payload).unwrap_or_default();
+        let after = Bytes::from(change(&before));
+        if after != before {
+            let crc = Crc32::of(&after);
+            let record = self.record(RecordKind::Metadata, time, key, after, crc);
+            let plan = Plan::of(self, &record.header(), key, None)?;
+            self.stage(&record, plan, Purpose::Content)?;
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn delete(&mut self, key: &[u8], time: u32) -> Result<Answer, StoreError> {
+        let mut record = self.record(RecordKind::Tombstone, time, key, Bytes::new(), Crc32(0));
+        let plan = Plan::of(self, &record.header(), key, None)?;
+        if plan.deletes.is_empty() {
+            return Err(StoreError::NotFound);
+        }
+        record.payload = tombstone_payload(&plan);
+        record.crc = Crc32::of(&record.payload);
+        self.stage(&record, plan, Purpose::Relief)?;
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn abandon(&mut self, parts: &[PartId]) -> Result<Answer, StoreError> {
+        // A manifest of the same round may have taken them: then they are not open any more.
+        if !self.group.closed_parts.is_empty() {
+            self.flush();
+        }
+        let mut plan = Plan::default();
+        for part in parts {
+            if self.open_parts.contains_key(part) {
+                plan.drop_part(self, *part)?;
+                self.group.closed_parts.push(*part);
+            }
+        }
+        self.group.apply(plan, None);
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn edit(&mut self, key: &[u8], time: u32, edit: Edit) -> Result<Answer, StoreError> {
+        let index_key = IndexKey::Blob(key);
+        let value = self.locate(index_key)?.ok_or(StoreError::NotFound)?;
+        if value.kind != RecordKind::Manifest {
+            return Err(StoreError::NotAppender);
+        }
+        let manifest = self.manifest(index_key, &value)?;
+        match edit {
+            Edit::Append(content) => self.append(key, time, &manifest, content),
+            Edit::Modify { offset, content } => {
+                if manifest.len() < offset {
+                    return Err(StoreError::OutOfRange {
+                        offset,
+                        len: manifest.len(),
+                    });
+                }
+                let (segments, closed) = self.store_content(time, content)?;
+                let changed = manifest.overwrite(offset, &segments)?;
+                self.change_manifest(key, time, &manifest, &changed, closed)
+            }
+            Edit::Truncate { len } => {
+                let changed = manifest.truncate(len)?;
+                self.change_manifest(key, time, &manifest, &changed, Vec::new())
+            }
+            Edit::Rename {
+                key: new_key,
+                expected,
+                crc,
+            } => {
+                if value.extent != expected {
+                    return Err(StoreError::Conflict);
+                }
+                self.must_be_free(&new_key)?;
+                let mut renamed = manifest;
+                renamed.crc = Some(crc);
+                renamed.replaces = Some(key.to_vec());
+                self.stage_manifest(&new_key, time, &renamed)?;
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        key: &[u8],
+        time: u32,
+        before: &Manifest,
+        content: Content,
+    ) -> Result<Answer, StoreError> {
+        let (content_crc, content_len) = match &content {
+            Content::Inline(payload) => (Crc32::of(payload), payload.len() as u64),
+            Content::Parts { segments, crc } => (*crc, len_of(segments)),
+        };
+        let mut changed = before.clone();
+        changed.replaces = None;
+        let content = match content {
+            Content::Inline(payload) if !payload.is_empty() => {
+                Content::Inline(self.merge_tail(&mut changed, payload)?)
+            }
+            content @ (Content::Inline(_) | Content::Parts { .. }) => content,
+        };
+        let (segments, closed) = self.store_content(time, content)?;
+        for segment in segments {
+            changed.push(segment)?;
+        }
+        changed.crc = before.crc.map(|crc| {
+            let mut hasher = Crc32Hasher::new();
+            hasher.append(crc, before.len());
+            hasher.append(content_crc, content_len);
+            hasher.finish()
+        });
+        self.change_manifest(key, time, before, &changed, closed)
+    }
+
+    /// Takes small segments off the end of a manifest of many, and gives `payload` with their bytes
+    /// in front. So a file of a million small appends has a short manifest, and each byte is
+    /// rewritten only a few times.
+    pub(super) fn merge_tail(
+        &self,
+        manifest: &mut Manifest,
+        payload: Bytes,
+    ) -> Result<Bytes, StoreError> {
+        if manifest.segments().len() < MERGE_SEGMENTS_MIN {
+            return Ok(payload);
+        }
+        let mut taken = Vec::new();
+        let mut len = payload.len();
+        while let Some(last) = manifest.segments().last().copied() {
+            let last_len = last.len as usize;
+            let too_long = len < last_len || limits::RECORD_PAYLOAD_LEN_MAX < len + last_len;
+            if last.part == PartId::HOLE || too_long {
+                break;
+            }
+            manifest.pop();
+            taken.push(last);
+            len += last_len;
+        }
+        let mut merged = BytesMut::with_capacity(len);
+        for segment in taken.into_iter().rev() {
+            let found = self.shared.read(IndexKey::Part(segment.part))?;
+            let (_, record) = found.ok_or(StoreError::NotFound)?;
+            let (start, end) = (
+                segment.start as usize,
+                (segment.start + segment.len) as usize,
+            );
+            merged.extend_from_slice(record.payload.get(start..end).unwrap_or_default());
+        }
+        merged.extend_from_slice(&payload);
+        Ok(merged.freeze())
+    }
+
+    /// Stores what is not stored yet, and tells which parts were open until now.
+    pub(super) fn store_content(
+        &mut self,
+        time: u32,
+        content: Content,
+    ) -> Result<(Vec<Segment>, Vec<PartId>), StoreError> {
+        match content {
+            Content::Inline(payload) if payload.is_empty() => Ok(Default::default()),
+            Content::Inline(payload) => {
+                let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+                let crc = Crc32::of(&payload);
+                let (part, _) = self.part(time, payload, crc)?;
+                Ok((
+                    vec![Segment {
+                        part,
+                        start: 0,
+                        len,
+                    }],
+                    Vec::new(),
+                ))
+            }
+            Content::Parts { segments, .. } => {
+                let closed: Vec<PartId> = segments.iter().map(|segment| segment.part).collect();
+                if closed
+                    .iter()
+                    .any(|part| !self.open_parts.contains_key(part))
+                {
+                    return Err(StoreError::Conflict);
+                }
+                Ok((segments, closed))
+            }
+        }
+    }
+
+    pub(super) fn change_manifest(
+        &mut self,
+        key: &[u8],
+        time: u32,
+        before: &Manifest,
+        after: &Manifest,
+        closed: Vec<PartId>,
+    ) -> Result<Answer, StoreError> {
+        if after.segments() != before.segments() {
+            self.stage_manifest(key, time, after)?;
+            self.group.closed_parts.extend(closed);
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn relocate(&mut self, moved: MovedRecord) -> Result<Answer, StoreError> {
+        let MovedRecord {
+            header,
+            key,
+            payload,
+            from,
+        } = moved;
+        let is_manifest = header.kind == RecordKind::Manifest;
+        let manifest = is_manifest
+            .then(|| Manifest::decode(&payload))
+            .transpose()?;
+        let index_key = match header.kind {
+            RecordKind::Blob | RecordKind::Manifest => Some(IndexKey::Blob(&key)),
+            RecordKind::Metadata => Some(IndexKey::Metadata(&key)),
+            RecordKind::Part => Some(IndexKey::Part(PartId(header.sequence))),
+            RecordKind::Tombstone => None,
+            RecordKind::Filler => return Ok(Answer::Done),
+        };
+        if let Some(index_key) = index_key {
+            // Changed or deleted since compaction looked.
+            if self.locate(index_key)?.map(|value| value.extent) != Some(from) {
+                return Ok(Answer::Done);
+            }
+        }
+        let record = NewRecord {
+            kind: header.kind,
+            moved: true,
+            sequence: header.sequence,
+            time: header.time,
+            key: &key,
+            payload,
+            crc: header.payload_crc,
+        };
+        let mut plan = Plan::of(self, &record.header(), &key, manifest.as_ref())?;
+        if header.kind == RecordKind::Tombstone {
+            plan.dead.push((from.volume, header.record_len()));
+        }
+        self.stage(&record, plan, Purpose::Relief)?;
+        Ok(Answer::Done)
+    }
+}
+
+/// What a tombstone says for compaction: the youngest volume with a record that it ends.
+fn tombstone_payload(plan: &Plan) -> Bytes {
+    let youngest = plan.dead.iter().map(|(volume, _)| volume.0).max();
+    Bytes::copy_from_slice(&youngest.unwrap_or_default().to_be_bytes())
+}
+
+/// Decodes [`tombstone_payload`].
+pub(in crate::store) fn decode_tombstone(payload: &[u8]) -> Result<VolumeNumber, ReadError> {
+    let mut reader = Reader::new(payload);
+    let volume = reader.u32().map_err(|_| ReadError::Damaged {
+        volume: VolumeNumber(0),
+        offset: 0,
+        cause: RecordError::Short,
+    })?;
+    Ok(VolumeNumber(volume))
+}
+
+fn len_of(segments: &[Segment]) -> u64 {
+    segments.iter().map(|segment| u64::from(segment.len)).sum()
+}
