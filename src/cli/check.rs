@@ -52,7 +52,7 @@ impl CheckArgs {
         let depth = if self.headers_only {
             ScanDepth::Headers
         } else {
-            ScanDepth::Payloads
+            ScanDepth::Verify
         };
         let started = clock::monotonic();
         let mut paths = Vec::new();
