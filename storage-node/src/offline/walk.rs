@@ -32,8 +32,6 @@ pub(super) struct Walk<'a> {
     /// Where volumes end whatever lies behind, as the superblocks after them say.
     ends: BTreeMap<VolumeNumber, u64>,
     pub(super) files: BTreeMap<VolumeNumber, VolumeFile>,
-    /// Where volumes ended when the next ones were made: what lies behind was refused to clients.
-    limits: BTreeMap<VolumeNumber, u64>,
     /// Where sound records lie that the index leads to, in units of the alignment, ascending.
     found: BTreeMap<VolumeNumber, Vec<u32>>,
     /// Places of records that the index leads to and whose payload is damaged.
@@ -59,7 +57,6 @@ impl<'a> Walk<'a> {
             known: BTreeMap::new(),
             ends: BTreeMap::new(),
             files: BTreeMap::new(),
-            limits: BTreeMap::new(),
             found: BTreeMap::new(),
             unsound: HashSet::new(),
             unindexed: HashMap::new(),
@@ -122,15 +119,11 @@ impl<'a> Walk<'a> {
                 );
                 return self.problem(number, what);
             }
-            Ok(found) => {
-                if len < found.len {
-                    let what = format!("is cut short: {len} of {} bytes are there", found.len);
-                    self.problem(number, what);
-                }
-                if let (Some(before), 1..) = (number.0.checked_sub(1), found.previous_end) {
-                    self.limits.insert(VolumeNumber(before), found.previous_end);
-                }
+            Ok(found) if len < found.len => {
+                let what = format!("is cut short: {len} of {} bytes are there", found.len);
+                self.problem(number, what);
             }
+            Ok(_) => {}
             Err(ref why) => {
                 let what = format!("superblock: {why}; its records are used nevertheless");
                 self.problem(number, what);
@@ -205,15 +198,11 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Stopped> {
         let start = SUPERBLOCK_LEN as u64;
         let mut scanner = Scanner::new(file, number, start, self.depth);
-        let limit = self.limits.get(&number).copied().unwrap_or(u64::MAX);
         let (mut torn, mut gaps) = (Vec::new(), Vec::new());
         let mut at = start;
         // What a failed write left behind it are no records.
         let limit = self.ends.get(&number).copied().unwrap_or(u64::MAX);
         let end = loop {
-            if limit <= scanner.offset() {
-                break limit;
-            }
             if limit <= scanner.offset() {
                 break limit;
             }
