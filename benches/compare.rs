@@ -1,4 +1,4 @@
-//! How fast is Hayloft beside FastDFS and nginx on the same machine, and what does an operation cost
+//! How fast is Hayloft beside `FastDFS` and nginx on the same machine, and what does an operation cost
 //! the processor?
 //!
 //! Estimate: a 4 KiB request costs two system calls for the request and its answer and two wake-ups,
@@ -33,12 +33,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use support::contest::{self, References};
-use support::error::BenchError;
+use support::error::{self, BenchError};
 use support::machine::{Machine, load_average};
-use support::result::{self, Outcome};
+use support::result;
 use support::rows::ROWS;
 
-/// Compare Hayloft with FastDFS, nginx and the raw disk on this machine
+/// Compare Hayloft with `FastDFS`, nginx and the raw disk on this machine
 #[derive(Debug, Parser)]
 struct Options {
     /// Only rows whose name contains this
@@ -65,12 +65,7 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("failed: {error}");
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                println!("  because: {error}");
-                cause = error.source();
-            }
+            println!("failed: {}", error::chain(&error));
             ExitCode::FAILURE
         }
     }

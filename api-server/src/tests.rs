@@ -157,7 +157,7 @@ struct Api {
     task: JoinHandle<()>,
 }
 
-async fn api_of(trackers: &[SocketAddr], access: Access) -> Api {
+fn api_of(trackers: &[SocketAddr], access: Access) -> Api {
     let settings = ApiSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         trackers: trackers.iter().copied().map(Address::from).collect(),
@@ -183,7 +183,7 @@ async fn api_of(trackers: &[SocketAddr], access: Access) -> Api {
 /// An API server over a tracker that names these nodes.
 async fn api_over(nodes: &[&Fake]) -> (Api, Fake) {
     let tracker = Fake::tracker(nodes.iter().map(|node| node.address).collect()).await;
-    let api = api_of(&[tracker.address], Access::Public).await;
+    let api = api_of(&[tracker.address], Access::Public);
     (api, tracker)
 }
 
@@ -297,7 +297,7 @@ async fn another_holder_answers_for_one_that_is_away_wrong_or_breaks_off() {
         }
         for first in firsts {
             let tracker = Fake::tracker(vec![first, good.address]).await;
-            let api = api_of(&[tracker.address], Access::Public).await;
+            let api = api_of(&[tracker.address], Access::Public);
             let (head, body) = get(&api, &path, None).await.unwrap();
             assert_eq!(head.status, 200);
             assert!(body == bytes);
@@ -313,7 +313,7 @@ async fn not_found_is_said_only_when_every_holder_said_so() {
     assert_eq!(status(&api, &path).await, 404);
 
     let tracker = Fake::tracker(vec![lacks[0].address, nobody().await]).await;
-    let api = api_of(&[tracker.address], Access::Public).await;
+    let api = api_of(&[tracker.address], Access::Public);
     let (head, _) = get(&api, &path, None).await.unwrap();
     assert_eq!(head.status, 503);
     assert!(head.headers.contains_key("retry-after"));
@@ -324,7 +324,7 @@ async fn not_found_is_said_only_when_every_holder_said_so() {
 
 #[tokio::test]
 async fn without_a_tracker_files_are_unavailable_and_the_server_lives_but_is_not_ready() {
-    let api = api_of(&[nobody().await], Access::Public).await;
+    let api = api_of(&[nobody().await], Access::Public);
     let (head, body) = get(&api, &normal(&pattern(10)), None).await.unwrap();
     assert_eq!(head.status, 503);
     // Addresses inside the cluster are nobody's business.
@@ -333,7 +333,7 @@ async fn without_a_tracker_files_are_unavailable_and_the_server_lives_but_is_not
     assert_eq!(status(&api, "/readyz").await, 503);
 
     let tracker = Fake::tracker(vec![]).await;
-    let api = api_of(&[nobody().await, tracker.address], Access::Public).await;
+    let api = api_of(&[nobody().await, tracker.address], Access::Public);
     assert_eq!(status(&api, "/readyz").await, 200);
 }
 
@@ -358,7 +358,7 @@ async fn tokens_are_asked_for_on_the_api_port_too() {
         keys: vec![key.clone()],
         ttl: Duration::from_mins(1),
     });
-    let api = api_of(&[tracker.address], access).await;
+    let api = api_of(&[tracker.address], access);
     assert_eq!(status(&api, &path).await, 403);
     assert_eq!(node.requests.load(Ordering::Relaxed), 0);
     let name = path.strip_prefix("/group1/").unwrap();

@@ -57,3 +57,15 @@ pub(crate) fn last_words(said: &[u8]) -> String {
     let end = said.get(said.len().saturating_sub(LEN_MAX)..);
     String::from_utf8_lossy(end.unwrap_or_default()).into_owned()
 }
+
+/// An error and what caused it.
+pub(crate) fn chain(error: &BenchError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str("\n  because: ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,4 +1,4 @@
-//! An original FastDFS that somebody runs on this machine, named by two variables.
+//! An original `FastDFS` that somebody runs on this machine, named by two variables.
 
 use std::env;
 use std::io;

@@ -1,5 +1,6 @@
 //! An nginx of the benchmark's own, set up to serve static files as fast as it can.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
@@ -44,7 +45,10 @@ impl Nginx {
         let config = home.path().join("nginx.conf");
         fs::write(&config, configuration(home.path(), port))
             .map_err(BenchError::io("cannot write nginx's configuration"))?;
-        let log = fs::File::create(home.path().join("stderr.log"))
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(home.path().join("stderr.log"))
             .map_err(BenchError::io("cannot make nginx's log"))?;
         let master = Command::new(program)
             .arg("-e")
@@ -81,7 +85,8 @@ impl Nginx {
         let content = vec![0x5a; size];
         for number in 0..count {
             fs::write(folder.join(number.to_string()), &content).map_err(failed())?;
-            links += &format!("http://127.0.0.1:{}/{size}/{number}\n", self.port);
+            // Writing to a text cannot fail.
+            let _ = writeln!(links, "http://127.0.0.1:{}/{size}/{number}", self.port);
         }
         let list = self.home.path().join(format!("links-{size}"));
         fs::write(&list, links).map_err(failed())?;

@@ -13,7 +13,7 @@ pub(crate) struct Row {
     pub(crate) size: usize,
     /// Long-lived connections, each with one operation under way.
     pub(crate) connections: usize,
-    /// When Hayloft acknowledges uploads. FastDFS never waits for the disk.
+    /// When Hayloft acknowledges uploads. `FastDFS` never waits for the disk.
     pub(crate) durability: Durability,
     /// What is to be reached.
     pub(crate) target: Target,
@@ -32,19 +32,19 @@ impl Row {
 /// What one operation is, and so what it is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Upload to the storage node. FastDFS's storage.
+    /// Upload to the storage node. `FastDFS`'s storage.
     Upload,
-    /// Ask the tracker where, then upload there. FastDFS's tracker and storage.
+    /// Ask the tracker where, then upload there. `FastDFS`'s tracker and storage.
     UploadByTracker,
     /// Upload to the storage node. The raw loop of writes and shared syncs.
     UploadRaw,
-    /// Ask the tracker where to upload. FastDFS's tracker.
+    /// Ask the tracker where to upload. `FastDFS`'s tracker.
     Query,
-    /// Download from the storage node. FastDFS's storage.
+    /// Download from the storage node. `FastDFS`'s storage.
     Download,
     /// GET from the storage node's HTTP port. nginx.
     HttpGet,
-    /// Delete at the storage node. FastDFS's storage.
+    /// Delete at the storage node. `FastDFS`'s storage.
     Delete,
 }
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::env::clock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -42,15 +41,13 @@ pub(crate) struct Server {
     child: Child,
     said: PathBuf,
     ready: Value,
-    /// From the start of the process until all roles answered.
-    pub(crate) start_time: Duration,
 }
 
 impl Server {
     /// Starts a server whose data is in `home`, and waits until all roles answer.
     pub(crate) fn start(home: &Path, durability: Durability) -> Result<Self, BenchError> {
         let ready_file = home.join("ready.json");
-        let said = home.join("stderr.log");
+        let said = log_file(home);
         // A file of an earlier run would be taken for this one's.
         let _ = fs::remove_file(&ready_file);
         let log = OpenOptions::new()
@@ -67,10 +64,9 @@ impl Server {
         for role in ["tracker", "storage", "storage-http", "api"] {
             command.arg(format!("--{role}-listen")).arg("127.0.0.1:0");
         }
-        // For `log_field`.
+        // For those who read the log.
         command.env("HAYLOFT_LOG_FORMAT", "json");
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        let begin = clock::monotonic();
         let child = command
             .stderr(log)
             .spawn()
@@ -79,7 +75,6 @@ impl Server {
             child,
             said,
             ready: Value::Null,
-            start_time: Duration::ZERO,
         };
         let child = &mut server.child;
         server.ready = wait::until("the server is ready", READY_LIMIT, || {
@@ -94,7 +89,6 @@ impl Server {
             let text = fs::read(&ready_file).unwrap_or_default();
             Ok(serde_json::from_slice(&text).ok())
         })?;
-        server.start_time = clock::monotonic().saturating_duration_since(begin);
         Ok(server)
     }
 
@@ -144,6 +138,11 @@ impl Drop for Server {
 /// Where a server in `home` keeps its data.
 pub(crate) fn data_dir(home: &Path) -> PathBuf {
     home.join("data")
+}
+
+/// What the last server in `home` logged.
+pub(crate) fn log_file(home: &Path) -> PathBuf {
+    home.join("stderr.log")
 }
 
 /// The program, without the variables of whoever runs the benchmark: they must not change what is

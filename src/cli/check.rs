@@ -21,7 +21,7 @@ configuration, 3 the data cannot be looked at (in use, missing, unreadable).";
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     node: NodeArgs,
-    /// Do not read the bytes of blobs; much faster, and finds no rot in them
+    /// Do not read the bytes of blobs; faster where they are large, and finds no rot in them
     #[arg(long)]
     headers_only: bool,
     /// Print one JSON object
@@ -52,7 +52,7 @@ impl CheckArgs {
         let depth = if self.headers_only {
             ScanDepth::Headers
         } else {
-            ScanDepth::Payloads
+            ScanDepth::Verify
         };
         let started = clock::monotonic();
         let mut paths = Vec::new();

@@ -60,6 +60,11 @@ impl OsDisk {
             }
         };
         std::fs::create_dir_all(directory).map_err(failed("make directory", directory))?;
+        // The new directory's own entry must be durable before a volume in it is promised.
+        for parent in directory.ancestors().skip(1).take(2) {
+            let synced = File::open(parent).and_then(|parent| parent.sync_all());
+            synced.map_err(failed("sync directory", parent))?;
+        }
         let disk = Self {
             directory: directory.to_owned(),
             is_writable: true,

@@ -13,7 +13,7 @@ pub type MetadataChange = Box<dyn FnOnce(&[u8]) -> Vec<u8> + Send>;
 /// New bytes of an appender.
 #[derive(Debug)]
 pub enum Content {
-    /// At most [`limits::RECORD_PAYLOAD_LEN_MAX`] bytes.
+    /// At most [`common::limits::RECORD_PAYLOAD_LEN_MAX`] bytes.
     Inline(Bytes),
     /// Parts that were stored before.
     Parts {

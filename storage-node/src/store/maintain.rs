@@ -121,10 +121,15 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
             return;
         };
         while pause(self.settings.compaction_interval, shutdown).await {
-            while let Some(number) = self.worst_volume(percent) {
+            // A volume that an upload under way pins must not keep the others from their turn.
+            let mut had_turn = BTreeSet::new();
+            while let Some(number) = self.worst_volume(percent, &had_turn) {
+                if shutdown.is_requested() {
+                    return;
+                }
+                had_turn.insert(number);
                 match self.compact(number, shutdown).await {
-                    Ok(true) => {}
-                    Ok(false) => break,
+                    Ok(()) => {}
                     Err(error) => {
                         let error = &error as &dyn std::error::Error;
                         warn!(volume = %number, error, "compaction failed; tried again later");
@@ -135,8 +140,13 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
         }
     }
 
-    /// The sealed volume with the largest share of garbage, if that is at least `percent`.
-    fn worst_volume(&self, percent: u32) -> Option<VolumeNumber> {
+    /// The sealed volume with the largest share of garbage, if that is at least `percent`, of those
+    /// that had no turn yet.
+    fn worst_volume(
+        &self,
+        percent: u32,
+        had_turn: &BTreeSet<VolumeNumber>,
+    ) -> Option<VolumeNumber> {
         let shared = self.store.shared();
         let share = |number: VolumeNumber, end: u64| {
             let live = shared.volume_stats(number).live_bytes;
@@ -152,15 +162,15 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
                     volume.number(),
                 )
             })
-            .filter(|(share, _)| u64::from(percent) <= *share)
+            .filter(|(share, number)| u64::from(percent) <= *share && !had_turn.contains(number))
             .max()
             .map(|(_, number)| number)
     }
 
-    /// Compacts one volume; whether it is gone.
-    async fn compact(&self, number: VolumeNumber, shutdown: &Shutdown) -> Result<bool, StoreError> {
+    /// Compacts one volume, or as much of it as the signal allows.
+    async fn compact(&self, number: VolumeNumber, shutdown: &Shutdown) -> Result<(), StoreError> {
         let Some(mut compaction) = Compaction::new(&self.store, number) else {
-            return Ok(false);
+            return Ok(());
         };
         loop {
             let (next, report) = blocking(move || {
@@ -168,12 +178,11 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
                 Ok((compaction, report))
             })
             .await?;
-            if let Some(report) = report {
-                return Ok(0 < report.freed);
-            }
             compaction = next;
-            if !pause(time_for(STEP_LEN, self.settings.compaction_rate), shutdown).await {
-                return Ok(false);
+            if report.is_some()
+                || !pause(time_for(STEP_LEN, self.settings.compaction_rate), shutdown).await
+            {
+                return Ok(());
             }
         }
     }

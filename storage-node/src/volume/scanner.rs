@@ -18,12 +18,8 @@ use crate::format::{
 const WINDOW_LEN: usize = 1024 * 1024;
 /// Bytes read at a time where only headers are: payloads are stepped over.
 const HEADERS_WINDOW_LEN: usize = 512;
-/// [`RECORD_ALIGN`] as a length.
-const ALIGN_LEN: usize = 8;
 /// Longest header with key.
 const HEAD_LEN_MAX: usize = RECORD_HEADER_LEN + 128;
-
-const _: () = assert!(ALIGN_LEN as u64 == RECORD_ALIGN);
 
 /// How much of each record is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,17 +159,20 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
             at = data;
             let window_end = (at + WINDOW_LEN as u64).min(self.file.len());
             while at < window_end {
-                let head = self.bytes(at, ALIGN_LEN)?;
-                if head.iter().any(|byte| *byte != 0) {
-                    garbage_end = at + RECORD_ALIGN;
-                    if at != start && self.record_at(at)?.is_ok() {
-                        self.at = at;
-                        let range = start..at;
-                        return Ok(ScanItem::Damage(Damage {
-                            volume: self.volume,
-                            range,
-                        }));
-                    }
+                let len = usize::try_from(window_end - at).unwrap_or(WINDOW_LEN);
+                let Some(zeros) = leading_zeros(self.bytes(at, len)?) else {
+                    at = window_end;
+                    break;
+                };
+                at += zeros - zeros % RECORD_ALIGN;
+                garbage_end = at + RECORD_ALIGN;
+                if at != start && self.record_at(at)?.is_ok() {
+                    self.at = at;
+                    let range = start..at;
+                    return Ok(ScanItem::Damage(Damage {
+                        volume: self.volume,
+                        range,
+                    }));
                 }
                 at += RECORD_ALIGN;
             }
@@ -237,6 +236,39 @@ impl<'a, F: VolumeFile> Scanner<'a, F> {
             volume: self.volume,
             offset,
             source,
+        }
+    }
+}
+
+/// Number of zeros before the first other byte; `None` if there is none. Not every file system knows
+/// its holes, so a walk may have to look at all of the space that a volume claimed and never used.
+fn leading_zeros(bytes: &[u8]) -> Option<u64> {
+    /// Bytes that are looked at together, by vector instructions.
+    const TOGETHER: usize = 256;
+    let is_zero = |chunk: &[u8]| chunk.iter().fold(0, |all, byte| all | byte) == 0;
+    let blank = bytes.chunks(TOGETHER).take_while(|chunk| is_zero(chunk));
+    let start = (blank.count() * TOGETHER).min(bytes.len());
+    let rest = bytes.get(start..).unwrap_or_default();
+    let place = rest.iter().position(|byte| *byte != 0)?;
+    Some((start + place) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_counted_up_to_the_first_other_byte() {
+        for len in [0, 1, 255, 256, 257, 1000] {
+            let mut bytes = vec![0; len];
+            assert_eq!(leading_zeros(&bytes), None, "{len}");
+            for at in [0, 1, 255, 256, 511, 999] {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = 1;
+                    assert_eq!(leading_zeros(&bytes), Some(at as u64), "{at} of {len}");
+                    bytes[at] = 0;
+                }
+            }
         }
     }
 }
