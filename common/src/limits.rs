@@ -34,6 +34,11 @@ pub const TRACKERS_MAX: usize = 16;
 /// Payload bytes of one record. A longer blob becomes parts of this size and a manifest, so this is
 /// also what one upload keeps in memory.
 pub const RECORD_PAYLOAD_LEN_MAX: usize = 1024 * 1024;
+/// Bytes of uploads that all connections of a node together keep in memory while they arrive; more
+/// wait in the sockets. Without it, thousands of stalled senders would hold a record each.
+pub const UPLOAD_BUFFERS_LEN_MAX: usize = 256 * 1024 * 1024;
+/// Uploads up to this many bytes do not count: what the connection reads at once anyway.
+pub const UPLOAD_UNCOUNTED_LEN_MAX: u64 = 16 * 1024;
 /// Bytes of a body that are read and thrown away after an early error, so that the connection stays
 /// usable; beyond it the connection is closed (docs/wire.md, connection life).
 pub const DRAIN_LEN_MAX: u64 = 64 * 1024 * 1024;
@@ -62,3 +67,4 @@ pub const HTTP_REFUSALS_MAX: usize = 64;
 pub const ANTI_LEECH_KEY_LEN_MAX: usize = 128;
 
 const _: () = assert!(3 * (GROUP_NAME_LEN_MAX + REMOTE_NAME_LEN_MAX + 2) < HTTP_PATH_LEN_MAX);
+const _: () = assert!(RECORD_PAYLOAD_LEN_MAX <= UPLOAD_BUFFERS_LEN_MAX);

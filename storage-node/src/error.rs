@@ -78,6 +78,12 @@ pub enum StoreError {
         /// Bytes of the blob.
         len: u64,
     },
+    /// Merged metadata that no answer could carry; the old metadata stays.
+    #[error(
+        "the metadata would be longer than {} bytes",
+        common::limits::METADATA_LEN_MAX
+    )]
+    MetadataTooLong,
     /// A change that only appenders take.
     #[error("the blob is not an appender")]
     NotAppender,
@@ -123,7 +129,10 @@ impl StoreError {
         match self {
             Self::NotFound => ErrorCode::NotFound,
             Self::Exists => ErrorCode::Exists,
-            Self::OutOfRange { .. } | Self::NotAppender | Self::Manifest(_) => ErrorCode::Invalid,
+            Self::OutOfRange { .. }
+            | Self::NotAppender
+            | Self::MetadataTooLong
+            | Self::Manifest(_) => ErrorCode::Invalid,
             Self::NoSpace { .. } => ErrorCode::NoSpace,
             Self::CreateVolume(error) if error.kind() == io::ErrorKind::StorageFull => {
                 ErrorCode::NoSpace

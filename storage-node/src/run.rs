@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use common::env::Shutdown;
 use common::id::VolumePath;
+use common::limits;
 use common::rpc::{self, AcceptLimits, accept_connections, refuse_busy};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::{Operations, Readiness};
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use crate::collector::StoreCollector;
@@ -154,6 +156,7 @@ impl StorageNode {
         let service = Arc::new(Service {
             node: Arc::clone(&node),
             metrics: Arc::clone(&metrics),
+            buffers: Semaphore::new(limits::UPLOAD_BUFFERS_LEN_MAX),
             address_width: settings.address_width,
             network_timeout: settings.network_timeout,
         });
@@ -168,7 +171,11 @@ impl StorageNode {
             shutdown.clone(),
             |stream, peer| {
                 metrics.refused.inc();
-                warn!(%peer, "connection refused; remedy: raise [storage] connections_max");
+                // Once is news, a flood is not.
+                let total = metrics.refused.get();
+                if total.is_power_of_two() {
+                    warn!(%peer, total, "connection refused; remedy: raise [storage] connections_max");
+                }
                 refuse_busy(stream);
             },
             move |stream, _| {

@@ -158,8 +158,9 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn refused(&self) {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.inc();
+        self.refused.get()
     }
 
     pub(crate) fn snapshot_failed(&self) {

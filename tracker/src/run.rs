@@ -155,12 +155,15 @@ async fn listen(
     shutdown: Shutdown,
 ) {
     let refused = |stream: TcpStream, peer: SocketAddr| {
-        shared.metrics.refused();
+        let total = shared.metrics.refused();
         refuse_busy(stream);
-        warn!(
-            %peer, limit = limits.connections_max,
-            "connection refused; remedy: raise [tracker] connections_max"
-        );
+        // Once is news, a flood is not.
+        if total.is_power_of_two() {
+            warn!(
+                %peer, total, limit = limits.connections_max,
+                "connection refused; remedy: raise [tracker] connections_max"
+            );
+        }
     };
     let serve = |stream: TcpStream, peer: SocketAddr| {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());

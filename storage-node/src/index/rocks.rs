@@ -15,6 +15,9 @@ use super::{Batch, Cached, Index, IndexError, Visitor};
 /// Bits of the bloom filter for each key.
 const BLOOM_BITS: f64 = 10.0;
 
+/// Share of a memtable that its own filter takes.
+const MEMTABLE_BLOOM_RATIO: f64 = 0.05;
+
 /// Memory that the index may use.
 #[derive(Clone)]
 pub struct IndexSettings {

@@ -264,18 +264,14 @@ async fn set_metadata(node: &Node, body: &[u8], time: u32) -> Result<(), Failure
     let store = store_in_group(node, request.group, &request.name)?;
     let newer = request.metadata();
     let mode = request.mode;
-    let change = move |before: &[u8]| match mode {
-        MetadataMode::Overwrite => newer.as_bytes().to_vec(),
-        MetadataMode::Merge => {
-            let merged = Metadata::parse(before).merged(&newer);
-            // What no answer could carry is not stored; the old metadata stays.
-            let fits = merged.as_bytes().len() <= limits::METADATA_LEN_MAX;
-            if fits {
-                merged.as_bytes().to_vec()
-            } else {
-                before.to_vec()
-            }
-        }
+    let change = move |before: &[u8]| {
+        let after = match mode {
+            MetadataMode::Overwrite => newer,
+            MetadataMode::Merge => Metadata::parse(before).merged(&newer),
+        };
+        let packed = after.as_bytes();
+        // What no answer could carry is not stored.
+        (packed.len() <= limits::METADATA_LEN_MAX).then(|| packed.to_vec())
     };
     let key = request.name.to_key();
     Ok(store.change_metadata(key, time, Box::new(change)).await?)

@@ -22,6 +22,7 @@ use common::rpc::{Connection, ConnectionError};
 use common::wire::storage::Streamed;
 use common::wire::{AddressWidth, Command, Header, Status, WireError};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
@@ -41,6 +42,8 @@ pub(crate) struct Service {
     pub(crate) node: Arc<Node>,
     /// Counters.
     pub(crate) metrics: Arc<ServiceMetrics>,
+    /// A permit for each byte of uploads that may be kept in memory.
+    pub(crate) buffers: Semaphore,
     /// Width of the address in file information.
     pub(crate) address_width: AddressWidth,
     /// Longest wait for the peer inside a packet.
@@ -295,6 +298,14 @@ impl Session {
         time: u32,
     ) -> Result<Result<Content, Unread>, ConnectionError> {
         let part_len = limits::RECORD_PAYLOAD_LEN_MAX as u64;
+        let service = Arc::clone(&self.service);
+        let _buffer = match u32::try_from(size.min(part_len)) {
+            Ok(len) if limits::UPLOAD_UNCOUNTED_LEN_MAX < size => {
+                // The semaphore is never closed, so this only waits.
+                service.buffers.acquire_many(len).await.ok()
+            }
+            _ => None,
+        };
         if size <= part_len {
             let len = usize::try_from(size).unwrap_or(limits::RECORD_PAYLOAD_LEN_MAX);
             return Ok(Ok(Content::Inline(self.connection.take(len).await?)));

@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 use crate::error::StoreError;
 use crate::format::{Extent, Manifest, PartId, Position, RecordHeader, Segment, VolumeNumber};
 
-/// Turns the stored metadata of a blob (empty if there is none) into what shall be stored.
-pub type MetadataChange = Box<dyn FnOnce(&[u8]) -> Vec<u8> + Send>;
+/// Turns the stored metadata of a blob (empty if there is none) into what shall be stored, or says
+/// that this cannot be.
+pub type MetadataChange = Box<dyn FnOnce(&[u8]) -> Option<Vec<u8>> + Send>;
 
 /// New bytes of an appender.
 #[derive(Debug)]

@@ -29,6 +29,8 @@ const CHANGES_LEN_MAX: usize = 4 * 1024 * 1024;
 pub struct CompactionReport {
     /// Records carried over.
     pub moved: u64,
+    /// Bytes of their payloads.
+    pub moved_bytes: u64,
     /// Records left behind.
     pub dropped: u64,
     /// Bytes of the file that is gone; 0 if it had to stay.
@@ -63,6 +65,11 @@ impl<D: Disk, I: Index> Compaction<D, I> {
         })
     }
 
+    /// Bytes carried over so far.
+    pub(super) fn moved_bytes(&self) -> u64 {
+        self.report.moved_bytes
+    }
+
     /// Goes on for about `budget` bytes of the volume. Gives the report once it is done. Blocks.
     pub(super) fn step(&mut self, budget: u64) -> Result<Option<CompactionReport>, StoreError> {
         let shared = Arc::clone(self.store.shared());
@@ -76,7 +83,7 @@ impl<D: Disk, I: Index> Compaction<D, I> {
         while scanner.offset() < stop {
             match scanner.next_item() {
                 Ok(ScanItem::Record(record)) => {
-                    changes_len += record.payload.len();
+                    let payload_len = record.payload.len();
                     match change_for(&shared, number, record)? {
                         Verdict::Dead => self.report.dropped += 1,
                         Verdict::Damaged => {
@@ -84,6 +91,8 @@ impl<D: Disk, I: Index> Compaction<D, I> {
                         }
                         Verdict::Carry(change) => {
                             self.report.moved += 1;
+                            self.report.moved_bytes += payload_len as u64;
+                            changes_len += payload_len;
                             changes.push(change);
                         }
                     }

@@ -32,7 +32,7 @@ pub struct MaintenanceSettings {
     pub compaction_interval: Duration,
     /// Share of garbage, in per cent, from which a volume is compacted; `None` turns it off.
     pub garbage_percent: Option<u32>,
-    /// Bytes of volumes that compaction looks at in a second; `None` for all it can.
+    /// Bytes that compaction carries to other volumes in a second; `None` for all it can.
     pub compaction_rate: Option<u64>,
     /// Time from the end of one scrub to the next; `None` turns it off.
     pub scrub_interval: Option<Duration>,
@@ -173,15 +173,17 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
             return Ok(());
         };
         loop {
+            let before = compaction.moved_bytes();
             let (next, report) = blocking(move || {
                 let report = compaction.step(STEP_LEN)?;
                 Ok((compaction, report))
             })
             .await?;
             compaction = next;
-            if report.is_some()
-                || !pause(time_for(STEP_LEN, self.settings.compaction_rate), shutdown).await
-            {
+            // What is left behind costs a read; what is carried competes with uploads.
+            let carried = compaction.moved_bytes() - before;
+            let time = time_for(carried, self.settings.compaction_rate);
+            if report.is_some() || !pause(time, shutdown).await {
                 return Ok(());
             }
         }

@@ -104,7 +104,7 @@ fn metadata(number: u64, bytes: Vec<u8>) -> Change {
     Change::Metadata {
         key: key(number),
         time: 4,
-        change: Box::new(move |_| bytes),
+        change: Box::new(move |_| Some(bytes)),
     }
 }
 

@@ -51,7 +51,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             None => None,
         };
         let before = before.map(|(_, record)| record.payload).unwrap_or_default();
-        let after = Bytes::from(change(&before));
+        let after = Bytes::from(change(&before).ok_or(StoreError::MetadataTooLong)?);
         if after != before {
             let crc = Crc32::of(&after);
             let record = self.record(RecordKind::Metadata, time, key, after, crc);
