@@ -104,6 +104,9 @@ fn options(settings: &IndexSettings) -> Options {
     options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(settings.memtable_len);
     options.set_max_write_buffer_number(3);
+    // Uploads ask first whether their name is free, and a rebuild asks for every record: misses.
+    options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
+    options.set_memtable_whole_key_filtering(true);
     options.set_max_background_jobs(2);
     options.set_max_open_files(512);
     options.set_keep_log_file_num(2);
