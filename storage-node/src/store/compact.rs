@@ -7,15 +7,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::digest::Crc32;
 use tracing::{info, warn};
 
 use super::change::{Change, MovedRecord};
 use super::committer::PathStore;
-use super::engine::decode_tombstone;
+use super::engine::{decode_tombstone, tombstone_payload};
 use super::shared::Shared;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::StoreError;
-use crate::format::{Extent, IndexKey, PartId, RecordKind, SUPERBLOCK_LEN, VolumeNumber};
+use crate::format::{
+    Extent, IndexKey, Manifest, PartId, RecordHeader, RecordKind, SUPERBLOCK_LEN, VolumeNumber,
+};
 use crate::index::Index;
 use crate::volume::{ScanDepth, ScanItem, ScannedRecord, Scanner, Volume, VolumeState};
 
@@ -190,7 +193,10 @@ fn change_for<D: Disk, I: Index>(
         }
     };
     if shared.locate(index_key)?.map(|value| value.extent) != Some(from) {
-        return Ok(Verdict::Dead);
+        return Ok(match header.kind {
+            RecordKind::Manifest if is_sound => dead_manifest(shared, &header, &payload, from),
+            _ => Verdict::Dead,
+        });
     }
     if !is_sound {
         return Ok(Verdict::Damaged);
@@ -202,6 +208,41 @@ fn change_for<D: Disk, I: Index>(
         payload,
         from,
     })))
+}
+
+/// What remains of a manifest that nothing leads to. If it gave an appender a new name, its record is
+/// all that says that the old name ended, so a tombstone of the old name takes its place (STO-3).
+fn dead_manifest<D: Disk, I: Index>(
+    shared: &Shared<D, I>,
+    header: &RecordHeader,
+    payload: &[u8],
+    from: Extent,
+) -> Verdict {
+    let replaced = Manifest::decode(payload)
+        .ok()
+        .and_then(|manifest| manifest.replaces);
+    let Some(key) = replaced else {
+        return Verdict::Dead;
+    };
+    // What the rename ended lay before it, so in volumes up to this one.
+    if !is_tombstone_needed(shared, from.volume, from.volume) {
+        return Verdict::Dead;
+    }
+    let payload = tombstone_payload(from.volume);
+    let header = RecordHeader {
+        kind: RecordKind::Tombstone,
+        moved: true,
+        key_len: u16::try_from(key.len()).unwrap_or(u16::MAX),
+        payload_len: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+        payload_crc: Crc32::of(&payload),
+        ..*header
+    };
+    Verdict::Carry(Change::Move(MovedRecord {
+        header,
+        key,
+        payload,
+        from,
+    }))
 }
 
 /// Whether a rebuild could meet a record that the tombstone must end (STO-3).

@@ -67,7 +67,8 @@ impl<D: Disk, I: Index> Engine<D, I> {
         if plan.deletes.is_empty() {
             return Err(StoreError::NotFound);
         }
-        record.payload = tombstone_payload(&plan);
+        let youngest = plan.dead.iter().map(|(volume, _)| *volume).max();
+        record.payload = tombstone_payload(youngest.unwrap_or(VolumeNumber(0)));
         record.crc = Crc32::of(&record.payload);
         self.stage(&record, plan, Purpose::Relief)?;
         Ok(Answer::Done)
@@ -292,9 +293,8 @@ impl<D: Disk, I: Index> Engine<D, I> {
 }
 
 /// What a tombstone says for compaction: the youngest volume with a record that it ends.
-fn tombstone_payload(plan: &Plan) -> Bytes {
-    let youngest = plan.dead.iter().map(|(volume, _)| volume.0).max();
-    Bytes::copy_from_slice(&youngest.unwrap_or_default().to_be_bytes())
+pub(in crate::store) fn tombstone_payload(youngest: VolumeNumber) -> Bytes {
+    Bytes::copy_from_slice(&youngest.0.to_be_bytes())
 }
 
 /// Decodes [`tombstone_payload`].

@@ -28,7 +28,7 @@ use crate::format::{
 use crate::index::Index;
 use crate::volume::Volume;
 
-pub(super) use edit::decode_tombstone;
+pub(super) use edit::{decode_tombstone, tombstone_payload};
 
 /// Bytes of a group that is committed without waiting for more.
 const GROUP_LEN_MAX: u64 = 8 * 1024 * 1024;

@@ -317,6 +317,28 @@ fn a_renamed_appender_does_not_get_its_old_name_back() {
 }
 
 #[test]
+fn an_old_name_stays_gone_when_the_new_one_was_deleted_and_compacted() {
+    let mut bench = Bench::new(Durability::Always);
+    create_appender(&mut bench.engine, 1, b"hello").unwrap();
+    bench.seal();
+    let expected = bench.extent(1);
+    let rename = Edit::Rename {
+        key: key(2),
+        expected,
+        crc: Crc32::of(b"hello"),
+    };
+    bench.submit(edit(1, rename)).unwrap();
+    bench.seal();
+    bench.submit(delete(2)).unwrap();
+    bench.seal();
+    assert!(0 < bench.compact(2).freed, "the record of the rename");
+    bench.engine.make_durable().unwrap();
+    bench.rebuild();
+    assert_eq!(bench.read(1), None, "STO-3");
+    assert_eq!(bench.read(2), None);
+}
+
+#[test]
 fn a_tombstone_stays_while_an_older_version_of_its_blob_does() {
     let mut bench = Bench::new(Durability::Always);
     create_appender(&mut bench.engine, 1, b"first version").unwrap();
