@@ -20,3 +20,6 @@ pub mod telemetry;
 pub mod client;
 pub mod rpc;
 pub mod web;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -6,33 +6,15 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
+use super::stem::{STEM_LEN, STEM_TEXT_LEN, Stem, random_left};
+use super::tail::{Extension, SlavePrefix, Tail, TailError, check_name_bytes};
 use super::{NodeNumber, Source, VolumePath};
 use crate::digest::Crc32;
 use crate::limits;
 use crate::text::Text;
 
-/// Characters of the encoded stem.
-const STEM_TEXT_LEN: usize = 27;
-/// Bytes of the stem.
-const STEM_LEN: usize = 20;
-/// Characters behind the stem of a normal or appender name.
-const NORMAL_TAIL_LEN: usize = 7;
-/// Characters behind the stem of a trunk name: 16 of base64 and the normal tail.
-const TRUNK_TAIL_LEN: usize = 16 + NORMAL_TAIL_LEN;
 /// Characters of `M00/00/00/`.
-const DIRECTORIES_LEN: usize = 10;
-const TAIL_LEN_MAX: usize = limits::REMOTE_NAME_LEN_MAX - DIRECTORIES_LEN - STEM_TEXT_LEN;
-/// Characters from the end in which a master's extension may begin.
-const EXTENSION_WINDOW: usize = limits::EXTENSION_LEN_MAX + 1;
-
-const SIZE_MASKED: u64 = 1 << 63;
-const TRUNK_MARK: u64 = 1 << 59;
-const APPENDER_MARK: u64 = 1 << 58;
-/// The 23 random bits above the 32-bit size.
-const RANDOM_MASK: u64 = ((1 << 23) - 1) << 32;
+pub(super) const DIRECTORIES_LEN: usize = 10;
 
 /// Why bytes are not a remote name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,88 +42,6 @@ pub enum NameError {
     Unknown,
 }
 
-/// The 20 bytes that a name encodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Stem {
-    /// Unix seconds of the upload. First, so that names sort by time.
-    pub time: u32,
-    /// The node that accepted the upload.
-    pub source: Source,
-    /// Size with marks and random bits, as it stands in the name.
-    pub size_field: u64,
-    /// Checksum of the uploaded bytes.
-    pub crc: Crc32,
-}
-
-impl Stem {
-    fn from_bytes(bytes: &[u8; STEM_LEN]) -> Self {
-        let [
-            s0,
-            s1,
-            s2,
-            s3,
-            t0,
-            t1,
-            t2,
-            t3,
-            z0,
-            z1,
-            z2,
-            z3,
-            z4,
-            z5,
-            z6,
-            z7,
-            c0,
-            c1,
-            c2,
-            c3,
-        ] = *bytes;
-        Self {
-            time: u32::from_be_bytes([t0, t1, t2, t3]),
-            source: Source::from_bytes([s0, s1, s2, s3]),
-            size_field: u64::from_be_bytes([z0, z1, z2, z3, z4, z5, z6, z7]),
-            crc: Crc32(u32::from_be_bytes([c0, c1, c2, c3])),
-        }
-    }
-
-    fn to_text(self) -> [u8; STEM_TEXT_LEN] {
-        let mut bytes = [0; STEM_LEN];
-        let fields = self
-            .source
-            .to_bytes()
-            .into_iter()
-            .chain(self.time.to_be_bytes())
-            .chain(self.size_field.to_be_bytes())
-            .chain(self.crc.0.to_be_bytes());
-        for (target, byte) in bytes.iter_mut().zip(fields) {
-            *target = byte;
-        }
-        let mut text = [0; STEM_TEXT_LEN];
-        let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
-        debug_assert_eq!(written, Ok(STEM_TEXT_LEN));
-        text
-    }
-
-    /// The size that the name tells; meaningless for appender and slave names.
-    pub fn size(&self) -> u64 {
-        if self.size_field & (SIZE_MASKED | TRUNK_MARK) == 0 {
-            self.size_field
-        } else {
-            self.size_field & u64::from(u32::MAX)
-        }
-    }
-
-    /// Whether bit 58 marks an appender.
-    pub fn is_appender(&self) -> bool {
-        self.size_field & SIZE_MASKED != 0 && self.size_field & APPENDER_MARK != 0
-    }
-
-    fn is_trunk(&self) -> bool {
-        self.size_field & SIZE_MASKED != 0 && self.size_field & TRUNK_MARK != 0
-    }
-}
-
 /// What a name says about the blob behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BlobKind {
@@ -153,155 +53,6 @@ pub enum BlobKind {
     Slave,
     /// Lies inside a trunk file of an original server. Recognised, never made.
     Trunk,
-}
-
-/// The characters behind the stem.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Tail {
-    bytes: [u8; TAIL_LEN_MAX],
-    len: u8,
-}
-
-impl Tail {
-    fn new(pieces: &[&[u8]]) -> Result<Self, TailError> {
-        let mut tail = Self {
-            bytes: [0; TAIL_LEN_MAX],
-            len: 0,
-        };
-        for piece in pieces {
-            let start = usize::from(tail.len);
-            let end = start + piece.len();
-            match tail.bytes.get_mut(start..end) {
-                Some(target) => target.copy_from_slice(piece),
-                None => return Err(TailError::TooLong),
-            }
-            tail.len = u8::try_from(end).map_err(|_| TailError::TooLong)?;
-        }
-        Ok(tail)
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
-/// Why an extension or a slave prefix is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TailError {
-    /// Longer than its limit, or the name as a whole would be.
-    #[error("too long")]
-    TooLong,
-    /// A prefix without a byte.
-    #[error("a slave prefix is empty")]
-    Empty,
-    /// A byte outside `[A-Za-z0-9._-]`.
-    #[error("byte {0:#04x}: letters, digits, '.', '_' and '-' only")]
-    Byte(u8),
-    /// The prefix `-m` without an extension, which the protocol reserves for metadata.
-    #[error("the name ending -m is reserved")]
-    Reserved,
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
-}
-
-fn check_name_bytes(bytes: &[u8]) -> Result<(), TailError> {
-    match bytes.iter().find(|byte| !is_name_byte(**byte)) {
-        Some(byte) => Err(TailError::Byte(*byte)),
-        None => Ok(()),
-    }
-}
-
-/// A file extension without its dot; may be empty.
-///
-/// * 0 to [`limits::EXTENSION_LEN_MAX`] bytes of `[A-Za-z0-9._-]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extension {
-    bytes: [u8; limits::EXTENSION_LEN_MAX],
-}
-
-impl Extension {
-    /// Parses the bytes before the padding of an extension field.
-    pub fn from_bytes(text: &[u8]) -> Result<Self, TailError> {
-        check_name_bytes(text)?;
-        let mut bytes = [0; limits::EXTENSION_LEN_MAX];
-        bytes
-            .get_mut(..text.len())
-            .ok_or(TailError::TooLong)?
-            .copy_from_slice(text);
-        Ok(Self { bytes })
-    }
-
-    /// The extension of a local file name by the rule of the C client: what is behind the last dot,
-    /// or the last two, if it fits and has only allowed characters; else none.
-    pub fn of_file_name(name: &str) -> Self {
-        let last = name.rfind('.').filter(|dot| *dot > 0);
-        let Some(last) = last else {
-            return Self::default();
-        };
-        let two = name
-            .get(..last)
-            .and_then(|head| head.rfind('.'))
-            .filter(|dot| *dot > 0);
-        [two, Some(last)]
-            .into_iter()
-            .flatten()
-            .filter_map(|dot| name.get(dot + 1..))
-            .filter(|text| !text.is_empty())
-            .find_map(|text| Self::from_bytes(text.as_bytes()).ok())
-            .unwrap_or_default()
-    }
-
-    /// The extension's bytes, without padding.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default()
-    }
-
-    /// The extension as the 6-byte field that requests carry.
-    pub fn as_field(&self) -> &[u8; limits::EXTENSION_LEN_MAX] {
-        &self.bytes
-    }
-}
-
-/// What stands between a master's name and a slave's extension, such as `_80x80`.
-///
-/// * 1 to [`limits::SLAVE_PREFIX_LEN_MAX`] bytes of `[A-Za-z0-9._-]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlavePrefix {
-    bytes: [u8; limits::SLAVE_PREFIX_LEN_MAX],
-}
-
-impl SlavePrefix {
-    /// Parses the bytes before the padding of a prefix field.
-    pub fn from_bytes(text: &[u8]) -> Result<Self, TailError> {
-        if text.is_empty() {
-            return Err(TailError::Empty);
-        }
-        check_name_bytes(text)?;
-        let mut bytes = [0; limits::SLAVE_PREFIX_LEN_MAX];
-        bytes
-            .get_mut(..text.len())
-            .ok_or(TailError::TooLong)?
-            .copy_from_slice(text);
-        Ok(Self { bytes })
-    }
-
-    /// The prefix's bytes, without padding.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default()
-    }
-
-    /// The prefix as the 16-byte field that requests carry.
-    pub fn as_field(&self) -> &[u8; limits::SLAVE_PREFIX_LEN_MAX] {
-        &self.bytes
-    }
 }
 
 /// What a new name is made of.
@@ -367,52 +118,23 @@ impl RemoteName {
         let (stem, tail) = name
             .split_at_checked(STEM_TEXT_LEN)
             .ok_or(NameError::Unknown)?;
-        // The decoder wants room for whole quanta, one byte more than there is.
-        let mut bytes = [0; STEM_LEN + 4];
-        match URL_SAFE_NO_PAD.decode_slice(stem, &mut bytes) {
-            Ok(STEM_LEN) => {}
-            // Also letters whose spare bits are set: they would print back differently.
-            _ => return Err(NameError::Unknown),
-        }
-        let stem = bytes.first_chunk::<STEM_LEN>().ok_or(NameError::Unknown)?;
+        let stem = Stem::from_text(stem).ok_or(NameError::Unknown)?;
         let tail = Tail::new(&[tail]).map_err(|_| length)?;
         Ok(Self {
             volume_path,
             directories,
-            stem: Stem::from_bytes(stem),
+            stem,
             tail,
         })
     }
 
     /// Makes a new normal or appender name.
     pub fn generate(new: &NewBlob) -> Self {
-        let high_bits = (new.random << 9) & RANDOM_MASK;
-        let size_field = match new.size {
-            None => SIZE_MASKED | APPENDER_MARK | high_bits,
-            Some(size) if size <= u64::from(u32::MAX) => SIZE_MASKED | high_bits | size,
-            Some(size) => size,
-        };
-        let stem = Stem {
-            time: new.time,
-            source: Source::Node(new.source),
-            size_field,
-            crc: new.crc,
-        };
+        let source = Source::Node(new.source);
+        let stem = Stem::generate(source, new.time, new.size, new.crc, new.random);
+        // Any scheme will do, clients never compute directories; this one spreads evenly.
         let [.., high, low] = Crc32::of(&stem.to_text()).0.to_be_bytes();
-        let extension = new.extension.as_bytes();
-        let mut digits = [0; NORMAL_TAIL_LEN];
-        let mut random = new.random >> 32;
-        for digit in &mut digits {
-            *digit = b'0' + u8::try_from(random % 10).unwrap_or_default();
-            random /= 10;
-        }
-        let dot: &[u8] = if extension.is_empty() { b"" } else { b"." };
-        let digits_len = NORMAL_TAIL_LEN - dot.len() - extension.len();
-        let tail = Tail::new(&[digits.get(..digits_len).unwrap_or_default(), dot, extension])
-            .unwrap_or(Tail {
-                bytes: [0; TAIL_LEN_MAX],
-                len: 0,
-            });
+        let tail = Tail::generate(new.extension, random_left(new.random));
         Self {
             volume_path: new.volume_path,
             directories: [high, low],
@@ -421,27 +143,14 @@ impl RemoteName {
         }
     }
 
-    /// The name of a slave of this blob. Source: docs/wire.md, upload slave.
+    /// The name of a slave of this blob. Source: docs/wire.md, slave upload.
     pub fn slave(&self, prefix: SlavePrefix, extension: Extension) -> Result<Self, TailError> {
-        let extension = extension.as_bytes();
-        if extension.is_empty() && prefix.as_bytes() == b"-m" {
-            return Err(TailError::Reserved);
-        }
-        let tail = self.tail.as_bytes();
-        let window_start = tail.len().saturating_sub(EXTENSION_WINDOW);
-        let dot = tail
-            .iter()
-            .skip(window_start)
-            .position(|byte| *byte == b'.');
-        let base = dot
-            .and_then(|dot| tail.get(..window_start + dot))
-            .unwrap_or(tail);
-        let dot: &[u8] = if extension.is_empty() { b"" } else { b"." };
-        let tail = Tail::new(&[base, prefix.as_bytes(), dot, extension])?;
+        let tail = self.tail.slave(prefix, extension)?;
         Ok(Self { tail, ..*self })
     }
 
     /// The name that an appender gets when it becomes a normal blob: same directories and tail.
+    #[must_use]
     pub fn regenerated(
         &self,
         source: NodeNumber,
@@ -488,13 +197,16 @@ impl RemoteName {
     }
 
     /// What the name says about the blob, as clients decode it, but telling a slave of an appender
-    /// from the appender itself.
+    /// from the appender itself, and short slave names from their masters where the tail shows it.
     pub fn kind(&self) -> BlobKind {
-        match self.tail.as_bytes().len() {
-            NORMAL_TAIL_LEN if self.stem.is_appender() => BlobKind::Appender,
-            TRUNK_TAIL_LEN if self.stem.is_trunk() => BlobKind::Trunk,
-            NORMAL_TAIL_LEN if !self.stem.is_trunk() => BlobKind::Normal,
-            _ => BlobKind::Slave,
+        if self.tail.is_normal() && self.stem.is_appender() {
+            BlobKind::Appender
+        } else if self.tail.is_normal() && !self.stem.is_trunk() {
+            BlobKind::Normal
+        } else if self.tail.is_trunk() && self.stem.is_trunk() {
+            BlobKind::Trunk
+        } else {
+            BlobKind::Slave
         }
     }
 
@@ -502,10 +214,7 @@ impl RemoteName {
     /// directories, tail. Sorts by time. The volume path is not part of it.
     pub fn to_key(&self) -> Vec<u8> {
         let mut key = Vec::with_capacity(STEM_LEN + 2 + self.tail.as_bytes().len());
-        key.extend_from_slice(&self.stem.time.to_be_bytes());
-        key.extend_from_slice(&self.stem.source.to_bytes());
-        key.extend_from_slice(&self.stem.size_field.to_be_bytes());
-        key.extend_from_slice(&self.stem.crc.0.to_be_bytes());
+        key.extend_from_slice(&self.stem.to_key());
         key.extend_from_slice(&self.directories);
         key.extend_from_slice(self.tail.as_bytes());
         key
@@ -515,20 +224,12 @@ impl RemoteName {
     pub fn from_key(volume_path: VolumePath, key: &[u8]) -> Option<Self> {
         let (stem, rest) = key.split_first_chunk::<STEM_LEN>()?;
         let ([high, low], tail) = rest.split_first_chunk::<2>()?;
-        let [t0, t1, t2, t3, s0, s1, s2, s3, others @ ..] = *stem;
-        let [z0, z1, z2, z3, z4, z5, z6, z7, c0, c1, c2, c3] = others;
-        let stem = Stem {
-            time: u32::from_be_bytes([t0, t1, t2, t3]),
-            source: Source::from_bytes([s0, s1, s2, s3]),
-            size_field: u64::from_be_bytes([z0, z1, z2, z3, z4, z5, z6, z7]),
-            crc: Crc32(u32::from_be_bytes([c0, c1, c2, c3])),
-        };
         check_name_bytes(tail).ok()?;
         let tail = Tail::new(&[tail]).ok()?;
         Some(Self {
             volume_path,
             directories: [*high, *low],
-            stem,
+            stem: Stem::from_key(*stem),
             tail,
         })
     }
@@ -582,3 +283,6 @@ impl fmt::Debug for RemoteName {
         write!(f, "RemoteName({self})")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,3 +24,6 @@ use crate::limits;
 const NAME: RangeInclusive<usize> = 1..=limits::REMOTE_NAME_LEN_MAX;
 /// Name lengths of commands on appenders: 44 is the shortest name a server makes for one.
 const APPENDER_NAME: RangeInclusive<usize> = 44..=limits::REMOTE_NAME_LEN_MAX;
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,10 @@
 //! [`ClientDialect`]; decoders tell the families apart by length.
 
 mod answers;
+mod counters;
 mod dialect;
 mod group_record;
+mod node_state;
 mod parameters;
 mod query;
 mod request;
@@ -17,8 +19,10 @@ mod storage_record;
 pub use answers::{
     GroupResponse, LeaderResponse, NodeIdResponse, NodeStatusResponse, TrunkServerResponse,
 };
+pub use counters::{Connections, Counter, StorageCounters};
 pub use dialect::{ClientDialect, ListingLayout};
 pub use group_record::{GroupRecord, decode_groups, encode_groups};
+pub use node_state::{NodeStatus, ReadWriteMode};
 pub use parameters::Parameters;
 pub use query::{FetchTarget, FetchTargets, NodeAddress, StoreTarget, StoreTargets};
 pub use request::{Request, Scope};
@@ -27,7 +31,7 @@ pub use statistics::{
     StorageStatistics, TrackerFilter, TrackerStatistic, TrackerStatistics,
 };
 pub use storage_ids::{HostsText, StorageIdLine, StorageIds};
-pub use storage_record::{
-    Connections, Counter, NodeStatus, ReadWriteMode, StorageCounters, StorageRecord,
-    decode_storages, encode_storages,
-};
+pub use storage_record::{StorageRecord, decode_storages, encode_storages};
+
+#[cfg(test)]
+mod tests;
