@@ -197,14 +197,8 @@ impl<S: ReportSource> Reporter<S> {
                 sleep(self.settings.refused_retry).await;
                 continue;
             }
-            let news = self.set(idx, TrackerState::Unreachable);
-            if news {
-                let error: &dyn std::error::Error = &failure;
-                warn!(tracker, error, "tracker lost, trying again");
-            } else {
-                let error: &dyn std::error::Error = &failure;
-                debug!(tracker, error, "tracker still out of reach");
-            }
+            let is_news = self.set(idx, TrackerState::Unreachable);
+            log_loss(tracker, &failure, is_news);
             sleep(pause).await;
             pause = (pause * 2).min(self.settings.retry_max);
         }
@@ -326,6 +320,15 @@ impl<S: ReportSource> Reporter<S> {
                 }
                 _ => false,
             })
+    }
+}
+
+fn log_loss(tracker: &str, failure: &ReportFailure, is_news: bool) {
+    let error: &dyn std::error::Error = failure;
+    if is_news {
+        warn!(tracker, error, "tracker lost, trying again");
+    } else {
+        debug!(tracker, error, "tracker still out of reach");
     }
 }
 

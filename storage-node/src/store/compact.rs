@@ -193,9 +193,11 @@ fn change_for<D: Disk, I: Index>(
         }
     };
     if shared.locate(index_key)?.map(|value| value.extent) != Some(from) {
-        return Ok(match header.kind {
-            RecordKind::Manifest if is_sound => dead_manifest(shared, &header, &payload, from),
-            _ => Verdict::Dead,
+        let speaks = header.kind == RecordKind::Manifest && is_sound;
+        return Ok(if speaks {
+            dead_manifest(shared, &header, &payload, from)
+        } else {
+            Verdict::Dead
         });
     }
     if !is_sound {

@@ -1,0 +1,229 @@
+//! A tracker on a free port, clients that speak raw packets, and nodes that exist only as reports.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use common::env::{Shutdown, ShutdownTrigger};
+use common::id::{GroupName, NodeNumber, VolumePath};
+use common::rpc::Connection;
+use common::wire::report::{
+    JoinAnswer, NodeIdentity, NodeJoin, NodeReport, PathSpace, software_version,
+};
+use common::wire::tracker::Request;
+use common::wire::{Command, Header, RESPONSE_COMMAND, Status};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
+use tracker::cluster::{Policy, ReservedSpace};
+use tracker::{ListenerSettings, Settings, Tracker, TrackerError};
+
+/// Time within which everything here happens, many times over.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A tracker that serves until it is stopped or dropped.
+pub(crate) struct Running {
+    pub(crate) addresses: Vec<SocketAddr>,
+    trigger: ShutdownTrigger,
+    serving: JoinHandle<Result<(), TrackerError>>,
+}
+
+impl Running {
+    pub(crate) fn start(settings: Settings) -> Self {
+        let tracker = Tracker::bind(settings).unwrap();
+        let addresses = tracker.local_addrs().collect();
+        let (trigger, shutdown) = Shutdown::new();
+        Self {
+            addresses,
+            trigger,
+            serving: tokio::spawn(tracker.serve(shutdown)),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address()).await
+    }
+
+    pub(crate) async fn stop(self) {
+        self.trigger.trigger();
+        within(self.serving).await.unwrap().unwrap();
+    }
+}
+
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
+    timeout(DEADLINE, future).await.expect("deadline")
+}
+
+/// Waits for a condition that some other task brings about.
+pub(crate) async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
+    within(async {
+        let mut ticks = interval(Duration::from_millis(5));
+        while !condition().await {
+            ticks.tick().await;
+        }
+    })
+    .await;
+}
+
+pub(crate) fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+pub(crate) fn listener() -> ListenerSettings {
+    ListenerSettings {
+        address: local(0),
+        dialect: common::wire::tracker::ClientDialect::default(),
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        listeners: vec![listener()],
+        policy: Policy {
+            reserved: ReservedSpace::Bytes(0),
+            silence_max: DEADLINE * 10,
+            ..Policy::default()
+        },
+        peer_interval: Duration::from_millis(200),
+        tick: Duration::from_millis(10),
+        ..Settings::default()
+    }
+}
+
+/// A connection that sends packets and takes answers.
+pub(crate) struct Client(pub(crate) Connection<TcpStream>);
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = within(TcpStream::connect(address)).await.unwrap();
+        Self(Connection::new(stream, DEADLINE))
+    }
+
+    pub(crate) async fn send(&mut self, command: u8, body: &[u8]) {
+        let header = Header {
+            body_len: body.len() as u64,
+            command,
+            status: 0,
+        };
+        let packet = [header.encode().as_slice(), body].concat();
+        self.0.send(&packet).await.unwrap();
+    }
+
+    pub(crate) async fn receive(&mut self) -> (Status, Bytes) {
+        let header = within(self.0.header()).await.unwrap().expect("an answer");
+        assert_eq!(header.command, RESPONSE_COMMAND);
+        let body = self.0.body(&header, 1 << 20).await.unwrap();
+        let status = Status(header.status);
+        assert!(status.is_ok() || body.is_empty(), "an error with a body");
+        (status, body)
+    }
+
+    pub(crate) async fn raw(&mut self, command: u8, body: &[u8]) -> (Status, Bytes) {
+        self.send(command, body).await;
+        self.receive().await
+    }
+
+    pub(crate) async fn ask(&mut self, request: Request) -> (Status, Bytes) {
+        let mut packet = BytesMut::new();
+        request.encode(&mut packet);
+        self.0.send(&packet).await.unwrap();
+        self.receive().await
+    }
+
+    pub(crate) async fn status(&mut self, request: Request) -> Status {
+        self.ask(request).await.0
+    }
+
+    /// The body of an answer that must be a success.
+    pub(crate) async fn body(&mut self, request: Request) -> Bytes {
+        let (status, body) = self.ask(request).await;
+        assert_eq!(status, Status::OK, "{request:?}");
+        body
+    }
+
+    /// Whether the server ended the connection without another byte.
+    pub(crate) async fn is_ended(&mut self) -> bool {
+        !matches!(within(self.0.header()).await, Ok(Some(_)))
+    }
+}
+
+/// A node that exists only as its reports.
+pub(crate) struct Node {
+    client: Client,
+}
+
+pub(crate) fn join(number: u32, group: &str) -> NodeJoin {
+    let mut identity = [0; 16];
+    identity[..4].copy_from_slice(&number.to_be_bytes());
+    NodeJoin {
+        identity: NodeIdentity(identity),
+        number: node_number(number),
+        group: self::group(group),
+        address: Some(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number))),
+        storage_port: 23000,
+        http_port: 8888,
+        joined: 1_600_000_000,
+        started: 1_700_000_000,
+        software: software_version("0.1.0"),
+        upload_priority: 10,
+        volume_paths: vec![VolumePath(0)],
+    }
+}
+
+pub(crate) fn report() -> NodeReport {
+    NodeReport {
+        readable: true,
+        writable: true,
+        paths: vec![PathSpace {
+            path: VolumePath(0),
+            total_mb: 1000,
+            free_mb: 500,
+            reserved_mb: 10,
+            read_only: false,
+        }],
+        ..NodeReport::default()
+    }
+}
+
+pub(crate) fn node_number(number: u32) -> NodeNumber {
+    number.try_into().unwrap()
+}
+
+pub(crate) fn group(name: &str) -> GroupName {
+    name.parse().unwrap()
+}
+
+impl Node {
+    /// A node that joined but did not report.
+    pub(crate) async fn join(tracker: SocketAddr, join: NodeJoin) -> (Self, JoinAnswer) {
+        let mut client = Client::connect(tracker).await;
+        let answer = send_join(&mut client, &join).await;
+        (Self { client }, answer)
+    }
+
+    /// A node in service.
+    pub(crate) async fn start(tracker: SocketAddr, number: u32, group: &str) -> Self {
+        let (mut node, answer) = Self::join(tracker, join(number, group)).await;
+        assert!(matches!(answer, JoinAnswer::Accepted { .. }), "{answer:?}");
+        assert_eq!(node.report(&report()).await, Status::OK);
+        node
+    }
+
+    pub(crate) async fn report(&mut self, report: &NodeReport) -> Status {
+        let mut body = BytesMut::new();
+        report.encode(&mut body);
+        self.client.raw(Command::NodeReport as u8, &body).await.0
+    }
+}
+
+async fn send_join(client: &mut Client, join: &NodeJoin) -> JoinAnswer {
+    let mut body = BytesMut::new();
+    join.encode(&mut body);
+    let (status, body) = client.raw(Command::NodeJoin as u8, &body).await;
+    assert_eq!(status, Status::OK);
+    JoinAnswer::decode(&body).unwrap()
+}
