@@ -5,7 +5,7 @@
 use bytes::BytesMut;
 use common::codec::{CodecError, Reader, Writer};
 
-use super::{Extent, PartId, RECORD_ALIGN, RecordKind, VolumeNumber};
+use super::{Extent, PartId, RECORD_ALIGN, RecordHeader, RecordKind, VolumeNumber};
 
 /// A key of the index.
 ///
@@ -45,6 +45,17 @@ impl<'a> IndexKey<'a> {
     /// Prefix of the keys of volumes.
     pub const VOLUME: u8 = b'V';
     const REPLAY: u8 = b'W';
+
+    /// The key under which the index shows the record with this header and key; `None` for records
+    /// that it does not show.
+    pub fn of_record(header: &RecordHeader, key: &'a [u8]) -> Option<Self> {
+        match header.kind {
+            RecordKind::Blob | RecordKind::Manifest => Some(Self::Blob(key)),
+            RecordKind::Metadata => Some(Self::Metadata(key)),
+            RecordKind::Part => Some(Self::Part(PartId(header.sequence))),
+            RecordKind::Tombstone | RecordKind::Filler => None,
+        }
+    }
 
     /// Encodes the key.
     pub fn encode(self) -> Vec<u8> {

@@ -75,21 +75,12 @@ impl Session {
         let store = match editable(node, &name, size, check).await {
             Ok(store) => store,
             Err(failure) => {
-                count.add(1, false);
-                return Ok(Outcome::Refused {
-                    status: failure.status(),
-                    unread: size,
-                });
+                let unread = size;
+                return Ok(Unread { failure, unread }.refused(count));
             }
         };
         let changed = match self.content(store, size, time).await? {
-            Err(Unread { failure, unread }) => {
-                count.add(1, false);
-                return Ok(Outcome::Refused {
-                    status: failure.status(),
-                    unread,
-                });
-            }
+            Err(unread) => return Ok(unread.refused(count)),
             Ok(Content::Inline(payload)) => {
                 store
                     .edit(name.to_key(), time, edit(store::Content::Inline(payload)))

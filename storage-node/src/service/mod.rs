@@ -28,6 +28,7 @@ use tracing::{debug, error};
 
 pub(crate) use metrics::ServiceMetrics;
 
+use crate::counters::Tally;
 use crate::error::StoreError;
 use crate::node::{Node, UploadRefusal};
 use crate::store::PendingParts;
@@ -127,6 +128,17 @@ impl Content {
 struct Unread {
     failure: Failure,
     unread: u64,
+}
+
+impl Unread {
+    /// The outcome, counted as a failure of its kind.
+    fn refused(self, count: &Tally) -> Outcome {
+        count.add(1, false);
+        Outcome::Refused {
+            status: self.failure.status(),
+            unread: self.unread,
+        }
+    }
 }
 
 impl Service {

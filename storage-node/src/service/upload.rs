@@ -1,9 +1,11 @@
 //! Upload, appender upload and slave upload. Source: docs/wire.md, uploads.
 
+use std::sync::Arc;
+
 use common::code::ErrorCode;
 use common::digest::Crc32;
 use common::env::{clock, entropy};
-use common::id::{Extension, NewBlob, RemoteName, VolumePath};
+use common::id::{NewBlob, RemoteName, VolumePath};
 use common::rpc::ConnectionError;
 use common::wire::Header;
 use common::wire::storage::{PathChoice, SlaveHead, StoredResponse, UploadHead};
@@ -11,7 +13,7 @@ use common::wire::storage::{PathChoice, SlaveHead, StoredResponse, UploadHead};
 use super::{Content, Failure, Outcome, Session, Unread};
 use crate::error::StoreError;
 use crate::node::Node;
-use crate::store::PathStore;
+use crate::store::{PathStore, PendingParts};
 
 /// Names that are drawn before an upload is given up; the first is practically always free.
 const NAMES_MAX: usize = 10;
@@ -35,7 +37,7 @@ impl Session {
             Ok(head) => head,
             Err(outcome) => return Ok(outcome),
         };
-        let node = std::sync::Arc::clone(&self.service.node);
+        let node = Arc::clone(&self.service.node);
         let wanted = match head.path {
             PathChoice::Any => None,
             PathChoice::Path(path) => Some(path),
@@ -43,32 +45,16 @@ impl Session {
         let (path, store) = match node.store_for_upload(wanted, head.size) {
             Ok(found) => found,
             Err(refusal) => {
-                let status = Failure::from(refusal).status();
-                node.counters.upload.add(1, false);
-                return Ok(Outcome::Refused {
-                    status,
-                    unread: head.size,
-                });
+                let (failure, unread) = (refusal.into(), head.size);
+                return Ok(Unread { failure, unread }.refused(&node.counters.upload));
             }
         };
         let time = clock::unix_seconds();
         let content = match self.content(store, head.size, time).await? {
             Ok(content) => content,
-            Err(Unread { failure, unread }) => {
-                node.counters.upload.add(1, false);
-                return Ok(Outcome::Refused {
-                    status: failure.status(),
-                    unread,
-                });
-            }
+            Err(unread) => return Ok(unread.refused(&node.counters.upload)),
         };
-        let stored = match kind {
-            Kind::Normal => self.store_normal(store, path, &head, content, time).await,
-            Kind::Appender => {
-                self.store_appender(store, path, head.extension, content, time)
-                    .await
-            }
-        };
+        let stored = self.store(store, path, &head, kind, content, time).await;
         Ok(self.stored(stored, head.size, time))
     }
 
@@ -80,107 +66,58 @@ impl Session {
             Ok(head) => head,
             Err(outcome) => return Ok(outcome),
         };
-        let node = std::sync::Arc::clone(&self.service.node);
+        let node = Arc::clone(&self.service.node);
         let time = clock::unix_seconds();
         let (name, store) = match slave_place(&node, &head).await {
             Ok(place) => place,
             Err(failure) => {
-                node.counters.upload.add(1, false);
-                return Ok(Outcome::Refused {
-                    status: failure.status(),
-                    unread: head.size,
-                });
+                let unread = head.size;
+                return Ok(Unread { failure, unread }.refused(&node.counters.upload));
             }
         };
-        let stored = match self.content(store, head.size, time).await? {
-            Err(Unread { failure, unread }) => {
-                node.counters.upload.add(1, false);
-                return Ok(Outcome::Refused {
-                    status: failure.status(),
-                    unread,
-                });
-            }
-            Ok(Content::Inline(payload)) => {
-                let crc = Crc32::of(&payload);
-                store.put(name.to_key(), time, payload, crc).await
-            }
-            Ok(Content::Parts(mut parts)) => parts.finish(name.to_key()).await,
+        let mut content = match self.content(store, head.size, time).await? {
+            Ok(content) => content,
+            Err(unread) => return Ok(unread.refused(&node.counters.upload)),
         };
+        let crc = content.crc();
+        let stored = content.store(store, name.to_key(), time, crc).await;
         Ok(self.stored(stored.map(|()| name), head.size, time))
     }
 
     /// Stores what was received under a name that is free.
-    async fn store_normal(
+    async fn store(
         &self,
         store: &PathStore,
-        path: VolumePath,
+        volume_path: VolumePath,
         head: &UploadHead,
+        kind: Kind,
         mut content: Content,
         time: u32,
     ) -> Result<RemoteName, StoreError> {
-        for _ in 1..NAMES_MAX {
-            let crc = content.crc();
-            let name = self.name(path, time, Some(head.size), crc, head.extension);
-            let stored = match &mut content {
-                Content::Inline(payload) => {
-                    store.put(name.to_key(), time, payload.clone(), crc).await
-                }
-                Content::Parts(parts) => parts.finish(name.to_key()).await,
-            };
-            match stored {
-                Err(StoreError::Exists) => {}
-                stored => return stored.map(|()| name),
-            }
-        }
-        Err(StoreError::Exists)
-    }
-
-    /// Stores an appender, which is made of parts however short it is.
-    async fn store_appender(
-        &self,
-        store: &PathStore,
-        path: VolumePath,
-        extension: Extension,
-        content: Content,
-        time: u32,
-    ) -> Result<RemoteName, StoreError> {
-        let mut parts = match content {
-            Content::Parts(parts) => parts,
-            Content::Inline(payload) => {
-                let mut parts = store.parts(time);
-                if !payload.is_empty() {
-                    parts.push(payload).await?;
-                }
-                parts
+        let size = match kind {
+            Kind::Normal => Some(head.size),
+            Kind::Appender => {
+                content = Content::Parts(content.into_parts(store, time).await?);
+                None
             }
         };
-        for _ in 1..NAMES_MAX {
-            let name = self.name(path, time, None, parts.crc(), extension);
-            match parts.finish(name.to_key()).await {
+        let crc = content.crc();
+        for _ in 0..NAMES_MAX {
+            let name = RemoteName::generate(&NewBlob {
+                volume_path,
+                source: self.service.node.number(),
+                time,
+                size,
+                crc,
+                extension: head.extension,
+                random: entropy::random_u64(),
+            });
+            match content.store(store, name.to_key(), time, crc).await {
                 Err(StoreError::Exists) => {}
                 stored => return stored.map(|()| name),
             }
         }
         Err(StoreError::Exists)
-    }
-
-    fn name(
-        &self,
-        volume_path: VolumePath,
-        time: u32,
-        size: Option<u64>,
-        crc: Crc32,
-        extension: Extension,
-    ) -> RemoteName {
-        RemoteName::generate(&NewBlob {
-            volume_path,
-            source: self.service.node.number(),
-            time,
-            size,
-            crc,
-            extension,
-            random: entropy::random_u64(),
-        })
     }
 
     /// The answer to an upload of `size` bytes.
@@ -199,6 +136,36 @@ impl Session {
                 Outcome::Body
             }
             Err(error) => Outcome::Status(Failure::Store(error).status()),
+        }
+    }
+}
+
+impl Content {
+    /// Makes the content, whose checksum is `crc`, a blob. Can be called again if the name is taken.
+    async fn store(
+        &mut self,
+        store: &PathStore,
+        key: Vec<u8>,
+        time: u32,
+        crc: Crc32,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Inline(payload) => store.put(key, time, payload.clone(), crc).await,
+            Self::Parts(parts) => parts.finish(key).await,
+        }
+    }
+
+    /// The content as parts, of which an appender is made however short it is.
+    async fn into_parts(self, store: &PathStore, time: u32) -> Result<PendingParts, StoreError> {
+        match self {
+            Self::Parts(parts) => Ok(parts),
+            Self::Inline(payload) => {
+                let mut parts = store.parts(time);
+                if !payload.is_empty() {
+                    parts.push(payload).await?;
+                }
+                Ok(parts)
+            }
         }
     }
 }

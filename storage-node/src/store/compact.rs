@@ -17,7 +17,7 @@ use super::shared::Shared;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::StoreError;
 use crate::format::{
-    Extent, IndexKey, Manifest, PartId, RecordHeader, RecordKind, SUPERBLOCK_LEN, VolumeNumber,
+    Extent, IndexKey, Manifest, RecordHeader, RecordKind, SUPERBLOCK_LEN, VolumeNumber,
 };
 use crate::index::Index;
 use crate::volume::{ScanDepth, ScanItem, ScannedRecord, Scanner, Volume, VolumeState};
@@ -167,30 +167,32 @@ fn change_for<D: Disk, I: Index>(
         offset,
         payload_len: header.payload_len,
     };
-    let index_key = match header.kind {
-        RecordKind::Blob | RecordKind::Manifest => IndexKey::Blob(&key),
-        RecordKind::Metadata => IndexKey::Metadata(&key),
-        RecordKind::Part => IndexKey::Part(PartId(header.sequence)),
-        RecordKind::Filler => return Ok(Verdict::Dead),
-        RecordKind::Tombstone => {
-            if !is_sound {
-                return Ok(Verdict::Damaged);
-            }
-            let ended = decode_tombstone(&payload)?;
-            if is_tombstone_needed(shared, number, ended) {
-                let payload = Bytes::from(payload);
-                return Ok(Verdict::Carry(Change::Move(MovedRecord {
-                    header,
-                    key,
-                    payload,
-                    from,
-                })));
-            }
-            return Ok(Verdict::Carry(Change::Forget {
+    let carry = |header, key, payload| {
+        let payload = Bytes::from(payload);
+        let moved = MovedRecord {
+            header,
+            key,
+            payload,
+            from,
+        };
+        Verdict::Carry(Change::Move(moved))
+    };
+    if header.kind == RecordKind::Tombstone {
+        if !is_sound {
+            return Ok(Verdict::Damaged);
+        }
+        let ended = decode_tombstone(&payload)?;
+        return Ok(if is_tombstone_needed(shared, number, ended) {
+            carry(header, key, payload)
+        } else {
+            Verdict::Carry(Change::Forget {
                 volume: number,
                 len: header.record_len(),
-            }));
-        }
+            })
+        });
+    }
+    let Some(index_key) = IndexKey::of_record(&header, &key) else {
+        return Ok(Verdict::Dead);
     };
     if shared.locate(index_key)?.map(|value| value.extent) != Some(from) {
         let speaks = header.kind == RecordKind::Manifest && is_sound;
@@ -203,13 +205,7 @@ fn change_for<D: Disk, I: Index>(
     if !is_sound {
         return Ok(Verdict::Damaged);
     }
-    let payload = Bytes::from(payload);
-    Ok(Verdict::Carry(Change::Move(MovedRecord {
-        header,
-        key,
-        payload,
-        from,
-    })))
+    Ok(carry(header, key, payload))
 }
 
 /// What remains of a manifest that nothing leads to. If it gave an appender a new name, its record is

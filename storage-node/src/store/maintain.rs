@@ -9,6 +9,7 @@ use tracing::{error, warn};
 use super::change::Change;
 use super::committer::PathStore;
 use super::compact::Compaction;
+use super::reader::blocking;
 use super::scrub::Scrub;
 use super::space::Durability;
 use crate::disk::{Disk, VolumeFile};
@@ -228,12 +229,4 @@ fn time_for(len: u64, rate: Option<u64>) -> Duration {
     rate.map_or(Duration::ZERO, |rate| {
         Duration::from_millis(len.saturating_mul(1000) / rate.max(1))
     })
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or(Err(StoreError::Stopped))
 }

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{Extent, IndexKey, IndexValue, Manifest, PartId, RecordKind, Segment};
-use crate::index::Index;
+use crate::index::{Index, IndexError};
 use crate::volume::FoundRecord;
 
 /// Bytes of a hole that are handed out at a time.
@@ -52,13 +52,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
         self: &Arc<Self>,
         key: &[u8],
     ) -> Result<Option<OpenBlob<D, I>>, StoreError> {
-        let found = if let Some(found) = self.try_read(IndexKey::Blob(key))? {
-            found
-        } else {
-            let key = key.to_vec();
-            self.blocking(move |shared| shared.read(IndexKey::Blob(&key)))
-                .await?
-        };
+        let found = self.find(IndexKey::Blob(key)).await?;
         found
             .map(|(value, record)| self.opened(value, record))
             .transpose()
@@ -70,13 +64,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
     ///
     /// Cancel safe.
     pub async fn metadata(self: &Arc<Self>, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let found = if let Some(found) = self.try_read(IndexKey::Metadata(key))? {
-            found
-        } else {
-            let key = key.to_vec();
-            self.blocking(move |shared| shared.read(IndexKey::Metadata(&key)))
-                .await?
-        };
+        let found = self.find(IndexKey::Metadata(key)).await?;
         Ok(found
             .map(|(_, record)| record.payload)
             .filter(|payload| !payload.is_empty()))
@@ -114,13 +102,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 ZEROS.get(..segment.len as usize).unwrap_or(&ZEROS),
             ));
         }
-        let found = if let Some(found) = self.try_read(IndexKey::Part(segment.part))? {
-            found
-        } else {
-            let part = segment.part;
-            self.blocking(move |shared| shared.read(IndexKey::Part(part)))
-                .await?
-        };
+        let found = self.find(IndexKey::Part(segment.part)).await?;
         // Gone when the blob was changed or deleted while it was read.
         let (_, record) = found.ok_or(StoreError::Conflict)?;
         let (start, end) = (
@@ -134,17 +116,26 @@ impl<D: Disk, I: Index> Shared<D, I> {
         Ok(payload.slice(start..end))
     }
 
-    async fn blocking<T: Send + 'static>(
+    /// The record of `key`: from memory if it is there, else by a thread that may block.
+    async fn find(
         self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let shared = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || work(&shared)).await {
-            Ok(result) => result,
-            // The runtime is ending, or the work panicked, which its thread reported.
-            Err(_) => Err(StoreError::Stopped),
+        key: IndexKey<'_>,
+    ) -> Result<Option<(IndexValue, FoundRecord)>, StoreError> {
+        if let Some(found) = self.try_read(key)? {
+            return Ok(found);
         }
+        let (shared, key) = (Arc::clone(self), key.encode());
+        blocking(move || shared.read(IndexKey::decode(&key).map_err(IndexError::from)?)).await
     }
+}
+
+/// Has `work` done by a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    // An error: the runtime is ending, or the work panicked, which its thread reported.
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or(Err(StoreError::Stopped))
 }
 
 impl<D: Disk, I: Index> OpenBlob<D, I> {

@@ -8,7 +8,7 @@ use tracing::error;
 use super::shared::Shared;
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::format::{Extent, IndexKey, PartId, RecordKind, SUPERBLOCK_LEN};
+use crate::format::{Extent, IndexKey, RecordKind, SUPERBLOCK_LEN};
 use crate::index::Index;
 use crate::volume::{Damage, ScanDepth, ScanError, ScanItem, ScannedRecord, Scanner, Volume};
 
@@ -127,11 +127,8 @@ impl<D: Disk, I: Index> Scrub<D, I> {
             offset: record.offset,
             payload_len,
         };
-        let key = match record.header.kind {
-            RecordKind::Blob | RecordKind::Manifest => IndexKey::Blob(&record.key),
-            RecordKind::Metadata => IndexKey::Metadata(&record.key),
-            RecordKind::Part => IndexKey::Part(PartId(record.header.sequence)),
-            RecordKind::Tombstone | RecordKind::Filler => return Ok(()),
+        let Some(key) = IndexKey::of_record(&record.header, &record.key) else {
+            return Ok(());
         };
         if self.shared.locate(key)?.map(|value| value.extent) != Some(extent) {
             return Ok(());

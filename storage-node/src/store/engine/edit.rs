@@ -261,14 +261,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
         let manifest = is_manifest
             .then(|| Manifest::decode(&payload))
             .transpose()?;
-        let index_key = match header.kind {
-            RecordKind::Blob | RecordKind::Manifest => Some(IndexKey::Blob(&key)),
-            RecordKind::Metadata => Some(IndexKey::Metadata(&key)),
-            RecordKind::Part => Some(IndexKey::Part(PartId(header.sequence))),
-            RecordKind::Tombstone => None,
-            RecordKind::Filler => return Ok(Answer::Done),
-        };
-        if let Some(index_key) = index_key {
+        if header.kind == RecordKind::Filler {
+            return Ok(Answer::Done);
+        }
+        if let Some(index_key) = IndexKey::of_record(&header, &key) {
             // Changed or deleted since compaction looked.
             if self.locate(index_key)?.map(|value| value.extent) != Some(from) {
                 return Ok(Answer::Done);

@@ -24,8 +24,8 @@ use super::shared::Shared;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::{OpenError, StoreError};
 use crate::format::{
-    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RecordHeader, RecordKind,
-    ReplayPosition, SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber, VolumeStats,
+    Extent, IndexKey, IndexValue, Manifest, Position, RecordHeader, RecordKind, ReplayPosition,
+    SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber, VolumeStats,
 };
 use crate::index::{Index, IndexError};
 use crate::volume::{Damage, ScanDepth, ScanItem, ScannedRecord, Scanner, Volume, VolumeState};
@@ -448,7 +448,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
         if at < position.applied {
             if !is_sound {
                 self.doubtful
-                    .extend(index_key(&header, &key).map(|key| (key, extent)));
+                    .extend(IndexKey::of_record(&header, &key).map(|key| (key.encode(), extent)));
             }
             return Ok(());
         }
@@ -537,15 +537,5 @@ impl<D: Disk, I: Index> Opening<D, I> {
     fn name_of(&self, key: &[u8]) -> String {
         RemoteName::from_key(self.engine.shared.volume_path, key)
             .map_or_else(|| "unknown".to_owned(), |name| name.to_text())
-    }
-}
-
-/// The index key under which a record can be found.
-fn index_key(header: &RecordHeader, key: &[u8]) -> Option<Vec<u8>> {
-    match header.kind {
-        RecordKind::Blob | RecordKind::Manifest => Some(IndexKey::Blob(key).encode()),
-        RecordKind::Metadata => Some(IndexKey::Metadata(key).encode()),
-        RecordKind::Part => Some(IndexKey::Part(PartId(header.sequence)).encode()),
-        RecordKind::Tombstone | RecordKind::Filler => None,
     }
 }
