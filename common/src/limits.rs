@@ -39,6 +39,9 @@ pub const RECORD_PAYLOAD_LEN_MAX: usize = 1024 * 1024;
 pub const UPLOAD_BUFFERS_LEN_MAX: usize = 256 * 1024 * 1024;
 /// Uploads up to this many bytes do not count: what the connection reads at once anyway.
 pub const UPLOAD_UNCOUNTED_LEN_MAX: u64 = 16 * 1024;
+/// Bytes of one chunk of a prepared upload. A node takes a chunk of a record's size into a record
+/// without copying it.
+pub const UPLOAD_CHUNK_LEN_MAX: u32 = 1024 * 1024;
 /// Bytes of a body that are read and thrown away after an early error, so that the connection stays
 /// usable; beyond it the connection is closed (docs/wire.md, connection life).
 pub const DRAIN_LEN_MAX: u64 = 64 * 1024 * 1024;
@@ -68,3 +71,4 @@ pub const ANTI_LEECH_KEY_LEN_MAX: usize = 128;
 
 const _: () = assert!(3 * (GROUP_NAME_LEN_MAX + REMOTE_NAME_LEN_MAX + 2) < HTTP_PATH_LEN_MAX);
 const _: () = assert!(RECORD_PAYLOAD_LEN_MAX <= UPLOAD_BUFFERS_LEN_MAX);
+const _: () = assert!(UPLOAD_CHUNK_LEN_MAX as usize <= RECORD_PAYLOAD_LEN_MAX);
