@@ -6,7 +6,7 @@ mod error;
 
 pub mod core;
 
-mod backend;
+pub mod backend;
 mod http;
 
 mod run;
