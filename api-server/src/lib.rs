@@ -7,6 +7,8 @@ mod error;
 mod backend;
 mod http;
 
+mod dialect;
+
 mod run;
 
 #[cfg(test)]
