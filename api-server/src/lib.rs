@@ -4,6 +4,8 @@
 
 mod error;
 
+pub mod core;
+
 mod backend;
 mod http;
 

@@ -1,0 +1,8 @@
+//! What the API server knows: accounts, sessions, files, content, shares, picture shares.
+//!
+//! Everything here is a function of a [`catalog::View`] or [`catalog::Transaction`] and of `now`; it
+//! knows no HTTP, no JSON and no database. Dialects parse their requests into these calls and render
+//! their results.
+
+pub mod catalog;
+pub mod name;
