@@ -9,6 +9,8 @@ pub mod core;
 pub mod backend;
 mod http;
 
+mod dialect;
+
 mod run;
 
 #[cfg(test)]

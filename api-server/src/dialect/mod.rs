@@ -1,0 +1,3 @@
+//! The HTTP APIs that are built over the core: one module for each family of documented requests.
+
+pub(crate) mod image_host;
