@@ -6,6 +6,7 @@ mod error;
 
 mod backend;
 mod http;
+pub mod thumbnail;
 
 mod run;
 
