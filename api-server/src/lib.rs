@@ -8,6 +8,7 @@ pub mod core;
 
 pub mod backend;
 mod http;
+pub mod thumbnail;
 
 mod dialect;
 
