@@ -10,6 +10,8 @@ pub mod backend;
 mod http;
 pub mod thumbnail;
 
+mod service;
+
 mod dialect;
 
 mod run;

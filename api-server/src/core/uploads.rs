@@ -73,7 +73,7 @@ pub fn announce(
 }
 
 /// Gives an announced blob, which exists by now, to a file. If the same content came in by another
-/// way meanwhile the blob stays an orphan, to be deleted, and the file gets the other one.
+/// way meanwhile the file gets that, and the blob, which is returned then, stays an orphan.
 pub fn complete(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -81,11 +81,11 @@ pub fn complete(
     digests: &Digests,
     blob: &FileId,
     moment: Moment,
-) -> Result<Added, CoreError> {
+) -> Result<(Added, Option<FileId>), CoreError> {
     accounts::get_active(tx, account)?;
-    let content = if let Some(content) = contents::get(tx, &digests.hash)? {
+    let (content, surplus) = if let Some(content) = contents::get(tx, &digests.hash)? {
         discard(tx, blob, moment.now)?;
-        content
+        (content, Some(*blob))
     } else {
         let content = ContentRecord {
             size: digests.size,
@@ -96,16 +96,10 @@ pub fn complete(
         };
         contents::insert(tx, digests.hash, &content)?;
         keys::delete::<Orphans>(tx, &(*blob,))?;
-        content
+        (content, None)
     };
-    idempotent(files::add(
-        tx,
-        account,
-        name.clone(),
-        digests.hash,
-        &content,
-        moment,
-    ))
+    let added = files::add(tx, account, name.clone(), digests.hash, &content, moment);
+    Ok((idempotent(added)?, surplus))
 }
 
 /// Remembers that a blob is to be deleted.
@@ -122,9 +116,14 @@ pub fn forget(tx: &mut dyn Transaction, blob: &FileId) -> Result<(), CoreError> 
     Ok(keys::delete::<Orphans>(tx, &(*blob,))?)
 }
 
-/// At most `max` orphans.
-pub fn orphans(view: &dyn View, max: usize) -> Result<Vec<(FileId, OrphanRecord)>, CoreError> {
-    let found = keys::scan::<Orphans>(view, &(), max)?;
+/// At most `max` orphans, in the order of their ids, those behind `after`.
+pub fn orphans(
+    view: &dyn View,
+    after: Option<&FileId>,
+    max: usize,
+) -> Result<Vec<(FileId, OrphanRecord)>, CoreError> {
+    let after = after.map(|blob| (*blob,));
+    let found = keys::scan_after::<Orphans>(view, &(), after.as_ref(), max)?;
     Ok(found
         .into_iter()
         .map(|((blob,), record)| (blob, record))

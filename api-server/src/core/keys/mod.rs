@@ -179,14 +179,29 @@ pub(super) fn delete<T: Table>(
     tx.delete(&key(T::TYPE, fields))
 }
 
-/// The keys and records of at most `max` entries whose keys begin with `prefix`, in their order.
+/// The entries whose keys begin with `prefix`, at most `max`, in their order.
 pub(super) fn scan<T: Table>(
     view: &dyn View,
     prefix: &impl Field,
     max: usize,
 ) -> Result<Vec<Entry<T>>, CatalogError> {
-    let from = key(T::TYPE, prefix);
-    let to = successor(&from).unwrap_or_default();
+    scan_after::<T>(view, prefix, None, max)
+}
+
+/// Like [`scan`], but only those behind `after`.
+pub(super) fn scan_after<T: Table>(
+    view: &dyn View,
+    prefix: &impl Field,
+    after: Option<&T::Key>,
+    max: usize,
+) -> Result<Vec<Entry<T>>, CatalogError> {
+    let first = key(T::TYPE, prefix);
+    let to = successor(&first).unwrap_or_default();
+    let from = after.map_or(first, |after| {
+        let mut from = key(T::TYPE, after);
+        from.push(0);
+        from
+    });
     let mut found = Vec::new();
     let mut malformed = None;
     view.scan(&from, &to, Direction::Ascending, &mut |key, value| {

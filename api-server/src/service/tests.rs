@@ -1,0 +1,1 @@
+//! The service over a catalog and storage that fail on request.
