@@ -18,6 +18,7 @@ use crate::backend::{Blobs as _, ClusterBlobs};
 use crate::error::ApiError;
 use crate::http::caller::CallerRules;
 use crate::http::pages::Pages;
+use crate::http::web_dir::WebDir;
 use crate::http::{NoCalls, Routes};
 use crate::settings::ApiSettings;
 
@@ -41,6 +42,7 @@ impl ApiServer {
         let listener = rpc::listen(address).map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
         let tls = settings.tls.map(Tls::load).transpose()?;
+        let web_dir = settings.web_dir.map(WebDir::open).transpose()?;
         let metrics = HttpMetrics::register(&registry, "api")?;
         let blobs = ClusterBlobs::new(settings.trackers, settings.pool)?;
         let probed = blobs.clone();
@@ -75,7 +77,7 @@ impl ApiServer {
                 blobs: front,
                 image_host: NoCalls,
                 console: NoCalls,
-                pages: Pages,
+                pages: Pages::new(web_dir, scheme),
                 callers,
             }),
             tls,
