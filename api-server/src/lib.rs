@@ -15,9 +15,11 @@ mod service;
 mod dialect;
 
 mod run;
+mod settings;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::ApiError;
-pub use run::{ApiServer, ApiSettings};
+pub use run::ApiServer;
+pub use settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits, ThumbnailSettings};
