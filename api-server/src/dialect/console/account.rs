@@ -131,8 +131,12 @@ fn me(record: AccountRecord, holdings: Holdings) -> model::Me {
     model::Me {
         user: record.name.to_string(),
         nick: record.nick.to_string(),
-        email: record.email.map_or_else(String::new, |email| email.as_str().to_owned()),
-        phone: record.phone.map_or_else(String::new, |phone| phone.to_string()),
+        email: record
+            .email
+            .map_or_else(String::new, |email| email.as_str().to_owned()),
+        phone: record
+            .phone
+            .map_or_else(String::new, |phone| phone.to_string()),
         created: record.created,
         administrator: record.standing == Standing::Administrator,
         files: holdings.files,

@@ -122,7 +122,6 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
         info!(%user, by = who.name(), "password set");
         Ok(Answer::Done)
     }
-
 }
 
 /// The standing that comes of one and of what is wanted.

@@ -75,14 +75,23 @@ impl Call {
         // Each path with the methods that it has.
         let calls: &[(Method, Self)] = &match *segments {
             ["server"] => vec![(Method::GET, Self::Server)],
-            ["me"] => vec![(Method::GET, Self::User(UserCall::User(UserCall::Me))), (Method::PUT, Self::User(UserCall::SetMe))],
+            ["me"] => vec![
+                (Method::GET, Self::User(UserCall::Me)),
+                (Method::PUT, Self::User(UserCall::SetMe)),
+            ],
             ["password"] => vec![(Method::POST, Self::User(UserCall::Password))],
             ["sessions"] => vec![(Method::GET, Self::User(UserCall::Sessions))],
-            ["sessions", id] => vec![(Method::DELETE, Self::User(UserCall::EndSession(id.to_owned())))],
+            ["sessions", id] => vec![(
+                Method::DELETE,
+                Self::User(UserCall::EndSession(id.to_owned())),
+            )],
             ["session"] => vec![(Method::DELETE, Self::User(UserCall::LogOut))],
             ["renew"] => vec![(Method::POST, Self::User(UserCall::Renew))],
             ["files"] => vec![(Method::GET, Self::User(UserCall::Files))],
-            ["files", id] => vec![(Method::DELETE, Self::User(UserCall::RemoveFile(file_number(id)?)))],
+            ["files", id] => vec![(
+                Method::DELETE,
+                Self::User(UserCall::RemoveFile(file_number(id)?)),
+            )],
             ["shares"] => vec![(Method::GET, Self::Shares)],
             ["pictures"] => vec![(Method::GET, Self::User(UserCall::Pictures))],
             ["admin", "overview"] => vec![(Method::GET, Self::Admin(AdminCall::Overview))],
@@ -142,7 +151,10 @@ mod tests {
         let of = |path| call(Method::GET, path).unwrap();
         assert_eq!(of("/console/api/server"), Call::Server);
         assert_eq!(of("/console/api/me"), Call::User(UserCall::Me));
-        assert_eq!(call(Method::PUT, "/console/api/me"), Ok(Call::User(UserCall::SetMe)));
+        assert_eq!(
+            call(Method::PUT, "/console/api/me"),
+            Ok(Call::User(UserCall::SetMe))
+        );
         assert_eq!(
             call(Method::DELETE, "/console/api/files/17"),
             Ok(Call::User(UserCall::RemoveFile(FileNumber(17))))

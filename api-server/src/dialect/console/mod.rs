@@ -25,6 +25,7 @@ mod operator;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -48,7 +49,7 @@ use crate::http::caller::Caller;
 use crate::http::{Dialect, Exchange, body};
 use crate::service::Service;
 
-pub(crate) use operator::{Operator, OperatorFiles};
+pub(crate) use operator::Operator;
 
 /// Bytes of a request's body. The longest is a profile, whose texts may be all escapes.
 const BODY_LEN_MAX: usize = 16 * 1024;
@@ -152,7 +153,7 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
 
 impl<C: Catalog, B: Blobs> Dialect for Console<C, B> {
     async fn handle(&self, exchange: Exchange) -> Response<Body> {
-        let request = Described::of(&exchange.head, &exchange.caller);
+        let request = Described::of(&exchange.head, exchange.caller.address());
         let answer = self.answer(exchange).await;
         request.render(answer)
     }
@@ -166,15 +167,15 @@ impl<C: Catalog, B: Blobs> Dialect for Console<C, B> {
 struct Described {
     method: http::Method,
     path: String,
-    address: std::net::IpAddr,
+    address: IpAddr,
 }
 
 impl Described {
-    fn of(head: &request::Parts, caller: &Caller) -> Self {
+    fn of(head: &request::Parts, address: IpAddr) -> Self {
         Self {
             method: head.method.clone(),
             path: head.uri.path().to_owned(),
-            address: caller.address(),
+            address,
         }
     }
 

@@ -169,10 +169,7 @@ mod tests {
         for (query, expected) in [
             ("", range(0, 20)),
             ("start=5", range(5, 20)),
-            (
-                "start=18446744073709551615&count=200",
-                range(u64::MAX, 200),
-            ),
+            ("start=18446744073709551615&count=200", range(u64::MAX, 200)),
         ] {
             assert_eq!(Query(query).range().unwrap(), expected, "{query}");
         }

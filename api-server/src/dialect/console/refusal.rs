@@ -35,8 +35,6 @@ pub(super) enum Refusal {
     OwnAccount,
     #[error("an account cannot be disabled and an administrator's")]
     DisabledAdministrator,
-    #[error("the present password is wrong")]
-    WrongPassword,
     #[error("{0} has a value that is not allowed")]
     Query(&'static str),
     #[error("{field} is not allowed")]
@@ -83,7 +81,6 @@ impl Refusal {
             Self::ForeignPage | Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NoSession => (StatusCode::UNAUTHORIZED, "session_ended"),
             Self::OwnAccount => (StatusCode::CONFLICT, "own_account"),
-            Self::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password"),
             Self::DisabledAdministrator
             | Self::Query(_)
             | Self::Field { .. }
