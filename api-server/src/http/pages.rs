@@ -120,6 +120,7 @@ impl Pages {
         headers.insert(ETAG, file.etag.clone());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(CONTENT_SECURITY_POLICY, policy(caller));
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         if condition::none_match_has(&head.headers, file.etag.as_bytes()) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return response;
@@ -132,7 +133,6 @@ impl Pages {
     fn harden(&self, headers: &mut HeaderMap) {
         for (name, value) in [
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (X_FRAME_OPTIONS, "SAMEORIGIN"),
             (REFERRER_POLICY, "same-origin"),
             (HeaderName::from_static("permissions-policy"), PERMISSIONS),
             (
