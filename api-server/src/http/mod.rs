@@ -96,3 +96,6 @@ async fn answer<D: Dialect>(dialect: &D, exchange: Exchange) -> Response<Body> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

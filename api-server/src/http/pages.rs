@@ -91,7 +91,7 @@ impl Pages {
         let own = |name| self.own(head, caller, name);
         let mut response = match (page, &self.web_dir) {
             (Page::ShareLink, _) => to_share_page(head.uri.query()),
-            (Page::Console(""), _) => own(embedded::START),
+            (Page::Console(""), _) | (Page::Start, None) => own(embedded::START),
             (Page::Console(name), _) => own(name),
             (Page::Start | Page::Share | Page::Other, Some(web_dir)) => {
                 let mut response = web_dir.respond(head).await;
@@ -101,7 +101,6 @@ impl Pages {
                     .insert(CONTENT_SECURITY_POLICY, policy);
                 response
             }
-            (Page::Start, None) => own(embedded::START),
             (Page::Share, None) if self.files.contains_key(embedded::SHARE) => own(embedded::SHARE),
             (Page::Share, None) => own(embedded::START),
             (Page::Other, None) => not_found(),
