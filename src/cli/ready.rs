@@ -207,15 +207,17 @@ mod tests {
 
     #[test]
     fn the_welcome_names_every_address_and_a_first_step() {
+        let api = Some("127.0.0.1:3".parse().unwrap());
+        let addresses = Addresses { api, ..addresses() };
         let text = welcome(
-            &addresses(),
+            &addresses,
             Path::new("./data"),
             "192.0.2.7".parse().unwrap(),
         );
         for part in [
             "192.0.2.7:1",
             "http://192.0.2.7:2/group1",
-            "  API       https://",
+            "https://192.0.2.7:3/",
             "hayloft upload --tracker 127.0.0.1:1 FILE",
             "./data",
         ] {

@@ -95,10 +95,13 @@ impl Pages {
             (Page::Console(name), _) => own(name),
             (Page::Start | Page::Share | Page::Other, Some(web_dir)) => {
                 let mut response = web_dir.respond(head).await;
-                let policy = HeaderValue::from_static(FOREIGN_POLICY);
-                response
-                    .headers_mut()
-                    .insert(CONTENT_SECURITY_POLICY, policy);
+                let headers = response.headers_mut();
+                for (name, value) in [
+                    (CONTENT_SECURITY_POLICY, FOREIGN_POLICY),
+                    (X_FRAME_OPTIONS, "SAMEORIGIN"),
+                ] {
+                    headers.insert(name, HeaderValue::from_static(value));
+                }
                 response
             }
             (Page::Share, None) if self.files.contains_key(embedded::SHARE) => own(embedded::SHARE),
