@@ -18,6 +18,7 @@ use common::id::VolumePath;
 use common::rpc;
 use common::web::anti_leech::{Access, AntiLeech};
 use common::web::metrics::HttpMetrics;
+use common::web::origin::Scheme;
 use common::web::server::ServerLimits;
 use common::web::tls::TlsFiles;
 use common::wire::AddressWidth;
@@ -74,7 +75,10 @@ pub(crate) enum RoleError {
 impl RoleError {
     /// Whether the configuration must change before another start can help.
     pub(crate) fn is_configuration(&self) -> bool {
-        matches!(self, Self::NoTracker { .. })
+        matches!(
+            self,
+            Self::NoTracker { .. } | Self::Api(ApiError::Tls(_) | ApiError::WebDir { .. })
+        )
     }
 }
 
@@ -347,6 +351,14 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
         thumbnails: ThumbnailSettings {
             cache_size: api.thumbnail_cache_size.0,
         },
+    }
+}
+
+/// What URLs of the API server begin with on its own port.
+pub(crate) fn api_scheme(config: &Config) -> Scheme {
+    match config.api.tls_certificate {
+        Some(_) => Scheme::Https,
+        None => Scheme::Http,
     }
 }
 

@@ -97,3 +97,6 @@ async fn answer<D: Dialect>(dialect: &D, exchange: Exchange) -> Response<Body> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,17 +91,19 @@ impl Pages {
         let own = |name| self.own(head, caller, name);
         let mut response = match (page, &self.web_dir) {
             (Page::ShareLink, _) => to_share_page(head.uri.query()),
-            (Page::Console(""), _) => own(embedded::START),
+            (Page::Console(""), _) | (Page::Start, None) => own(embedded::START),
             (Page::Console(name), _) => own(name),
             (Page::Start | Page::Share | Page::Other, Some(web_dir)) => {
                 let mut response = web_dir.respond(head).await;
-                let policy = HeaderValue::from_static(FOREIGN_POLICY);
-                response
-                    .headers_mut()
-                    .insert(CONTENT_SECURITY_POLICY, policy);
+                let headers = response.headers_mut();
+                for (name, value) in [
+                    (CONTENT_SECURITY_POLICY, FOREIGN_POLICY),
+                    (X_FRAME_OPTIONS, "SAMEORIGIN"),
+                ] {
+                    headers.insert(name, HeaderValue::from_static(value));
+                }
                 response
             }
-            (Page::Start, None) => own(embedded::START),
             (Page::Share, None) if self.files.contains_key(embedded::SHARE) => own(embedded::SHARE),
             (Page::Share, None) => own(embedded::START),
             (Page::Other, None) => not_found(),
@@ -120,6 +122,7 @@ impl Pages {
         headers.insert(ETAG, file.etag.clone());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(CONTENT_SECURITY_POLICY, policy(caller));
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         if condition::none_match_has(&head.headers, file.etag.as_bytes()) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return response;
@@ -132,7 +135,6 @@ impl Pages {
     fn harden(&self, headers: &mut HeaderMap) {
         for (name, value) in [
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (X_FRAME_OPTIONS, "SAMEORIGIN"),
             (REFERRER_POLICY, "same-origin"),
             (HeaderName::from_static("permissions-policy"), PERMISSIONS),
             (

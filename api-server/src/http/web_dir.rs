@@ -95,12 +95,14 @@ impl WebDir {
         };
         let content_type = pages::content_type(&relative.to_string_lossy());
         let resolved = tokio::fs::canonicalize(self.root.join(relative)).await;
-        let resolved = resolved.map_err(|error| match error.kind() {
+        let resolved = resolved.map_err(|error| {
             // A file in place of a directory, and names that are too long, are just not there.
-            io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+            let absent = [io::ErrorKind::NotADirectory, io::ErrorKind::InvalidFilename];
+            if absent.contains(&error.kind()) {
                 io::ErrorKind::NotFound.into()
+            } else {
+                error
             }
-            _ => error,
         })?;
         let inside = resolved
             .strip_prefix(&self.root)
