@@ -23,7 +23,7 @@ const PIECE_LEN: u64 = 1000;
 struct Source(Arc<Blobs>);
 
 struct Blobs {
-    blobs: Mutex<HashMap<FileId, Bytes>>,
+    held: Mutex<HashMap<FileId, Bytes>>,
     opened: AtomicU64,
     read: AtomicU64,
     /// Reads wait for a permit and keep it.
@@ -33,7 +33,7 @@ struct Blobs {
 impl Default for Blobs {
     fn default() -> Self {
         Self {
-            blobs: Mutex::default(),
+            held: Mutex::default(),
             opened: AtomicU64::new(0),
             read: AtomicU64::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -59,12 +59,12 @@ impl Source {
     }
 
     fn put(&self, bytes: Vec<u8>) {
-        let mut blobs = self.0.blobs.lock().unwrap();
+        let mut blobs = self.0.held.lock().unwrap();
         blobs.insert(some_id(), bytes.into());
     }
 
     fn delete(&self) {
-        self.0.blobs.lock().unwrap().clear();
+        self.0.held.lock().unwrap().clear();
     }
 
     fn opened(&self) -> u64 {
@@ -81,7 +81,7 @@ impl BlobSource for Source {
 
     async fn open(&self, id: &FileId) -> Result<Opened<Reader>, SourceError> {
         self.0.opened.fetch_add(1, Ordering::SeqCst);
-        let blob = self.0.blobs.lock().unwrap().get(id).cloned();
+        let blob = self.0.held.lock().unwrap().get(id).cloned();
         let blob = blob.ok_or(ErrorCode::NotFound)?;
         Ok(Opened {
             facts: BlobFacts {
@@ -110,9 +110,9 @@ impl ReadPieces for Reader {
 
 fn settings() -> ThumbSettings {
     ThumbSettings {
-        patience: Duration::from_secs(60),
+        patience: Duration::from_mins(1),
         limits: PictureLimits {
-            decode_time: Duration::from_secs(60),
+            decode_time: Duration::from_mins(1),
             ..PictureLimits::default()
         },
         ..ThumbSettings::default()

@@ -10,7 +10,7 @@ use crate::thumbnail::fixture;
 
 fn generous() -> PictureLimits {
     PictureLimits {
-        decode_time: Duration::from_secs(60),
+        decode_time: Duration::from_mins(1),
         ..PictureLimits::default()
     }
 }

@@ -10,7 +10,7 @@ use crate::thumbnail::fixture::{self, BLUE, GREEN, RED, WHITE};
 fn rendered(input: &[u8], query: &str, accepts: Accepts) -> (ThumbFormat, Vec<u8>) {
     let wanted = ThumbRequest::from_query(query).unwrap().unwrap();
     let limits = PictureLimits {
-        decode_time: Duration::from_secs(60),
+        decode_time: Duration::from_mins(1),
         ..PictureLimits::default()
     };
     let deadline = clock::monotonic() + limits.decode_time;
