@@ -12,6 +12,8 @@ mod view;
 mod writer;
 
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

@@ -48,7 +48,7 @@ pub enum OpenError {
     /// The database cannot be reached.
     #[error(
         "cannot open the catalog in {path}; remedy: check that no other process uses it, its \
-         permissions, and the disk"
+         permissions, and the disk; if files are missing, put a backup of the directory in its place"
     )]
     Failed {
         /// The directory of the database.
