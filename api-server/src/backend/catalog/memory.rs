@@ -196,3 +196,68 @@ impl MemoryCatalog {
         Ok(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance;
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn it_is_a_catalog() {
+        conformance::check(
+            async || MemoryCatalog::new(),
+            async |catalog| catalog.close(),
+        )
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn it_is_a_catalog_when_it_repeats_work() {
+        let fresh = async || {
+            let catalog = MemoryCatalog::new();
+            catalog.repeat_work(true);
+            catalog
+        };
+        conformance::check(fresh, async |catalog| catalog.close()).await;
+    }
+
+    async fn put(catalog: &MemoryCatalog, key: &'static str) -> Result<(), CatalogError> {
+        catalog
+            .write(|transaction| transaction.put(key.as_bytes(), b""))
+            .await
+    }
+
+    async fn has(catalog: &MemoryCatalog, key: &'static str) -> bool {
+        let read = catalog.read(|view| view.get(key.as_bytes()));
+        read.await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_is_lost_or_kept_as_asked_for_and_the_next_one_goes_well() {
+        let catalog = MemoryCatalog::new();
+        for (fault, key, is_kept) in [(Fault::Before, "lost", false), (Fault::After, "kept", true)]
+        {
+            catalog.fail_write(2, fault);
+            put(&catalog, "first").await.unwrap();
+            let refused = catalog.write(|_| Err::<(), _>(CatalogError::Busy)).await;
+            assert!(matches!(refused, Err(CatalogError::Busy)), "does not count");
+            let failed = put(&catalog, key).await;
+            assert!(matches!(failed, Err(CatalogError::Unknown(_))));
+            assert_eq!(has(&catalog, key).await, is_kept);
+            put(&catalog, "next").await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_brings_everything_back() {
+        let catalog = MemoryCatalog::new();
+        put(&catalog, "before").await.unwrap();
+        let snapshot = catalog.snapshot();
+        put(&catalog, "after").await.unwrap();
+        catalog.fail_write(1, Fault::Before);
+        catalog.restore(snapshot.clone());
+        assert_eq!(catalog.snapshot(), snapshot);
+        assert!(has(&catalog, "before").await && !has(&catalog, "after").await);
+        put(&catalog, "after").await.unwrap();
+    }
+}
