@@ -19,7 +19,8 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep};
+
+use super::patience::Patience;
 
 /// Why a body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -191,7 +192,7 @@ impl Drop for RequestBody {
         // A connection has one request at a time, so there is room; else the connection just ends.
         let _ = leftover.try_send(Self {
             source: Source::Rest(Some(incoming)),
-            patience: Patience::new(self.patience.limit),
+            patience: Patience::new(self.patience.limit()),
         });
     }
 }
@@ -201,39 +202,5 @@ impl fmt::Debug for RequestBody {
         f.debug_struct("RequestBody")
             .field("announced_len", &self.announced_len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A clock that runs only while somebody waits.
-struct Patience {
-    limit: Duration,
-    /// Made by the first wait, then used again.
-    timer: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
-}
-
-impl Patience {
-    fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            timer: None,
-            waiting: false,
-        }
-    }
-
-    fn progress(&mut self) {
-        self.waiting = false;
-    }
-
-    /// Ready with the limit once a wait has lasted that long.
-    fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep(self.limit)));
-        if !self.waiting {
-            self.waiting = true;
-            timer.as_mut().reset(Instant::now() + self.limit);
-        }
-        timer.as_mut().poll(cx).map(|()| self.limit)
     }
 }
