@@ -28,6 +28,8 @@ struct State {
     entries: Arc<Entries>,
     /// How many writes go well before the next failure, and how that one fails.
     fault: Option<(u64, Fault)>,
+    /// Whether everything is refused after that failure.
+    dies: bool,
     repeats: bool,
     is_closed: bool,
 }
@@ -47,7 +49,23 @@ impl MemoryCatalog {
     /// Makes the `n`-th write from now, counted from 1, answer [`CatalogError::Unknown`]. Only
     /// writes whose work returns `Ok` count. A later call replaces an earlier one.
     pub fn fail_write(&self, n: u64, fault: Fault) {
-        self.locked().fault = Some((n.saturating_sub(1), fault));
+        let mut state = self.locked();
+        state.fault = Some((n.saturating_sub(1), fault));
+        state.dies = false;
+    }
+
+    /// Like [`Self::fail_write`], but everything after it is refused too, until [`Self::revive`]: to
+    /// whoever uses the catalog it is as if the process had ended there.
+    pub fn die_at_write(&self, n: u64, fault: Fault) {
+        self.fail_write(n, fault);
+        self.locked().dies = true;
+    }
+
+    /// Ends what [`Self::die_at_write`] began, and takes back what is due.
+    pub fn revive(&self) {
+        let mut state = self.locked();
+        state.fault = None;
+        state.is_closed = false;
     }
 
     /// Has all work run twice, the first time in vain, as an implementation may.
@@ -191,6 +209,7 @@ impl MemoryCatalog {
         }
         if fault.is_some() {
             state.fault = None;
+            state.is_closed |= state.dies;
             return Err(CatalogError::Unknown("as the test asked for".to_owned()).into());
         }
         Ok(value)
