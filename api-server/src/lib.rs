@@ -6,8 +6,9 @@ mod error;
 
 pub mod core;
 
-mod backend;
+pub mod backend;
 mod http;
+pub mod thumbnail;
 
 mod dialect;
 

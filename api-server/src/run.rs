@@ -11,13 +11,16 @@ use common::web::anti_leech::Access;
 use common::web::front::{Front, FrontSettings, Groups};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::Operations;
+use common::web::origin::Scheme;
 use common::web::server::{self, ServerLimits};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 
 use crate::backend::{Blobs as _, ClusterBlobs};
 use crate::error::ApiError;
-use crate::http::Routes;
+use crate::http::caller::CallerRules;
+use crate::http::pages::Pages;
+use crate::http::{NoCalls, Routes};
 
 /// What the API server is told.
 #[derive(Clone, Debug)]
@@ -55,7 +58,7 @@ pub struct ApiServer {
     listener: TcpListener,
     local_addr: SocketAddr,
     blobs: ClusterBlobs,
-    routes: Arc<Routes<ClusterBlobs>>,
+    routes: Arc<Routes<ClusterBlobs, NoCalls, NoCalls>>,
     limits: ServerLimits,
     metrics: Arc<HttpMetrics>,
 }
@@ -80,11 +83,24 @@ impl ApiServer {
             access: settings.access,
         };
         let front = Front::new(blobs.clone(), front, operations);
+        let callers = CallerRules {
+            trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
+            public_url: None,
+            scheme: Scheme::Http,
+            listening_on: local_addr,
+        };
         Ok(Self {
             listener,
             local_addr,
             blobs,
-            routes: Arc::new(Routes::new(front)),
+            routes: Arc::new(Routes {
+                blobs: front,
+                image_host: NoCalls,
+                console: NoCalls,
+                pages: Pages,
+                callers,
+            }),
             limits: settings.limits,
             metrics,
         })

@@ -1,5 +1,6 @@
 //! What the API server stands on.
 
+pub mod catalog;
 mod cluster;
 
 use std::future::Future;

@@ -5,4 +5,24 @@
 //! their results.
 
 pub mod catalog;
+pub mod error;
+pub mod id;
+pub mod moment;
 pub mod name;
+pub mod page;
+
+mod keys;
+mod ranked;
+
+pub mod accounts;
+pub mod contents;
+pub mod files;
+pub mod pictures;
+pub mod sessions;
+pub mod shares;
+pub mod uploads;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@
 //! and `server` carry them over hyper: a server brings a [`source::BlobSource`] and gets ranges,
 //! conditions, tokens, limits and draining.
 
+pub mod network;
+pub mod origin;
 pub mod query;
 
 pub mod anti_leech;

@@ -1,0 +1,1 @@
+//! The whole of it, over a source in memory.
