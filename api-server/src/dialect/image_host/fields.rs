@@ -1,7 +1,7 @@
 //! Values of this dialect's requests that the core does not know: what stands for a password, and
 //! the pages of lists. Source: docs/api/image-host.md §2.3, §4.1.
 //!
-//! Names, digests, links and tokens are the core's: see `core::name` and `core::id`.
+//! Names, digests, links and tokens are the core's: see `crate::core::name` and `crate::core::id`.
 
 use std::fmt;
 use std::num::NonZeroU64;
