@@ -456,6 +456,7 @@ fn search_ignores_case_and_goes_on_where_it_stopped() {
         md5: md5(2),
         size: size(2),
     };
+    uploads::announce(&mut state, &blob(1), 7, 1).unwrap();
     uploads::complete(
         &mut state,
         account,

@@ -142,7 +142,7 @@ async fn play(history: Vec<(Action, Trouble)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn no_history_of_failures_loses_or_leaks_bytes(
