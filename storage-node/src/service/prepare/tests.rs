@@ -2,6 +2,7 @@
 //! against a node with real files.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -316,6 +317,53 @@ async fn a_committed_blob_survives_a_restart() {
     let directory = fixture.stop().await;
     let fixture = Fixture::open(directory, DEADLINE, Reserve::Bytes(0));
     assert!(fixture.read(&id.unwrap()).await == content);
+    fixture.stop().await;
+}
+
+/// What a process that is killed now leaves on the disk.
+fn image(directory: &TempDir) -> TempDir {
+    let image = tempfile::tempdir().unwrap();
+    copy(directory.path(), image.path());
+    image
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_killed_before_the_commit_has_nothing_after_its_restart() {
+    let fixture = Fixture::start();
+    for len in [70_000, 3 * MIB] {
+        let prepared = fixture.prepare(&content(len)).await.unwrap();
+        assert_eq!(
+            0 < fixture.left(),
+            MIB < len,
+            "long content is in open parts"
+        );
+        let killed = image(&fixture.directory);
+        let restarted = Fixture::open(killed, DEADLINE, Reserve::Bytes(0));
+        restarted.until_nothing_is_left().await;
+        let missing = restarted.info(prepared.file_id()).await.unwrap_err();
+        assert_eq!(missing.code(), ErrorCode::NotFound);
+        restarted.stop().await;
+        prepared.abandon().await;
+        fixture.until_nothing_is_left().await;
+    }
+    let id = fixture.prepare(&content(3 * MIB)).await.unwrap().commit();
+    let id = id.await.unwrap();
+    let restarted = Fixture::open(image(&fixture.directory), DEADLINE, Reserve::Bytes(0));
+    assert!(restarted.read(&id).await == content(3 * MIB));
+    restarted.stop().await;
     fixture.stop().await;
 }
 
