@@ -34,6 +34,9 @@ enum Reply {
     HangUp,
 }
 
+/// What a node says to everything.
+type Says = fn() -> Reply;
+
 /// A server on a port of its own that ends with the test.
 struct Fake {
     port: u16,
@@ -56,7 +59,7 @@ impl Fake {
     }
 
     /// A node that answers every question for a blob and every change in the same way.
-    async fn node(reply: fn() -> Reply) -> Self {
+    async fn node(reply: Says) -> Self {
         Self::start(move |_| reply()).await
     }
 
@@ -240,7 +243,7 @@ fn hangs_up() -> Reply {
 }
 
 /// What becomes of the question whether a blob of node 1 exists when the nodes answer so.
-async fn exists(nodes: &[(fn() -> Reply, NodeStatus)]) -> Result<bool, ErrorCode> {
+async fn exists(nodes: &[(Says, NodeStatus)]) -> Result<bool, ErrorCode> {
     let (mut fakes, mut listed) = (Vec::new(), Vec::new());
     for (reply, status) in nodes {
         let fake = Fake::node(*reply).await;
@@ -303,7 +306,7 @@ async fn where_no_answer_is_certain_there_is_none() {
 #[tokio::test]
 async fn a_delete_is_done_when_a_node_did_it_or_has_no_such_blob() {
     for (reply, outcome) in [
-        (done as fn() -> Reply, Ok(())),
+        (done as Says, Ok(())),
         (lacks_it, Ok(())),
         (fails, Err(ErrorCode::Storage)),
         (hangs_up, Err(ErrorCode::Interrupted)),
@@ -337,7 +340,7 @@ async fn an_upload_is_written_named_and_committed() {
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_uncertain_and_a_refused_one_is_not() {
     for (reply, code) in [
-        (hangs_up as fn() -> Reply, ErrorCode::Interrupted),
+        (hangs_up as Says, ErrorCode::Interrupted),
         (|| Reply::Status(Status::EXISTS), ErrorCode::Exists),
     ] {
         let node = Fake::node(reply).await;

@@ -56,7 +56,7 @@ impl Peer {
                     content.extend_from_slice(&self.0.take(len as usize).await.unwrap());
                     chunks += 1;
                 }
-                last => {
+                last @ (ChunkHead::End | ChunkHead::Abort) => {
                     return Received {
                         content,
                         chunks,

@@ -116,16 +116,15 @@ impl<'a> Incoming<'a> {
         } else {
             self.check_room()?;
         }
-        let (content, permit) = match self.parts.take() {
+        let (content, permit) = if let Some(parts) = self.parts.take() {
             // Nothing is in memory any more.
-            Some(parts) => (Content::Parts(parts), None),
-            None => {
-                let payload = self.take_held();
-                let permit = self.permit.take();
-                // What the payload does not need is free for others.
-                let needed = permit.and_then(|mut permit| permit.split(payload.len()));
-                (Content::Inline(payload), needed)
-            }
+            (Content::Parts(parts), None)
+        } else {
+            let payload = self.take_held();
+            let permit = self.permit.take();
+            // What the payload does not need is free for others.
+            let needed = permit.and_then(|mut permit| permit.split(payload.len()));
+            (Content::Inline(payload), needed)
         };
         let crc = content.crc();
         let name = self.free_name(crc, extension).await?;

@@ -169,7 +169,7 @@ impl Fixture {
         self.service.node.close().await;
         let committers = self.committers;
         let joined =
-            tokio::task::spawn_blocking(|| committers.into_iter().for_each(|it| it.join()));
+            tokio::task::spawn_blocking(|| committers.into_iter().for_each(Committer::join));
         joined.await.unwrap();
         self.directory
     }
