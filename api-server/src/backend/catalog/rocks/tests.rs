@@ -316,6 +316,10 @@ async fn more_than_the_queue_takes_is_refused_as_busy() {
     for write in waiting {
         write.await.unwrap();
     }
+    let metrics = &catalog.shared.metrics;
+    let transactions = u64::try_from(QUEUE_MAX).unwrap() + 1;
+    assert_eq!(metrics.transactions.get(), transactions);
+    assert!(metrics.group_transactions.get_sample_count() < transactions / 10);
 }
 
 #[derive(Clone, Debug)]
