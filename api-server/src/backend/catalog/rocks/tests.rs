@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt as _;
 
 use common::code::ErrorCode;
 use prometheus::Registry;
@@ -259,8 +260,15 @@ async fn a_catalog_in_use_is_refused_and_one_that_was_not_finished_is_made_anew(
     let unfinished = directory(&data_dir).with_file_name("catalog.new");
     fs::create_dir_all(&unfinished).unwrap();
     fs::write(unfinished.join("MANIFEST-000001"), b"half").unwrap();
+    // An empty directory is as good as none.
+    fs::create_dir(directory(&data_dir)).unwrap();
     let catalog = open(data_dir.path()).unwrap();
     assert!(!unfinished.exists());
+    let mode = fs::metadata(directory(&data_dir))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700, "nobody else may read it");
     let error = open(data_dir.path()).unwrap_err();
     assert!(matches!(error, OpenError::Failed { .. }), "{error:?}");
     put(&catalog, "a", "1").await;
