@@ -330,6 +330,26 @@ async fn more_than_the_queue_takes_is_refused_as_busy() {
     assert!(metrics.group_transactions.get_sample_count() < transactions / 10);
 }
 
+#[test]
+fn options_that_are_set_late_are_in_force() {
+    let data_dir = TempDir::new().unwrap();
+    let _catalog = open(data_dir.path()).unwrap();
+    // The database writes down what it uses; the newest of these files counts.
+    let written = named(&directory(&data_dir), "OPTIONS-").pop().unwrap();
+    let text = fs::read_to_string(written).unwrap();
+    for option in [
+        "memtable_op_scan_flush_trigger=500",
+        "memtable_avg_op_scan_flush_trigger=50",
+        "prepopulate_block_cache=kFlushOnly",
+        // What was set before is still there.
+        "index_type=kTwoLevelIndexSearch",
+        "partition_filters=true",
+        "cache_index_and_filter_blocks=true",
+    ] {
+        assert!(text.contains(option), "{option}");
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Write(Vec<(Vec<u8>, Option<Vec<u8>>)>, bool),
