@@ -3,7 +3,6 @@
 //! `TMPDIR` chooses the disk.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use common::env::clock;
 use prometheus::Registry;
@@ -47,8 +46,13 @@ fn content_key(number: u32) -> Vec<u8> {
     [b"C", &blake3::hash(&number.to_be_bytes()).as_bytes()[..]].concat()
 }
 
-fn micros(since: Instant, count: u32) -> f64 {
-    since.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+/// Median and 99th percentile. Means would show what else the machine does. Forgets the times.
+fn spread(times: &mut Vec<Duration>) -> String {
+    times.sort_unstable();
+    let median = times[times.len() / 2];
+    let most = times[times.len() * 99 / 100];
+    times.clear();
+    format!("{median:.1?}, 99 % {most:.1?}")
 }
 
 /// Resident memory of this process in MiB.
@@ -102,14 +106,12 @@ async fn transactions_a_second() {
                 });
             }
             let mut waited = tasks.join_all().await.concat();
-            waited.sort_unstable();
             let rate = f64::from(callers * rounds) / started.elapsed().as_secs_f64();
             let metrics = &catalog.shared.metrics;
             println!(
-                "{durability:?}, {callers} callers: {rate:.0} transactions/s, median {:?}, \
-                 99 % {:?}; {} groups, each {:.2} ms of writing",
-                waited[waited.len() / 2],
-                waited[waited.len() * 99 / 100],
+                "{durability:?}, {callers} callers: {rate:.0} transactions/s, median {}; \
+                 {} groups, each {:.2} ms of writing",
+                spread(&mut waited),
                 metrics.group_transactions.get_sample_count(),
                 metrics.write_seconds.get_sample_sum() * 1e3
                     / f64::from(u32::try_from(metrics.write_seconds.get_sample_count()).unwrap()),
@@ -173,69 +175,74 @@ async fn reads_of_a_million_files() {
         started.elapsed(),
         resident()
     );
+    let db = catalog.shared.open_db().unwrap();
+    db.wait_for_compact(&rocksdb::WaitForCompactOptions::default())
+        .unwrap();
+    drop(db);
     catalog.close().await;
     let catalog = open(&data_dir, Durability::Os);
     let waited = || catalog.shared.metrics.reads_waited.get();
     let mut mixed = Mixed(2);
-    for (name, user_count, direction) in [
-        ("first look at pages of one user", 1, Direction::Ascending),
-        ("pages of one user", 1, Direction::Ascending),
-        ("pages of one user, backwards", 1, Direction::Descending),
-        ("pages of a thousand users", 1000, Direction::Ascending),
+    let mut times = Vec::new();
+    for (name, user_count, pages, direction) in [
         (
-            "pages of a thousand users again",
+            "first look at pages of one user",
+            1,
+            FILES_OF_ONE,
+            Direction::Ascending,
+        ),
+        ("pages of one user", 1, FILES_OF_ONE, Direction::Ascending),
+        (
+            "pages of one user, backwards",
+            1,
+            FILES_OF_ONE,
+            Direction::Descending,
+        ),
+        ("the same page", 1, 1, Direction::Ascending),
+        (
+            "first pages of a thousand users",
             1000,
+            1,
+            Direction::Ascending,
+        ),
+        (
+            "first pages of a thousand users again",
+            1000,
+            1,
             Direction::Ascending,
         ),
     ] {
         let before = waited();
-        let started = clock::monotonic();
         let mut len = 0;
         for _ in 0..READS {
-            let from = if user_count == 1 {
-                10 * mixed.below(FILES_OF_ONE)
-            } else {
-                1
-            };
-            len += page(&catalog, mixed.below(user_count), from, direction).await;
+            let from = FILES / 2 + 5 * mixed.below(pages);
+            let user = mixed.below(user_count);
+            let started = clock::monotonic();
+            len = page(&catalog, user, from, direction).await;
+            times.push(started.elapsed());
         }
+        let waited = waited() - before;
         println!(
-            "{name}: {:.1} µs each, {} bytes, {} waited",
-            micros(started, READS),
-            len / 20_000,
-            waited() - before
+            "{name}: {}, {len} bytes, {waited} waited",
+            spread(&mut times)
         );
     }
-    for (name, count) in [("the same page", 1), ("keys without order", FILES)] {
-        for _ in 0..2 {
-            let before = waited();
+    for (name, first, count) in [
+        ("the same value", 0, 1),
+        ("values without order", 0, FILES),
+        ("values that are not there", FILES, FILES),
+    ] {
+        let before = waited();
+        for _ in 0..READS {
+            let number = first + mixed.below(count);
             let started = clock::monotonic();
-            for _ in 0..READS {
-                let number = mixed.below(count);
-                let read = catalog.read(move |view| view.get(&content_key(number)));
-                assert!(read.await.unwrap().is_some());
-            }
-            println!(
-                "{name}, one value: {:.1} µs each, {} waited",
-                micros(started, READS),
-                waited() - before
-            );
+            let read = catalog.read(move |view| view.get(&content_key(number)));
+            assert_eq!(read.await.unwrap().is_some(), number < FILES);
+            times.push(started.elapsed());
         }
+        let waited = waited() - before;
+        println!("{name}: {}, {waited} waited", spread(&mut times));
     }
-    let started = clock::monotonic();
-    for number in 0..READS {
-        let read = catalog.read(move |view| view.get(&content_key(FILES + number)));
-        assert!(read.await.unwrap().is_none());
-    }
-    println!(
-        "a value that is not there: {:.1} µs each",
-        micros(started, READS)
-    );
-    let started = clock::monotonic();
-    for _ in 0..READS {
-        page(&catalog, 0, 500_000, Direction::Ascending).await;
-    }
-    println!("the same page again: {:.1} µs each", micros(started, READS));
     println!("{} MiB resident", resident());
 }
 
@@ -261,6 +268,7 @@ async fn the_top_of_a_ranking_that_moves() {
     });
     write.await.unwrap();
     let mut counts = [100_u32; 10];
+    let mut times = Vec::new();
     for round in 1..=100_000 {
         let hot = round % 10;
         let count = counts[hot];
@@ -271,29 +279,25 @@ async fn the_top_of_a_ranking_that_moves() {
             transaction.put(&key(count + 1, id), b"")
         });
         write.await.unwrap();
-        if round % 10_000 == 0 {
-            for attempt in ["first", "second"] {
-                let started = clock::monotonic();
-                for _ in 0..100 {
-                    let read = catalog.read(|view| {
-                        let mut seen = 0;
-                        view.scan(b"R", b"S", Direction::Ascending, &mut |_, _| {
-                            seen += 1;
-                            if seen == PAGE {
-                                ControlFlow::Break(())
-                            } else {
-                                ControlFlow::Continue(())
-                            }
-                        })?;
-                        Ok::<_, CatalogError>(())
-                    });
-                    read.await.unwrap();
-                }
-                println!(
-                    "{round} moves, {attempt}: top {PAGE} in {:.1} µs",
-                    micros(started, 100)
-                );
-            }
+        if round % 10 == 0 {
+            let started = clock::monotonic();
+            let read = catalog.read(|view| {
+                let mut seen = 0;
+                view.scan(b"R", b"S", Direction::Ascending, &mut |_, _| {
+                    seen += 1;
+                    if seen == PAGE {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                })?;
+                Ok::<_, CatalogError>(())
+            });
+            read.await.unwrap();
+            times.push(started.elapsed());
+        }
+        if round % 20_000 == 0 {
+            println!("{round} moves: top {PAGE} in {}", spread(&mut times));
         }
     }
 }

@@ -84,6 +84,10 @@ impl CatalogSettings {
 }
 
 /// The catalog on `RocksDB`. Clones share it.
+///
+/// After a failed write or sync it takes no more changes until it is opened again, because nobody
+/// knows what the disk holds; reads go on. Dropping the last clone without [`Self::close`] makes
+/// everything durable too, but nobody waits for it.
 #[derive(Clone)]
 pub struct RocksCatalog {
     shared: Arc<Shared>,

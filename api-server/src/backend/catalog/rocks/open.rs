@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use common::code::ErrorCode;
@@ -133,7 +134,12 @@ fn create(path: &Path, settings: &CatalogSettings) -> Result<(), OpenError> {
         }
         _ => {}
     }
-    fs::create_dir_all(&unfinished).map_err(directory_error(&unfinished))?;
+    // Hashes of passwords and tokens are nobody else's business.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&unfinished)
+        .map_err(directory_error(&unfinished))?;
     let mut options = options(settings, LogTrust::Whole);
     options.create_if_missing(true);
     let db = DB::open(&options, &unfinished).map_err(classify(&unfinished))?;

@@ -19,9 +19,10 @@ const BLOCK_LEN: usize = 4 * 1024;
 /// Options that have no call of their own and are set once the database is open.
 pub(super) const LATER_OPTIONS: &[(&str, &str)] = &[
     // Removed entries that one step of a scan may meet in memory before the memtable is written
-    // out. Keys of rankings come and go, and without this a scan walks over all that went.
-    ("memtable_op_scan_flush_trigger", "1000"),
-    ("memtable_avg_op_scan_flush_trigger", "100"),
+    // out. Keys of rankings come and go, and without this a scan walks over all that went. Only
+    // ascending scans are looked at.
+    ("memtable_op_scan_flush_trigger", "500"),
+    ("memtable_avg_op_scan_flush_trigger", "50"),
     // What a memtable held stays in memory when it becomes a file: it is what is read next.
     (
         "block_based_table_factory",

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt as _;
 
 use common::code::ErrorCode;
 use prometheus::Registry;
@@ -259,8 +260,15 @@ async fn a_catalog_in_use_is_refused_and_one_that_was_not_finished_is_made_anew(
     let unfinished = directory(&data_dir).with_file_name("catalog.new");
     fs::create_dir_all(&unfinished).unwrap();
     fs::write(unfinished.join("MANIFEST-000001"), b"half").unwrap();
+    // An empty directory is as good as none.
+    fs::create_dir(directory(&data_dir)).unwrap();
     let catalog = open(data_dir.path()).unwrap();
     assert!(!unfinished.exists());
+    let mode = fs::metadata(directory(&data_dir))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700, "nobody else may read it");
     let error = open(data_dir.path()).unwrap_err();
     assert!(matches!(error, OpenError::Failed { .. }), "{error:?}");
     put(&catalog, "a", "1").await;
@@ -315,6 +323,30 @@ async fn more_than_the_queue_takes_is_refused_as_busy() {
     holding.await.unwrap().unwrap();
     for write in waiting {
         write.await.unwrap();
+    }
+    let metrics = &catalog.shared.metrics;
+    let transactions = u64::try_from(QUEUE_MAX).unwrap() + 1;
+    assert_eq!(metrics.transactions.get(), transactions);
+    assert!(metrics.group_transactions.get_sample_count() < transactions / 10);
+}
+
+#[test]
+fn options_that_are_set_late_are_in_force() {
+    let data_dir = TempDir::new().unwrap();
+    let _catalog = open(data_dir.path()).unwrap();
+    // The database writes down what it uses; the newest of these files counts.
+    let written = named(&directory(&data_dir), "OPTIONS-").pop().unwrap();
+    let text = fs::read_to_string(written).unwrap();
+    for option in [
+        "memtable_op_scan_flush_trigger=500",
+        "memtable_avg_op_scan_flush_trigger=50",
+        "prepopulate_block_cache=kFlushOnly",
+        // What was set before is still there.
+        "index_type=kTwoLevelIndexSearch",
+        "partition_filters=true",
+        "cache_index_and_filter_blocks=true",
+    ] {
+        assert!(text.contains(option), "{option}");
     }
 }
 
