@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use common::client::ClientError;
 use common::code::ErrorCode;
+use common::web::tls::TlsError;
 
 /// Why the API server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,18 @@ pub enum ApiError {
     /// The settings of the connection to the cluster are no use.
     #[error("cannot be a client of the cluster")]
     Client(#[from] ClientError),
+    /// The certificate is no use.
+    #[error("cannot serve HTTPS")]
+    Tls(#[from] TlsError),
+    /// The directory of the front end is no use.
+    #[error("api.web_dir {} cannot be served; remedy: give a directory with an index.html that the server's user can read", .directory.display())]
+    WebDir {
+        /// What the settings say.
+        directory: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
     /// A metric of this name is registered already.
     #[error("cannot register metrics")]
     Metrics(#[from] prometheus::Error),
@@ -33,6 +47,7 @@ impl ApiError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Listen { .. } | Self::Metrics(_) => ErrorCode::Unavailable,
+            Self::Tls(_) | Self::WebDir { .. } => ErrorCode::Invalid,
             Self::Client(error) => error.code(),
         }
     }

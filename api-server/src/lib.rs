@@ -15,12 +15,14 @@ mod service;
 mod dialect;
 
 mod run;
+mod settings;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::ApiError;
-pub use run::{ApiServer, ApiSettings};
+pub use run::ApiServer;
+pub use settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits, ThumbnailSettings};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,18 +1,16 @@
 //! Starts and stops the API server.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use common::client::{Address, PoolSettings, TRACKER_PORT};
 use common::env::Shutdown;
-use common::id::GroupName;
 use common::rpc;
-use common::web::anti_leech::Access;
 use common::web::front::{Front, FrontSettings, Groups};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::Operations;
 use common::web::origin::Scheme;
 use common::web::server::{self, ServerLimits};
+use common::web::tls::Tls;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 
@@ -20,37 +18,9 @@ use crate::backend::{Blobs as _, ClusterBlobs};
 use crate::error::ApiError;
 use crate::http::caller::CallerRules;
 use crate::http::pages::Pages;
+use crate::http::web_dir::WebDir;
 use crate::http::{NoCalls, Routes};
-
-/// What the API server is told.
-#[derive(Clone, Debug)]
-pub struct ApiSettings {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The cluster's trackers, at least one.
-    pub trackers: Vec<Address>,
-    /// The group of URLs without one, `/M00/…`.
-    pub default_group: Option<GroupName>,
-    /// Who may download.
-    pub access: Access,
-    /// Connections from clients and their timeouts.
-    pub limits: ServerLimits,
-    /// Connections to trackers and storage nodes.
-    pub pool: PoolSettings,
-}
-
-impl Default for ApiSettings {
-    fn default() -> Self {
-        Self {
-            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
-            trackers: vec![Address::new("127.0.0.1", TRACKER_PORT)],
-            default_group: None,
-            access: Access::Public,
-            limits: ServerLimits::default(),
-            pool: PoolSettings::default(),
-        }
-    }
-}
+use crate::settings::ApiSettings;
 
 /// A bound API server.
 #[derive(Debug)]
@@ -59,6 +29,7 @@ pub struct ApiServer {
     local_addr: SocketAddr,
     blobs: ClusterBlobs,
     routes: Arc<Routes<ClusterBlobs, NoCalls, NoCalls>>,
+    tls: Option<Tls>,
     limits: ServerLimits,
     metrics: Arc<HttpMetrics>,
 }
@@ -70,6 +41,8 @@ impl ApiServer {
         let listen_error = |source| ApiError::Listen { address, source };
         let listener = rpc::listen(address).map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
+        let tls = settings.tls.map(Tls::load).transpose()?;
+        let web_dir = settings.web_dir.map(WebDir::open).transpose()?;
         let metrics = HttpMetrics::register(&registry, "api")?;
         let blobs = ClusterBlobs::new(settings.trackers, settings.pool)?;
         let probed = blobs.clone();
@@ -83,11 +56,17 @@ impl ApiServer {
             access: settings.access,
         };
         let front = Front::new(blobs.clone(), front, operations);
+        let scheme = if tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
+        let public_url = settings.public_url.as_deref();
         let callers = CallerRules {
-            trusted_proxies: Vec::new(),
-            allowed_origins: Vec::new(),
-            public_url: None,
-            scheme: Scheme::Http,
+            trusted_proxies: settings.trusted_proxies,
+            allowed_origins: settings.allowed_origins,
+            public_url: public_url.map(|url| url.trim_end_matches('/').into()),
+            scheme,
             listening_on: local_addr,
         };
         Ok(Self {
@@ -98,9 +77,10 @@ impl ApiServer {
                 blobs: front,
                 image_host: NoCalls,
                 console: NoCalls,
-                pages: Pages,
+                pages: Pages::new(web_dir, scheme),
                 callers,
             }),
+            tls,
             limits: settings.limits,
             metrics,
         })
@@ -117,14 +97,19 @@ impl ApiServer {
     ///
     /// Dropping the future cuts all connections off.
     pub async fn serve(self, shutdown: Shutdown) {
-        server::serve(
-            self.listener,
-            self.routes,
-            self.limits,
-            self.metrics,
-            shutdown,
-        )
-        .await;
+        let Self {
+            listener,
+            routes,
+            limits,
+            metrics,
+            ..
+        } = self;
+        match self.tls {
+            None => server::serve(listener, routes, limits, metrics, shutdown).await,
+            Some(tls) => {
+                server::serve_tls(listener, tls, routes, limits, metrics, shutdown).await;
+            }
+        }
         self.blobs.close().await;
     }
 }

@@ -1,4 +1,8 @@
 //! What the API port asks of a family of HTTP calls.
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the dialects behind this are the next step")
+)]
 
 use std::borrow::Cow;
 use std::future::Future;

@@ -11,9 +11,11 @@ pub(crate) mod body;
 pub(crate) mod caller;
 mod cors;
 pub(crate) mod dialect;
+mod embedded;
 pub(crate) mod json;
 pub(crate) mod pages;
 mod route;
+pub(crate) mod web_dir;
 
 use std::panic::AssertUnwindSafe;
 
@@ -54,7 +56,7 @@ impl<B: Blobs, I: Dialect, C: Dialect> Handler for Routes<B, I, C> {
             Err(error) => return text::response(StatusCode::BAD_REQUEST, &error.to_string()),
         };
         let method = head.method.clone();
-        let response = match Route::of(head.uri.path()) {
+        let response = match Route::of(head.uri.path(), self.pages.has_front_end()) {
             Route::ImageHost => {
                 let provenance = caller.provenance().clone();
                 let response = if method == Method::OPTIONS {
@@ -66,7 +68,7 @@ impl<B: Blobs, I: Dialect, C: Dialect> Handler for Routes<B, I, C> {
                 cors::mark(response, &provenance)
             }
             Route::Console => answer(&self.console, Exchange { head, caller, body }).await,
-            Route::Page(page) => self.pages.respond(&head, &caller, page),
+            Route::Page(page) => self.pages.respond(&head, &caller, page).await,
             Route::Blob => self.blobs.respond(&head).await,
         };
         if method == Method::HEAD {
@@ -94,3 +96,6 @@ async fn answer<D: Dialect>(dialect: &D, exchange: Exchange) -> Response<Body> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

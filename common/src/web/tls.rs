@@ -24,7 +24,7 @@ use super::text;
 use crate::limits;
 
 /// Time between two looks at the files.
-const CHECK_EVERY: Duration = Duration::from_mins(1);
+pub(super) const CHECK_EVERY: Duration = Duration::from_mins(1);
 
 /// The files of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,22 +123,35 @@ impl Tls {
         TlsAcceptor::from(Arc::clone(&self.config))
     }
 
-    /// Reads the files again whenever they change. Never ends.
+    /// Looks whether the files have changed, and reads them again if so. Never ends.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe; a look that began is finished.
-    pub(super) async fn keep_current(&self) {
-        let mut ticks = interval(CHECK_EVERY);
+    pub(super) async fn keep_current(&self, every: Duration) {
+        let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let certificate = Arc::clone(&self.certificate);
-            let looked = tokio::task::spawn_blocking(move || certificate.renew());
+            let looked = tokio::task::spawn_blocking(move || certificate.look());
             if let Err(error) = looked.await {
                 warn!(%error, "the certificate could not be looked at");
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Tls {
+    /// Looks at the files now.
+    pub(super) fn look(&self) {
+        self.certificate.look();
+    }
+
+    /// The server's own certificate.
+    pub(super) fn in_use(&self) -> CertificateDer<'static> {
+        self.certificate.in_use().cert[0].clone()
     }
 }
 
@@ -156,8 +169,13 @@ struct Loaded {
 }
 
 impl Current {
+    fn in_use(&self) -> Arc<CertifiedKey> {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&loaded.key)
+    }
+
     /// Takes what the files hold now, if they changed and it is some use.
-    fn renew(&self) {
+    fn look(&self) {
         // Before the files are read: a change in between is then seen by the next look.
         let stamp = Stamp::of(&self.files);
         if stamp
@@ -187,8 +205,7 @@ impl Current {
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&loaded.key))
+        Some(self.in_use())
     }
 }
 

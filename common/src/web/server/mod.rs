@@ -38,7 +38,7 @@ use super::front::Front;
 use super::metrics::HttpMetrics;
 use super::source::BlobSource;
 use super::text;
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use crate::env::{Shutdown, clock};
 use crate::limits;
 use crate::rpc::{AcceptLimits, accept_connections};
@@ -123,7 +123,7 @@ pub async fn serve_tls<H: Handler>(
     let acceptor = Some(tls.acceptor());
     tokio::select! {
         () = accept(listener, acceptor, handler, limits, metrics, shutdown) => {}
-        () = tls.keep_current() => {}
+        () = tls.keep_current(tls::CHECK_EVERY) => {}
     }
 }
 

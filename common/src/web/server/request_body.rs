@@ -20,6 +20,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
+use super::leftover;
 use super::patience::Patience;
 
 /// Why a body could not be read to its end.
@@ -44,7 +45,7 @@ enum Source {
     Wire {
         incoming: Option<Incoming>,
         /// Takes what the handler leaves.
-        leftover: mpsc::Sender<RequestBody>,
+        leave: mpsc::Sender<RequestBody>,
         /// The client waits to be asked for the body, and was not asked yet.
         must_be_asked_for: bool,
     },
@@ -59,12 +60,12 @@ impl RequestBody {
         incoming: Incoming,
         must_be_asked_for: bool,
         stall_timeout: Duration,
-        leftover: mpsc::Sender<RequestBody>,
+        leave: mpsc::Sender<RequestBody>,
     ) -> Self {
         Self {
             source: Source::Wire {
                 incoming: Some(incoming),
-                leftover,
+                leave,
                 must_be_asked_for,
             },
             patience: Patience::new(stall_timeout),
@@ -176,7 +177,7 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         let Source::Wire {
             incoming,
-            leftover,
+            leave,
             must_be_asked_for,
         } = &mut self.source
         else {
@@ -190,9 +191,9 @@ impl Drop for RequestBody {
             return;
         }
         // A connection has one request at a time, so there is room; else the connection just ends.
-        let _ = leftover.try_send(Self {
+        let _ = leave.try_send(Self {
             source: Source::Rest(Some(incoming)),
-            patience: Patience::new(self.patience.limit()),
+            patience: Patience::new(leftover::stall_timeout(self.patience.limit())),
         });
     }
 }

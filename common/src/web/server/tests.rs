@@ -1,5 +1,8 @@
 //! The server over real sockets, with a source that the tests steer.
 
+mod bodies;
+mod tls;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
