@@ -1,14 +1,14 @@
 // Errors as sentences for people: what happened and what to do about it.
 
-import { ApiError } from './api.js';
+import { ApiError, errorOfStatus } from './api.js';
 import { has, t } from './i18n.js';
 
 /** The text for an error, in the reader's language. */
 export function describe(error) {
   if (error instanceof ApiError) {
-    const key = `error.${error.word}`;
-    if (has(key)) return t(key);
-    return error.message && error.message !== error.word ? error.message : t('error.internal');
+    // A word that this version does not know still has a status that says what kind of failure it is.
+    const known = [error.word, errorOfStatus(error.status).word].find((word) => has(`error.${word}`));
+    return t(`error.${known ?? 'internal'}`);
   }
   console.error(error);
   return t('error.internal');

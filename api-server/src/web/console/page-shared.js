@@ -55,7 +55,7 @@ export function sharedPage({ path, params: firstParams, signal }) {
     if (view() === 'grid') {
       return fileGrid({
         ...handlers,
-        note: (file) => t('shared.note', { user: file.sharer, views: format.number(file.views) }),
+        note: (file) => `${file.sharer} · ${t('views', { count: file.views, views: format.number(file.views) })}`,
         badge: (file) => file.mine && h('span', { class: 'badge' }, icon('user'), h('span', {}, t('shared.mine'))),
       });
     }

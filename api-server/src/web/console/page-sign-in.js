@@ -3,12 +3,12 @@
 import { ApiError, documented } from './api.js';
 import { h, icon } from './dom.js';
 import { describe } from './errors.js';
+import { brandMark } from './frame-tools.js';
 import { field, form, rules, submitButton, valid } from './form.js';
 import { t } from './i18n.js';
 import { md5OfText } from './md5.js';
 import { address } from './router.js';
 import { keepSession } from './session.js';
-import { brandMark } from './shell.js';
 
 /** The page of `/login` and `/register`. */
 export function signInPage({ path, params, server }) {

@@ -1,16 +1,14 @@
 // The frame around every page: navigation, account, language and theme, and the upload panel.
 
-import { fill, h, icon, iconButton } from './dom.js';
-import { language, t } from './i18n.js';
+import { fill, h, icon } from './dom.js';
+import { brandMark, languageButton, themeButton } from './frame-tools.js';
+import { t } from './i18n.js';
 import { openMenu } from './menu.js';
 import { profile } from './profile.js';
 import { go } from './router.js';
 import { session } from './session.js';
 import { signOut } from './sign-out.js';
-import { nextTheme, setTheme, theme } from './theme.js';
 import { uploadPanel } from './upload-panel.js';
-
-const THEME_ICON = { auto: 'theme-auto', light: 'sun', dark: 'moon' };
 
 /** The destinations that the visitor may see, in order. */
 function destinations() {
@@ -58,30 +56,6 @@ export function shell({ onLanguage }) {
       fill(main, element);
     },
   };
-}
-
-export function brandMark() {
-  return h('img', { class: 'brand-mark', src: '/console/logo.svg', alt: '', width: 32, height: 32 });
-}
-
-/** The button that changes to the other language; named in that language. */
-export function languageButton(onLanguage) {
-  const other = language() === 'zh' ? { text: 'EN', name: 'English', lang: 'en' } : { text: '中', name: '中文', lang: 'zh-CN' };
-  return h('button', {
-    type: 'button', class: 'icon-button text', lang: other.lang, 'aria-label': other.name, title: other.name,
-    dataset: { role: 'language' }, on: { click: onLanguage },
-  }, other.text);
-}
-
-export function themeButton() {
-  const label = () => t('theme.now', { theme: t(`theme.${theme()}`) });
-  const element = iconButton(THEME_ICON[theme()], label(), () => {
-    setTheme(nextTheme());
-    fill(element, icon(THEME_ICON[theme()]));
-    element.title = label();
-    element.setAttribute('aria-label', label());
-  }, { dataset: { role: 'theme' } });
-  return element;
 }
 
 function signInLink(path) {
