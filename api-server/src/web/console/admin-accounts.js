@@ -51,7 +51,7 @@ export function accountsPanel({ path, params: firstParams, signal }) {
       h('td', { class: 'minor' }, account.nick),
       h('td', { class: 'number' }, format.number(account.files)),
       h('td', { class: 'number' }, format.size(account.bytes)),
-      h('td', { class: 'time minor' }, format.dateTime(account.created)),
+      h('td', { class: 'time minor' }, format.date(account.created)),
       h('td', { class: 'menu-cell' }, own ? null : menuButton({ name: account.user }, (_, anchor) => openMenu(anchor, account.user, [
         account.administrator
           ? { text: t('admin.demote'), iconName: 'user', run: () => change(account, { administrator: false }, 'demote') }

@@ -4,7 +4,7 @@ import { locale, t } from './i18n.js';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** Bytes with a binary unit, three significant digits. */
+/** Bytes with a binary unit, two significant digits at least. */
 export function size(bytes) {
   let value = bytes;
   let unit = 0;
@@ -12,7 +12,7 @@ export function size(bytes) {
     value /= 1024;
     unit += 1;
   }
-  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  const digits = unit === 0 || value >= 10 ? 0 : 1;
   return `${number(value, digits)} ${UNITS[unit]}`;
 }
 
@@ -30,14 +30,19 @@ export function dateTime(seconds) {
   return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'short' }).format(seconds * 1000);
 }
 
+/** The day of Unix seconds. */
+export function date(seconds) {
+  return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium' }).format(seconds * 1000);
+}
+
 /** Short form for cards: the time today, the day otherwise. */
 export function shortDate(seconds) {
-  const date = new Date(seconds * 1000);
+  const then = new Date(seconds * 1000);
   const now = new Date();
-  const options = date.toDateString() === now.toDateString()
+  const options = then.toDateString() === now.toDateString()
     ? { timeStyle: 'short' }
-    : { month: 'short', day: 'numeric', ...(date.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' }) };
-  return new Intl.DateTimeFormat(locale(), options).format(date);
+    : { month: 'short', day: 'numeric', ...(then.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' }) };
+  return new Intl.DateTimeFormat(locale(), options).format(then);
 }
 
 /** How long ago, in the coarsest unit that fits. */

@@ -14,7 +14,7 @@ export function brandMark() {
 export function languageButton(onLanguage) {
   const other = language() === 'zh' ? { text: 'EN', name: 'English', lang: 'en' } : { text: '中', name: '中文', lang: 'zh-CN' };
   return h('button', {
-    type: 'button', class: 'icon-button text', lang: other.lang, 'aria-label': other.name, title: other.name,
+    type: 'button', class: 'icon-button text', lang: other.lang, title: other.name,
     dataset: { role: 'language' }, on: { click: onLanguage },
   }, other.text);
 }

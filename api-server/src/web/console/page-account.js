@@ -55,7 +55,7 @@ function figures(me) {
   return figureList([
     [t('account.files'), format.number(me.files)], [t('account.bytes'), format.size(me.bytes)],
     [t('account.shares'), format.number(me.shares)], [t('account.pictures'), format.number(me.pictures)],
-    [t('account.since'), format.dateTime(me.created)],
+    [t('account.since'), format.date(me.created)],
   ]);
 }
 

@@ -67,7 +67,7 @@ function accountButton() {
   const { user } = session();
   const name = profile()?.nick || user;
   const element = h('button', {
-    type: 'button', class: 'account-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false', 'aria-label': t('account.menu', { name }),
+    type: 'button', class: 'account-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false', title: t('account.menu', { name }),
     dataset: { role: 'account' },
     on: {
       click: () => openMenu(element, t('account.menu', { name }), [

@@ -20,6 +20,6 @@ export function thumbnailOf(file, size) {
 
 function placeholder(file) {
   const type = extension(file);
-  return h('span', { class: `thumb placeholder ${kind(file)}` },
+  return h('span', { class: `thumb placeholder kind-${kind(file)}` },
     icon(`kind-${kind(file)}`), type && h('span', { class: 'thumb-type', 'aria-hidden': 'true' }, type.slice(0, 6)));
 }

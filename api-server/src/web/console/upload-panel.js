@@ -16,7 +16,7 @@ const ORDER = { hashing: 0, asking: 0, sending: 0, storing: 0, failed: 1, waitin
 /** Builds the panel; it hides itself while there is nothing to show. `signal` ends its listening. */
 export function uploadPanel(signal) {
   const rows = new Map();
-  const list = h('ul', { class: 'upload-list', id: 'upload-list' });
+  const list = h('ul', { class: 'upload-list', id: 'upload-list', tabindex: '0', 'aria-label': t('upload.title') });
   const summary = h('span', { class: 'upload-summary' });
   const total = h('progress', { class: 'upload-total', max: 1, 'aria-label': t('upload.total') });
   const fold = h('button', {
@@ -52,7 +52,7 @@ export function uploadPanel(signal) {
     panel.querySelector('[data-role=close]').hidden = active.length > 0;
     total.hidden = active.length === 0;
     total.value = fractionOf(uploads);
-    if (!folded) drawRows(uploads);
+    drawRows(uploads);
     fill(tools,
       uploads.length > ROWS_MAX && h('p', {}, t('files.and_more', { count: uploads.length - ROWS_MAX })),
       failed > 1 && button(t('upload.retry_all'), () => uploads.filter(canRetry).forEach(retry), { kind: 'quiet small' }),
@@ -88,9 +88,13 @@ export function uploadPanel(signal) {
     requestAnimationFrame(draw);
   };
   for (const type of ['added', 'changed', 'removed']) uploadEvents.addEventListener(type, schedule, { signal });
+  uploadEvents.addEventListener('added', () => setFolded(false), { signal });
   uploadEvents.addEventListener('idle', () => {
     const stored = allUploads().filter(isDone).length;
     if (stored > 0) announce(t('upload.summary_done', { count: stored }));
+    // All went well and nobody is looking closely: the list makes room for the files.
+    const watched = panel.matches(':hover') || panel.contains(document.activeElement);
+    if (!watched && allUploads().every(isDone)) setFolded(true);
   }, { signal });
   setFolded(false);
   return panel;
