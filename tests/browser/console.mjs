@@ -228,6 +228,18 @@ async function secondUserSaves(browser, name, options) {
   await listed(second, ['alpha.png']);
   await second.decoded('.card img.thumb');
 
+  // A token with less than 12 hours left is exchanged for a new one, and the old one ends.
+  const old = await token(second);
+  await page.evaluate(() => {
+    const session = JSON.parse(localStorage.getItem('hayloft.session'));
+    localStorage.setItem('hayloft.session', JSON.stringify({ ...session, expires: session.expires - 20 * 3600 }));
+  });
+  await page.reload();
+  await page.waitForFunction((before) => JSON.parse(localStorage.getItem('hayloft.session')).token !== before, old);
+  await second.settled();
+  const refused = await fetch(`${base}/console/api/me`, { headers: { Authorization: `Bearer ${old}` } });
+  expect(refused.status === 401, `the old token is refused, not answered with ${refused.status}`);
+
   // The session ends elsewhere: the next step leads to the log-in page and back.
   await second.go('/account');
   await second.inspect('account');

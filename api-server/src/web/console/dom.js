@@ -76,6 +76,17 @@ export function uniqueId(prefix) {
   return `${prefix}-${lastId}`;
 }
 
+/** Calls `run` at most once per `delayMs`; calls in between are answered by one at the end. */
+export function throttle(run, delayMs) {
+  let timer = null;
+  return () => {
+    timer ??= setTimeout(() => {
+      timer = null;
+      run();
+    }, delayMs);
+  };
+}
+
 /** Calls `run` once the calls have paused for `delayMs`. */
 export function debounce(run, delayMs) {
   let timer;

@@ -38,7 +38,7 @@ export class Loading {
     if (this.#place.childElementCount === 0) fill(this.#place, skeleton());
     try {
       const value = await load(signal);
-      if (!signal.aborted) draw(value);
+      if (!signal.aborted) keepingFocus(this.#place, () => draw(value));
     } catch (error) {
       if (signal.aborted || isAbort(error)) return;
       fill(this.#place, errorState(error, () => this.show(load, draw)));
@@ -46,6 +46,17 @@ export class Loading {
       if (this.#current === abort) this.#place.setAttribute('aria-busy', 'false');
     }
   }
+}
+
+/** Draws anew; focus that was inside goes to the control of the same name, or to the place itself. */
+function keepingFocus(place, draw) {
+  const before = place.contains(document.activeElement) ? document.activeElement : null;
+  const nameOf = (element) => element.getAttribute('aria-label') ?? element.textContent;
+  draw();
+  if (before === null || place.contains(document.activeElement)) return;
+  const again = [...place.querySelectorAll(before.localName)].find((element) => nameOf(element) === nameOf(before));
+  place.tabIndex = -1;
+  (again ?? place).focus({ preventScroll: true });
 }
 
 function skeleton() {

@@ -38,6 +38,7 @@ let server = { registration: true, upload_size_max: Infinity, version: '' };
 let frame = null;
 let shown = null;
 let user = session()?.user ?? null;
+let uploader = user;
 
 function show() {
   const { path, params } = route();
@@ -94,8 +95,12 @@ async function sessionChanged() {
   const now = session()?.user ?? null;
   if (now === user) return;
   user = now;
-  cancelAll();
-  clearFinished();
+  // Uploads outlive a session that expired, so that its user can go on; nobody else may find them.
+  if (now !== null && now !== uploader) {
+    cancelAll();
+    clearFinished();
+  }
+  uploader = now ?? uploader;
   overlays.querySelectorAll('dialog').forEach((dialog) => dialog.close());
   forgetProfile();
   if (now) void loadProfile();

@@ -2,7 +2,7 @@
 
 import { call } from './api.js';
 import { copyLinks } from './copy-dialog.js';
-import { button, debounce, fill, h, icon, iconButton, uniqueId } from './dom.js';
+import { button, debounce, fill, h, icon, iconButton, throttle, uniqueId } from './dom.js';
 import { downloadPath, ownPath } from './file-links.js';
 import { fileGrid, sharedBadge } from './file-grid.js';
 import { fileTable } from './file-table.js';
@@ -169,7 +169,7 @@ export function filesPage({ path, params: firstParams, signal }) {
       button(t('upload.files'), () => chooseFiles(), { iconName: 'upload', kind: 'primary' }));
   }
 
-  uploadEvents.addEventListener('stored', debounce(() => { if (!signal.aborted) void show(); }, 300), { signal });
+  uploadEvents.addEventListener('stored', throttle(() => { if (!signal.aborted) void show(); }, 400), { signal });
   void show();
   return {
     element,
@@ -217,16 +217,20 @@ function toolbar({ onSearch, onSort, redraw }) {
 function selectionBar(selection, { share, unshare, remove, copy }) {
   const count = h('span', { role: 'status' });
   const act = (run) => () => run(selection.values());
+  const sharing = button(t('action.share'), act(share), { iconName: 'share', kind: 'quiet' });
+  const unsharing = button(t('action.unshare'), act(unshare), { iconName: 'unshare', kind: 'quiet' });
   const bar = h('section', { class: 'selection-bar', 'aria-label': t('selection.label'), hidden: true },
     count,
     button(t('copy.action'), act(copy), { iconName: 'link', kind: 'quiet' }),
-    button(t('action.share'), act(share), { iconName: 'share', kind: 'quiet' }),
-    button(t('action.unshare'), act(unshare), { iconName: 'unshare', kind: 'quiet' }),
+    sharing,
+    unsharing,
     button(t('delete'), act(remove), { iconName: 'trash', kind: 'quiet danger-text' }),
     iconButton('close', t('selection.clear'), () => selection.clear()));
   selection.addEventListener('change', () => {
     bar.hidden = selection.size === 0;
     count.textContent = t('selection.count', { count: selection.size });
+    sharing.disabled = selection.values().every((file) => file.shared);
+    unsharing.disabled = !selection.values().some((file) => file.shared);
   });
   return bar;
 }

@@ -5,7 +5,7 @@ import { confirmDialog } from './dialog.js';
 import { t } from './i18n.js';
 import { go } from './router.js';
 import { forgetSession } from './session.js';
-import { allUploads, isActive } from './upload-queue.js';
+import { allUploads, cancelAll, clearFinished, isActive } from './upload-queue.js';
 
 export async function signOut() {
   const active = allUploads().filter(isActive).length;
@@ -14,6 +14,8 @@ export async function signOut() {
     if (!sure) return;
   }
   await call('DELETE', 'session').catch(() => {});
+  cancelAll();
+  clearFinished();
   forgetSession();
   go('/login', {}, { replace: true });
 }

@@ -5,6 +5,7 @@ import { extension, hasThumbnail, kind } from './file-kind.js';
 import { ownPath, thumbnail } from './file-links.js';
 
 const DRAWING_MAX = 1024 * 1024;
+const AGAIN_MS = 1500;
 
 /** `size` as in `file-links.thumbnail`. Purely visual: the file's name stands beside it. */
 export function thumbnailOf(file, size) {
@@ -13,7 +14,13 @@ export function thumbnailOf(file, size) {
     : extension(file) === 'svg' && file.size <= DRAWING_MAX ? ownPath(file) : null;
   if (source === null) return placeholder(file);
   const image = h('img', { class: 'thumb', alt: '', loading: 'lazy', decoding: 'async', draggable: 'false' });
-  image.addEventListener('error', () => image.replaceWith(placeholder(file)));
+  let tries = 0;
+  image.addEventListener('error', () => {
+    tries += 1;
+    // A server that is busy making thumbnails says so with an error; once is worth another try.
+    if (tries === 1) setTimeout(() => { image.src = source; }, AGAIN_MS);
+    else image.replaceWith(placeholder(file));
+  });
   image.src = source;
   return image;
 }
