@@ -24,12 +24,18 @@ export function expect(condition, message) {
   if (!condition) throw new Failure(message);
 }
 
+/** Browsers give pages the clipboard on secure origins only, and this machine counts as one. */
+export function mayUseClipboard(base) {
+  const { protocol, hostname } = new URL(base);
+  return protocol === 'https:' || hostname === '127.0.0.1' || hostname === 'localhost';
+}
+
 /** A visitor with a browser of their own: cookies and storage are shared with nobody. */
 export class Visitor {
   /** `options`: `viewport`, `locale`, `colorScheme`, … of the context; `name` begins the names of screenshots. */
   static async arrive(browser, base, outDir, name, options) {
     const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
-    if (new URL(base).hostname === '127.0.0.1') {
+    if (mayUseClipboard(base)) {
       await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(base).origin });
     }
     context.setDefaultTimeout(DEADLINE_MS);

@@ -4,6 +4,15 @@ import { locale, t } from './i18n.js';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
+/** Formatters by their options: making one costs far more than using it. */
+const formatters = new Map();
+
+function formatter(Kind, options) {
+  const key = `${Kind.name} ${locale()} ${JSON.stringify(options)}`;
+  if (!formatters.has(key)) formatters.set(key, new Kind(locale(), options));
+  return formatters.get(key);
+}
+
 /** Bytes with a binary unit, two significant digits at least. */
 export function size(bytes) {
   let value = bytes;
@@ -17,22 +26,22 @@ export function size(bytes) {
 }
 
 export function number(value, digits = 0) {
-  return new Intl.NumberFormat(locale(), { maximumFractionDigits: digits }).format(value);
+  return formatter(Intl.NumberFormat, { maximumFractionDigits: digits }).format(value);
 }
 
 /** A share of one as a percentage. */
 export function percent(fraction) {
-  return new Intl.NumberFormat(locale(), { style: 'percent', maximumFractionDigits: 0 }).format(fraction);
+  return formatter(Intl.NumberFormat, { style: 'percent', maximumFractionDigits: 0 }).format(fraction);
 }
 
 /** Date and time of Unix seconds, in the reader's own time zone. */
 export function dateTime(seconds) {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'short' }).format(seconds * 1000);
+  return formatter(Intl.DateTimeFormat, { dateStyle: 'medium', timeStyle: 'short' }).format(seconds * 1000);
 }
 
 /** The day of Unix seconds. */
 export function date(seconds) {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium' }).format(seconds * 1000);
+  return formatter(Intl.DateTimeFormat, { dateStyle: 'medium' }).format(seconds * 1000);
 }
 
 /** Short form for cards: the time today, the day otherwise. */
@@ -42,7 +51,7 @@ export function shortDate(seconds) {
   const options = then.toDateString() === now.toDateString()
     ? { timeStyle: 'short' }
     : { month: 'short', day: 'numeric', ...(then.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' }) };
-  return new Intl.DateTimeFormat(locale(), options).format(then);
+  return formatter(Intl.DateTimeFormat, options).format(then);
 }
 
 /** How long ago, in the coarsest unit that fits. */
@@ -50,7 +59,7 @@ export function ago(seconds, nowS = Date.now() / 1000) {
   const passed = Math.max(0, nowS - seconds);
   const [unit, length] = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]].find(([, l]) => passed >= l)
     ?? ['second', 1];
-  return new Intl.RelativeTimeFormat(locale(), { numeric: 'auto' }).format(-Math.floor(passed / length), unit);
+  return formatter(Intl.RelativeTimeFormat, { numeric: 'auto' }).format(-Math.floor(passed / length), unit);
 }
 
 /** A length of time in its two coarsest units. */

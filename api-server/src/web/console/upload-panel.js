@@ -63,22 +63,20 @@ export function uploadPanel(signal) {
   }
 
   function drawRows(uploads) {
-    const shown = uploads.length <= ROWS_MAX
-      ? uploads
-      : [...uploads].sort((a, b) => (ORDER[a.state] ?? 3) - (ORDER[b.state] ?? 3)).slice(0, ROWS_MAX);
+    const shown = mostRelevant(uploads);
     const kept = new Set(shown.map(({ id }) => id));
     for (const [id, row] of rows) {
       if (kept.has(id)) continue;
       row.element.remove();
       rows.delete(id);
     }
-    for (const upload of shown) {
+    shown.forEach((upload, index) => {
       if (!rows.has(upload.id)) {
         rows.set(upload.id, uploadRow(upload));
-        list.append(rows.get(upload.id).element);
+        list.insertBefore(rows.get(upload.id).element, list.children[index] ?? null);
       }
       rows.get(upload.id).update();
-    }
+    });
   }
 
   // Progress arrives many times a frame; the page is drawn once.
@@ -98,6 +96,16 @@ export function uploadPanel(signal) {
   }, { signal });
   setFolded(false);
   return panel;
+}
+
+/** At most `ROWS_MAX` uploads in the order of adding: those under way, failed, next to come, last done. */
+function mostRelevant(uploads) {
+  if (uploads.length <= ROWS_MAX) return uploads;
+  const rank = (upload) => ORDER[upload.state] ?? 3;
+  return [...uploads]
+    .sort((a, b) => rank(a) - rank(b) || (rank(a) === 3 ? b.id - a.id : a.id - b.id))
+    .slice(0, ROWS_MAX)
+    .sort((a, b) => a.id - b.id);
 }
 
 function summaryText(uploads, active, failed) {
@@ -139,8 +147,11 @@ function uploadRow(upload) {
     h('div', { class: 'upload-text' }, h('span', { class: 'upload-name', title: upload.name }, upload.name), state, bar),
     tools);
   let drawn = null;
+  let drawnDone = -1;
 
   function update() {
+    if (drawn === upload.state && drawnDone === upload.done) return;
+    drawnDone = upload.done;
     element.dataset.state = upload.state;
     state.textContent = stateText(upload);
     bar.hidden = !isActive(upload) || upload.state === 'waiting';

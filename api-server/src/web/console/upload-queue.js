@@ -41,8 +41,11 @@ export function isDone(upload) {
   return DONE.has(upload.state);
 }
 
-/** Adds files; `name` of an entry replaces the file's own name. */
+/** Adds files; `name` of an entry replaces the file's own name. What an earlier batch finished is forgotten. */
 export function enqueue(entries) {
+  if (!uploads.some(isActive)) {
+    uploads.splice(0, uploads.length, ...uploads.filter((upload) => upload.state === 'failed'));
+  }
   for (const { file, name = file.name } of entries) {
     lastId += 1;
     const upload = { id: lastId, file, name, size: file.size, state: 'waiting', done: 0, error: null, abort: null };
