@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod operator;
 
 pub mod core;
 
@@ -21,6 +22,7 @@ mod settings;
 mod tests;
 
 pub use error::ApiError;
+pub use operator::OperatorAccess;
 pub use run::ApiServer;
 pub use settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits, ThumbnailSettings};
 

@@ -28,6 +28,8 @@ pub struct ApiSettings {
     pub allowed_origins: Vec<Origin>,
     /// A front end to serve in place of the console.
     pub web_dir: Option<PathBuf>,
+    /// Everything that the server keeps; its own.
+    pub directory: PathBuf,
     /// The cluster's trackers, at least one.
     pub trackers: Vec<Address>,
     /// The group of URLs without one, `/M00/…`.
@@ -40,9 +42,9 @@ pub struct ApiSettings {
     pub pool: PoolSettings,
     /// Accounts, sessions and what may be written.
     pub accounts: AccountSettings,
-    /// Where accounts, files and shares are kept.
+    /// How accounts, files and shares are kept.
     pub catalog: CatalogSettings,
-    /// Where thumbnails are kept.
+    /// How thumbnails are kept.
     pub thumbnails: ThumbnailSettings,
 }
 
@@ -55,6 +57,7 @@ impl Default for ApiSettings {
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
             web_dir: None,
+            directory: PathBuf::from("data/api"),
             trackers: vec![Address::new("127.0.0.1", TRACKER_PORT)],
             default_group: None,
             access: Access::Public,
@@ -124,11 +127,9 @@ impl Default for RateLimits {
     }
 }
 
-/// Where accounts, files and shares are kept.
+/// How accounts, files and shares are kept.
 #[derive(Clone, Debug)]
 pub struct CatalogSettings {
-    /// The catalog's own directory; `None` keeps it in memory, for tests.
-    pub directory: Option<PathBuf>,
     /// When a change is acknowledged.
     pub durability: Durability,
     /// Time between two syncs where changes do not wait for one.
@@ -140,7 +141,6 @@ pub struct CatalogSettings {
 impl Default for CatalogSettings {
     fn default() -> Self {
         Self {
-            directory: None,
             durability: Durability::Always,
             sync_interval: Duration::from_secs(1),
             cache_size: 32 << 20,
@@ -148,11 +148,9 @@ impl Default for CatalogSettings {
     }
 }
 
-/// Where thumbnails are kept.
+/// How thumbnails are kept.
 #[derive(Clone, Debug)]
 pub struct ThumbnailSettings {
-    /// The cache's own directory; `None` keeps none.
-    pub directory: Option<PathBuf>,
     /// Bytes on the disk.
     pub cache_size: u64,
 }
@@ -160,7 +158,6 @@ pub struct ThumbnailSettings {
 impl Default for ThumbnailSettings {
     fn default() -> Self {
         Self {
-            directory: None,
             cache_size: 1 << 30,
         }
     }

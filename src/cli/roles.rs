@@ -119,7 +119,7 @@ pub(crate) async fn bind(
     }
     if matches!(roles, Roles::All | Roles::Api) {
         let trackers = trackers(&config.api.trackers, addresses.tracker, "api.trackers")?;
-        let (address, role) = bind_api(config, trackers, registry, shutdown)?;
+        let (address, role) = bind_api(config, trackers, registry, shutdown).await?;
         addresses.api = Some(address);
         bound.push(role);
     }
@@ -297,14 +297,14 @@ fn bind_tracker_http(
     Ok(Bound { name, serve })
 }
 
-fn bind_api(
+async fn bind_api(
     config: &Config,
     trackers: Vec<Address>,
     registry: &Registry,
     shutdown: &Shutdown,
 ) -> Result<(SocketAddr, Bound), RoleError> {
     let settings = api_settings(config, trackers);
-    let server = ApiServer::bind(settings, registry.clone())?;
+    let server = ApiServer::bind(settings, registry.clone()).await?;
     let address = ready::reachable(server.local_addr());
     let shutdown = shutdown.clone();
     let serve = Box::pin(async move {
@@ -319,7 +319,6 @@ fn bind_api(
 fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
     let api = &config.api;
     let files = api.tls_certificate.clone().zip(api.tls_key.clone());
-    let directory = api_directory(config);
     ApiSettings {
         listen: api.listen,
         tls: files.map(|(certificate, key)| TlsFiles { certificate, key }),
@@ -327,6 +326,7 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
         trusted_proxies: api.trusted_proxies.clone(),
         allowed_origins: api.allowed_origins.clone(),
         web_dir: api.web_dir.clone(),
+        directory: api_directory(config),
         trackers,
         default_group: None,
         access: access(config),
@@ -344,13 +344,11 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
             rate_limits: rate_limits(&api.rate_limits),
         },
         catalog: CatalogSettings {
-            directory: Some(directory.join("catalog")),
             durability: api.durability,
             sync_interval: api.sync_interval,
             cache_size: api.catalog_cache_size.0,
         },
         thumbnails: ThumbnailSettings {
-            directory: Some(directory.join("thumbnails")),
             cache_size: api.thumbnail_cache_size.0,
         },
     }
@@ -365,7 +363,7 @@ pub(crate) fn api_scheme(config: &Config) -> Scheme {
 }
 
 /// Where the API server keeps what it knows.
-fn api_directory(config: &Config) -> PathBuf {
+pub(crate) fn api_directory(config: &Config) -> PathBuf {
     config.data_dir.join("api")
 }
 
@@ -520,7 +518,7 @@ mod tests {
         assert_eq!(settings.accounts.upload_size_max, 30 << 20);
         assert_eq!(settings.accounts.rate_limits.failed_logins, None);
         assert_eq!(settings.accounts.rate_limits.registrations, Some(5));
-        assert_eq!(settings.catalog.directory, Some("/d/api/catalog".into()));
+        assert_eq!(settings.directory, PathBuf::from("/d/api"));
         assert_eq!(settings.thumbnails.cache_size, 1 << 30);
         // What a server has that is told nothing is what the configuration says when it is empty.
         let (told, own) = (

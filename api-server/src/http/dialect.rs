@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::sync::Arc;
 
 use common::web::body::Body;
 use common::web::query;
@@ -43,6 +44,17 @@ pub(crate) trait Dialect: Send + Sync + 'static {
 
     /// The answer in place of one that ended in a panic, which was logged.
     fn failed(&self) -> Response<Body>;
+}
+
+/// For a dialect that others use, too.
+impl<D: Dialect> Dialect for Arc<D> {
+    async fn handle(&self, exchange: Exchange) -> Response<Body> {
+        D::handle(self, exchange).await
+    }
+
+    fn failed(&self) -> Response<Body> {
+        D::failed(self)
+    }
 }
 
 /// A dialect without calls.

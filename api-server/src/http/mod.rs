@@ -5,12 +5,13 @@
 //! | `/api/…` | the dialect of the image host |
 //! | `/console/api/…` | the dialect of the console |
 //! | `/`, `/share`, `/console/…`, `GET /api/share` | [`pages`], or the front end of `api.web_dir` |
-//! | everything else | the [`Front`] over the cluster's blobs, which knows `/healthz` and its kind |
+//! | everything else | [`downloads`]: the cluster's blobs, thumbnails of them, `/healthz` and its kind |
 
 pub(crate) mod body;
 pub(crate) mod caller;
 mod cors;
 pub(crate) mod dialect;
+pub(crate) mod downloads;
 mod embedded;
 pub(crate) mod json;
 pub(crate) mod pages;
@@ -20,7 +21,6 @@ pub(crate) mod web_dir;
 use std::panic::AssertUnwindSafe;
 
 use common::web::body::Body;
-use common::web::front::Front;
 use common::web::server::{Handler, Peer, RequestBody};
 use common::web::text;
 use futures_util::FutureExt as _;
@@ -30,6 +30,7 @@ use tracing::error;
 pub(crate) use self::dialect::{Dialect, Exchange, NoCalls};
 
 use self::caller::CallerRules;
+use self::downloads::Downloads;
 use self::pages::Pages;
 use self::route::Route;
 use crate::backend::Blobs;
@@ -37,7 +38,7 @@ use crate::backend::Blobs;
 /// Everything that the API port answers.
 #[derive(Debug)]
 pub(crate) struct Routes<B, I, C> {
-    pub(crate) blobs: Front<B>,
+    pub(crate) blobs: Downloads<B>,
     pub(crate) image_host: I,
     pub(crate) console: C,
     pub(crate) pages: Pages,

@@ -3,6 +3,7 @@
 //! A dialect parses a request, calls here, and renders the result. Everything that touches both the
 //! catalog and storage is in this layer, because its order is what keeps the two in step (API-2).
 
+mod accounts;
 mod error;
 mod files;
 mod passwords;

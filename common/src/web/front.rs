@@ -100,24 +100,41 @@ impl<S: BlobSource> Front<S> {
         without_body_for_head(request, open_to_all_pages(response))
     }
 
-    async fn download(
-        &self,
-        request: &request::Parts,
-        id: &FileId,
-    ) -> Result<Response<Body>, Refusal> {
+    /// The blob that a GET or HEAD asks for and may have, and who else may keep a copy of the answer;
+    /// for whoever answers with something that is made of the blob. `None` leaves the request to
+    /// [`Self::respond`], which says what is wrong with it.
+    pub fn admits(&self, request: &request::Parts) -> Option<(FileId, Sharing)> {
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return None;
+        }
+        let id = path::file_id(request.uri.path(), self.settings.default_group).ok()?;
+        let sharing = self.admit(request, &id).ok()?;
+        Some((id, sharing))
+    }
+
+    /// Whether the request may have the blob.
+    fn admit(&self, request: &request::Parts, id: &FileId) -> Result<Sharing, Refusal> {
         if let Groups::Only(group) = self.settings.groups
             && group != id.group
         {
             return Err(Refusal::OtherGroup(id.group));
         }
-        let sharing = match &self.settings.access {
-            Access::Public => Sharing::Public,
+        match &self.settings.access {
+            Access::Public => Ok(Sharing::Public),
             Access::Token(rule) => {
                 let query = request.uri.query().unwrap_or_default();
                 rule.check(&id.name, query, clock::unix_seconds())?;
-                Sharing::Private
+                Ok(Sharing::Private)
             }
-        };
+        }
+    }
+
+    async fn download(
+        &self,
+        request: &request::Parts,
+        id: &FileId,
+    ) -> Result<Response<Body>, Refusal> {
+        let sharing = self.admit(request, id)?;
         let opened = self.source.open(id).await?;
         let plan = download::respond(
             request,
@@ -151,7 +168,7 @@ enum Refusal {
 }
 
 /// What a page of another origin needs to read a download, or why there is none.
-fn open_to_all_pages(mut response: Response<Body>) -> Response<Body> {
+pub fn open_to_all_pages(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     let exposed = "accept-ranges, content-disposition, content-length, content-range, etag";
