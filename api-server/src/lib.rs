@@ -21,3 +21,6 @@ mod tests;
 
 pub use error::ApiError;
 pub use run::{ApiServer, ApiSettings};
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
