@@ -20,8 +20,6 @@ pub(super) enum Page<'a> {
     Start,
     /// `/share`: the page of one shared picture.
     Share,
-    /// `/api/share`: the link of the document, which leads to [`Page::Share`].
-    ShareLink,
     /// `/console/…`: a file of the console by its name.
     Console(&'a str),
 }
@@ -32,7 +30,6 @@ impl<'a> Route<'a> {
         match path {
             "/" => Self::Page(Page::Start),
             "/share" => Self::Page(Page::Share),
-            "/api/share" => Self::Page(Page::ShareLink),
             "/console" => Self::Page(Page::Console("")),
             _ if is_below(path, "/api") => Self::ImageHost,
             _ if is_below(path, "/console/api") => Self::Console,
@@ -59,7 +56,7 @@ mod tests {
         for (path, expected) in [
             ("/", Route::Page(Page::Start)),
             ("/share", Route::Page(Page::Share)),
-            ("/api/share", Route::Page(Page::ShareLink)),
+            ("/api/share", Route::ImageHost),
             ("/console", Route::Page(Page::Console(""))),
             ("/console/", Route::Page(Page::Console(""))),
             ("/console/app.js", Route::Page(Page::Console("app.js"))),

@@ -203,7 +203,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
 
     /// Adds the file if the catalog has the content.
     async fn add_known(
-        &self,
+        &mut self,
         actor: &Actor,
         digests: &Digests,
     ) -> Result<Option<Added>, ServiceError> {
@@ -229,7 +229,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
     }
 
     /// Begins to store what was received so far.
-    async fn to_storage(&self, pieces: Vec<Bytes>) -> Result<B::Writer, ServiceError> {
+    async fn to_storage(&mut self, pieces: Vec<Bytes>) -> Result<B::Writer, ServiceError> {
         let extension = Extension::of_file_name(self.name.as_str());
         let mut writer = self.service.shared.blobs.begin(extension).await?;
         for piece in pieces {
