@@ -25,3 +25,6 @@ pub use error::ApiError;
 pub use operator::OperatorAccess;
 pub use run::ApiServer;
 pub use settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits, ThumbnailSettings};
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use error::ServiceError;
 pub(crate) use passwords::Secret;
 pub use rate::{Rate, RateSettings};
-pub(crate) use sessions::{Actor, Proof, Registration};
+pub(crate) use sessions::{Actor, Proof, Registration, TokenlessCall};
 pub use sessions::{RegistrationPolicy, TokenlessPolicy};
 pub(crate) use upload::{Announced, Upload};
 

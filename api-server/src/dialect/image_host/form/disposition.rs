@@ -27,7 +27,7 @@ pub(super) enum Disposition {
 }
 
 /// The parameters of a line, none of them twice.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Parameters<'a> {
     name: Option<&'a str>,
     file_name: Option<&'a str>,
@@ -67,14 +67,17 @@ impl Disposition {
             ),
         };
         let parameters = parameters_of(&text).ok_or(FormError::NotFormData)?;
-        // The literal grammar may stumble over ordinary parameters that it does not know.
-        let literal = Parameters::parse(parameters, Grammar::Literal).ok();
-        if let Some(literal) = literal.filter(Parameters::is_literal) {
-            return literal.into_literal();
-        }
-        let ordinary = Parameters::parse(parameters, Grammar::Ordinary)?;
-        if ordinary.is_literal() {
-            return ordinary.into_literal();
+        let literal = Parameters::parse(parameters, Grammar::Literal);
+        let complaint = match literal {
+            Ok(literal) if literal.is_literal() => return literal.into_literal(),
+            Ok(_) => None,
+            // It may have stumbled over ordinary parameters that it does not know.
+            Err(error) => Some(error),
+        };
+        let ordinary = Parameters::parse(parameters, Grammar::Ordinary)
+            .map_err(|error| complaint.unwrap_or(error))?;
+        if let Some(error) = complaint.filter(|_| ordinary.is_literal()) {
+            return Err(error);
         }
         if !is_utf8 {
             return Err(FormError::Encoding);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{FormError, HEAD_LEN_MAX};
 
 /// Header lines of one part, as far as they came.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Head {
     /// The line that is not complete yet.
     line: Vec<u8>,

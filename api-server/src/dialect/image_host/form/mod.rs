@@ -3,7 +3,7 @@
 //! Two families of bodies are read. *Ordinary multipart*: a part for the file and one for each field,
 //! as browsers send. The *literal format* of the API document: one part, with all values in its
 //! Content-Disposition line. The first line of the body is the delimiter in both; a line that carries
-//! `user`, `md5` or `token` tells the literal format. The third family, in which a body names a file
+//! `user`, `md5` or `token`, or a `size` without a `name`, tells the literal format. The third family, in which a body names a file
 //! of the server, is not read: it would let a client choose any file.
 //!
 //! * content passes through as slices of what came in; what is kept is bounded by the constants below,
@@ -20,6 +20,8 @@ mod values;
 
 #[cfg(test)]
 mod tests;
+
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -39,7 +41,7 @@ pub(crate) const PARTS_MAX: usize = 32;
 pub(crate) const FIELD_LEN_MAX: usize = 4 * 1024;
 
 /// What a body says, in its order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Content follows. The form is what is known by now: fields may still come.
     FileBegins(Form),
@@ -51,13 +53,23 @@ pub(crate) enum Event {
     Field(FieldName, String),
 }
 
+/// Shows neither content nor tokens.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FileBegins(form) => f.debug_tuple("FileBegins").field(form).finish(),
+            Self::Content(content) => write!(f, "Content({} bytes)", content.len()),
+            Self::FileEnds => f.write_str("FileEnds"),
+            Self::Field(name, _) => write!(f, "Field({name})"),
+        }
+    }
+}
+
 /// Reads one body.
-#[derive(Debug)]
 pub(crate) struct Parser {
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     FirstLine {
         /// What came of the line.
@@ -67,6 +79,13 @@ enum State {
     },
     Parts(Box<Parts>),
     Refused(FormError),
+}
+
+/// What it keeps may be content or a token, and is not shown.
+impl fmt::Debug for Parser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parser").finish_non_exhaustive()
+    }
 }
 
 impl Parser {

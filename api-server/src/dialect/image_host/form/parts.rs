@@ -8,7 +8,6 @@ use super::splitter::{End, Piece, Rule, Splitter};
 use super::{Event, FIELD_LEN_MAX, FieldName, Form, FormError, PARTS_MAX, Values};
 
 /// Reads everything behind the first line.
-#[derive(Debug)]
 pub(super) struct Parts {
     splitter: Splitter,
     part: Part,
@@ -23,7 +22,6 @@ pub(super) struct Parts {
 }
 
 /// Where in the body we are.
-#[derive(Debug)]
 enum Part {
     Head(Head),
     /// A field's value. Of an unknown field, only its length is watched.

@@ -35,7 +35,6 @@ pub(super) enum End {
 }
 
 /// What [`Splitter::next`] found.
-#[derive(Debug)]
 pub(super) enum Piece {
     /// Content, never empty.
     Content(Bytes),
@@ -68,7 +67,6 @@ enum Tail {
 }
 
 /// Finds one delimiter in all contents of a body.
-#[derive(Debug)]
 pub(super) struct Splitter {
     /// Searches CRLF + delimiter.
     finder: Finder<'static>,
