@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::env::clock;
-use common::id::{GroupName, NodeNumber};
+use common::id::GroupName;
 use common::web::origin::Scheme;
 use common::web::server::RequestBody;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -67,7 +67,7 @@ impl Fixture {
         // Whatever an implementation may do to the work it is given is done to it.
         catalog.repeat_work(true);
         let group: GroupName = "group1".parse().unwrap();
-        let blobs = MemoryBlobs::new(group, NodeNumber::new(1).unwrap());
+        let blobs = MemoryBlobs::new(group, 1.try_into().unwrap());
         let service = Service::new(catalog.clone(), blobs.clone(), settings).unwrap();
         Self {
             console: Arc::new(Console::new(service.clone(), 1 << 30)),
