@@ -41,7 +41,8 @@ impl ApiServer {
         let listen_error = |source| ApiError::Listen { address, source };
         let listener = rpc::listen(address).map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
-        let tls = settings.tls.map(Tls::load).transpose()?;
+        let tls = settings.tls.map(Tls::load).transpose();
+        let tls = tls.map_err(|error| ApiError::Tls(Box::new(error)))?;
         let web_dir = settings.web_dir.map(WebDir::open).transpose()?;
         let metrics = HttpMetrics::register(&registry, "api")?;
         let blobs = ClusterBlobs::new(settings.trackers, settings.pool)?;
