@@ -47,14 +47,29 @@ pub(crate) fn ask(
     target: &str,
     headers: &[(&str, &str)],
 ) -> HttpAnswer {
+    send(address, method, target, headers, b"")
+}
+
+/// Any request.
+pub(crate) fn send(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> HttpAnswer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(ANSWER_LIMIT)).unwrap();
     let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\n");
+    if !body.is_empty() {
+        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
     for (name, value) in headers {
         request.extend([name, ": ", value, "\r\n"]);
     }
     request.push_str("Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
     read(&mut BufReader::new(stream), method)
 }
 
