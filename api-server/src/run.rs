@@ -92,7 +92,8 @@ impl ApiServer {
         let own = (Ipv4Addr::LOCALHOST, 0).into();
         let operator_listener = listen(own)?;
         let operator_address = address_of(&operator_listener, own)?;
-        let tls = settings.tls.map(Tls::load).transpose()?;
+        let tls = settings.tls.map(Tls::load).transpose();
+        let tls = tls.map_err(|error| ApiError::Tls(Box::new(error)))?;
         let web_dir = settings.web_dir.map(WebDir::open).transpose()?;
         let metrics = HttpMetrics::register(&registry, "api")?;
         // Nobody needs figures of a handful of commands.
