@@ -110,7 +110,13 @@ impl ApiServer {
         };
         let opened = spawn_blocking(|| opening.open()).await??;
 
-        let console = Console::new(opened.service.clone(), settings.accounts.upload_size_max);
+        let upload_size_max = settings.accounts.upload_size_max;
+        let image_host = ImageHostSettings {
+            upload_size_max,
+            time_zone: TimeZone::system(),
+        };
+        let image_host = ImageHost::new(opened.service.clone(), image_host);
+        let console = Console::new(opened.service.clone(), upload_size_max);
         let console = Arc::new(console);
         let operator = Operator::new(Arc::clone(&console));
         let access = OperatorAccess {
