@@ -3,14 +3,28 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod operator;
 
-mod backend;
+pub mod core;
+
+pub mod backend;
 mod http;
+pub mod thumbnail;
+
+mod service;
+
+mod dialect;
 
 mod run;
+mod settings;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::ApiError;
-pub use run::{ApiServer, ApiSettings};
+pub use operator::OperatorAccess;
+pub use run::ApiServer;
+pub use settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits, ThumbnailSettings};
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -39,6 +39,9 @@ pub const RECORD_PAYLOAD_LEN_MAX: usize = 1024 * 1024;
 pub const UPLOAD_BUFFERS_LEN_MAX: usize = 256 * 1024 * 1024;
 /// Uploads up to this many bytes do not count: what the connection reads at once anyway.
 pub const UPLOAD_UNCOUNTED_LEN_MAX: u64 = 16 * 1024;
+/// Bytes of one chunk of a prepared upload. A node takes a chunk of a record's size into a record
+/// without copying it.
+pub const UPLOAD_CHUNK_LEN_MAX: u32 = 1024 * 1024;
 /// Bytes of a body that are read and thrown away after an early error, so that the connection stays
 /// usable; beyond it the connection is closed (docs/wire.md, connection life).
 pub const DRAIN_LEN_MAX: u64 = 64 * 1024 * 1024;
@@ -61,6 +64,10 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_FILE_NAME_LEN_MAX: usize = 255;
 /// Bytes that a download reads ahead of the socket.
 pub const HTTP_PIECE_LEN_MAX: usize = RECORD_PAYLOAD_LEN_MAX;
+/// Bytes of a `Host`: a DNS name has at most 253, and a port with its colon 6.
+pub const HTTP_AUTHORITY_LEN_MAX: usize = 259;
+/// Bytes of a file with certificates or a key; the longest chains have some ten thousand.
+pub const TLS_FILE_LEN_MAX: u64 = 1024 * 1024;
 /// Connections over the limit that are told so at the same time; the rest are just closed.
 pub const HTTP_REFUSALS_MAX: usize = 64;
 /// Bytes of an anti-leech key, as the original advises.
@@ -68,3 +75,4 @@ pub const ANTI_LEECH_KEY_LEN_MAX: usize = 128;
 
 const _: () = assert!(3 * (GROUP_NAME_LEN_MAX + REMOTE_NAME_LEN_MAX + 2) < HTTP_PATH_LEN_MAX);
 const _: () = assert!(RECORD_PAYLOAD_LEN_MAX <= UPLOAD_BUFFERS_LEN_MAX);
+const _: () = assert!(UPLOAD_CHUNK_LEN_MAX as usize <= RECORD_PAYLOAD_LEN_MAX);

@@ -7,10 +7,9 @@ use common::env::Shutdown;
 use common::web::body::Body;
 use common::web::metrics::HttpMetrics;
 use common::web::operations::{Operations, Readiness};
-use common::web::server::{self, Handler, ServerLimits};
+use common::web::server::{self, Handler, RequestBody, ServerLimits};
 use common::web::text;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 
@@ -24,7 +23,7 @@ impl fmt::Debug for OperationsOnly {
 }
 
 impl Handler for OperationsOnly {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<RequestBody>) -> Response<Body> {
         let path = request.uri().path();
         self.0.respond(path).await.unwrap_or_else(|| {
             text::response(

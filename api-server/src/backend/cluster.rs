@@ -1,39 +1,23 @@
-//! Blobs of a cluster, over the `FastDFS` protocol: a tracker names the holders, a holder sends.
+//! Blobs of a cluster, over the `FastDFS` protocol and Hayloft's commands beside it.
+
+mod change;
+mod read;
 
 use std::future::Future;
-use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Bytes;
-use common::client::{
-    Address, Client, ClientError, Download, FileInfo, PoolSettings, StorageClient,
-};
-use common::code::ErrorCode;
-use common::digest::Crc32;
-use common::id::{BlobKind, FileId};
-use common::limits;
-use common::web::download::{BlobFacts, Version};
+use common::client::{Address, Client, ClientError, PoolSettings};
+use common::id::{Extension, FileId};
 use common::web::operations::Readiness;
-use common::web::source::{BlobSource, Content, Opened, ReadPieces, SourceError};
 use common::web::text;
-use common::wire::Command;
 use tokio::time::timeout;
 
-use super::Blobs;
-
-const _: () = assert!(SMALL_LEN_MAX <= PIECE_LEN as u64);
-const _: () = assert!(PIECE_LEN <= limits::HTTP_PIECE_LEN_MAX);
+use super::{Blobs, BlobsError, ClusterState, GroupState};
 
 /// How long one exchange with the cluster may take, the wait for a pooled connection included.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a readiness check may take.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
-/// Bytes that are fetched at once, and so what a download holds in memory for a client that reads
-/// slowly or not at all.
-const PIECE_LEN: usize = 256 * 1024;
-/// A normal blob of at most so many bytes is fetched when it is opened: its facts are in its name,
-/// so this saves the round trip that asks for them.
-const SMALL_LEN_MAX: u64 = 64 * 1024;
 
 /// Blobs of a cluster. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,6 +26,8 @@ pub(crate) struct ClusterBlobs {
     /// Connections that carry whole ranges to clients, however slow these are. Apart, so that slow
     /// clients keep only one another waiting.
     streams: Client,
+    /// Connections that carry uploads from clients. Apart for the same reason.
+    uploads: Client,
 }
 
 impl ClusterBlobs {
@@ -49,7 +35,8 @@ impl ClusterBlobs {
     pub(crate) fn new(trackers: Vec<Address>, pool: PoolSettings) -> Result<Self, ClientError> {
         Ok(Self {
             client: Client::new(trackers.clone(), pool)?,
-            streams: Client::new(trackers, pool)?,
+            streams: Client::new(trackers.clone(), pool)?,
+            uploads: Client::new(trackers, pool)?,
         })
     }
 
@@ -57,10 +44,35 @@ impl ClusterBlobs {
     pub(crate) async fn close(&self) {
         self.client.close().await;
         self.streams.close().await;
+        self.uploads.close().await;
     }
 }
 
 impl Blobs for ClusterBlobs {
+    type Writer = change::Writer;
+
+    async fn begin(&self, extension: Extension) -> Result<change::Writer, BlobsError> {
+        change::begin(&self.uploads, extension).await
+    }
+
+    async fn delete(&self, id: &FileId) -> Result<(), BlobsError> {
+        change::delete(&self.client, id).await
+    }
+
+    async fn exists(&self, id: &FileId) -> Result<bool, BlobsError> {
+        read::exists(&self.client, id).await
+    }
+
+    async fn cluster(&self) -> Result<ClusterState, BlobsError> {
+        let trackers = self.client.trackers();
+        let mut groups = Vec::new();
+        for group in bounded(trackers.groups()).await? {
+            let nodes = bounded(trackers.storages(group.name)).await?;
+            groups.push(GroupState::new(&group, &nodes));
+        }
+        Ok(ClusterState { groups })
+    }
+
     async fn readiness(&self) -> Readiness {
         let answer = timeout(READINESS_TIMEOUT, self.client.trackers().active_test()).await;
         let reason = match answer {
@@ -72,225 +84,15 @@ impl Blobs for ClusterBlobs {
     }
 }
 
-impl BlobSource for ClusterBlobs {
-    type Reader = Reader;
-
-    async fn open(&self, id: &FileId) -> Result<Opened<Reader>, SourceError> {
-        let stem = id.name.stem();
-        let is_normal = id.name.kind() == BlobKind::Normal;
-        if is_normal && (1..=SMALL_LEN_MAX).contains(&stem.size()) {
-            let facts = BlobFacts {
-                size: stem.size(),
-                time: stem.time,
-                version: Version::Immutable(stem.crc),
-            };
-            let bytes = read_part(&self.client, id, 0..facts.size, Some(stem.crc)).await?;
-            return Ok(Opened {
-                facts,
-                content: Content::Whole(bytes),
-            });
-        }
-        let info = file_info(&self.client, id).await?;
-        let facts = facts_of(&info, is_normal)?;
-        let content = if facts.size == 0 {
-            Content::Whole(Bytes::new())
-        } else {
-            Content::Pieces(match facts.version {
-                Version::Immutable(_) => Reader::Pieces(self.client.clone(), *id),
-                Version::Changing(_) => Reader::Stream(self.streams.clone(), *id, None),
-            })
-        };
-        Ok(Opened { facts, content })
-    }
-}
-
-fn facts_of(info: &FileInfo, is_normal: bool) -> Result<BlobFacts, SourceError> {
-    if limits::BLOB_LEN_MAX < info.size {
-        return Err(ErrorCode::Storage.into());
-    }
-    Ok(BlobFacts {
-        size: info.size,
-        time: u32::try_from(info.time).unwrap_or(u32::MAX),
-        version: if is_normal {
-            Version::Immutable(info.crc)
-        } else {
-            Version::Changing(info.crc.0.into())
-        },
-    })
-}
-
-/// Reads a blob over the wire.
-#[derive(Debug)]
-pub(crate) enum Reader {
-    /// A request per piece, so that a slow client holds no connection to a node, and the next piece
-    /// may come from another node.
-    Pieces(Client, FileId),
-    /// One request for all of a range: a node answers it from one state of the blob, whereas pieces
-    /// of a blob that changes in between would not fit together.
-    Stream(Client, FileId, Option<Stream>),
-}
-
-/// A range on its way to us.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    download: Download,
-    /// Offset of the next byte.
-    at: u64,
-}
-
-impl ReadPieces for Reader {
-    async fn read(&mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
-        match self {
-            Self::Pieces(client, id) => {
-                let end = range.end.min(range.start.saturating_add(PIECE_LEN as u64));
-                read_part(client, id, range.start..end, None).await
-            }
-            Self::Stream(client, id, open) => {
-                let mut stream = match open.take() {
-                    Some(stream) if stream.at == range.start => stream,
-                    _ => open_stream(client, id, range).await?,
-                };
-                let Some(bytes) = bounded(stream.download.piece()).await? else {
-                    let why = "the node sent fewer bytes than it has";
-                    return Err(SourceError::new(ErrorCode::Storage, why));
-                };
-                stream.at += bytes.len() as u64;
-                *open = Some(stream);
-                Ok(bytes)
-            }
-        }
-    }
-}
-
-/// Begins to read `range` from the first holder that has all of it.
-async fn open_stream(
-    client: &Client,
-    id: &FileId,
-    range: Range<u64>,
-) -> Result<Stream, SourceError> {
-    ask_holders(client, id, |storages, holder| {
-        let (id, range) = (*id, range.clone());
-        async move {
-            let len = range.end - range.start;
-            let download = bounded(storages.download(&holder, &id, range.start, len)).await?;
-            if download.len() != len {
-                let why = format!("{holder} has {} of {len} bytes", download.len());
-                return Err(SourceError::new(ErrorCode::Storage, why));
-            }
-            Ok(Stream {
-                download,
-                at: range.start,
-            })
-        }
-    })
-    .await
-}
-
-/// All bytes of `part`, which is short enough to be held, from the first holder that has them.
-///
-/// A part reaches the client only when it is whole, so going to the next holder repeats no byte.
-async fn read_part(
-    client: &Client,
-    id: &FileId,
-    part: Range<u64>,
-    expected: Option<Crc32>,
-) -> Result<Bytes, SourceError> {
-    ask_holders(client, id, |storages, holder| {
-        let (id, part) = (*id, part.clone());
-        async move {
-            let len = part.end - part.start;
-            let bytes = bounded(async {
-                let download = storages.download(&holder, &id, part.start, len).await?;
-                download.collect(PIECE_LEN).await
-            })
-            .await?;
-            if bytes.len() as u64 != len {
-                let why = format!("{holder} sent {} of {len} bytes", bytes.len());
-                return Err(SourceError::new(ErrorCode::Storage, why));
-            }
-            check(&bytes, expected)?;
-            Ok(bytes)
-        }
-    })
-    .await
-}
-
-/// Size, time and checksum, from the first holder that knows them.
-async fn file_info(client: &Client, id: &FileId) -> Result<FileInfo, SourceError> {
-    ask_holders(client, id, |storages, holder| {
-        let id = *id;
-        async move { bounded(storages.file_info(&holder, &id)).await }
-    })
-    .await
-}
-
-/// Asks the holder that a tracker prefers, then the others.
-async fn ask_holders<T, F>(
-    client: &Client,
-    id: &FileId,
-    ask: impl Fn(StorageClient, Address) -> F,
-) -> Result<T, SourceError>
-where
-    F: Future<Output = Result<T, SourceError>>,
-{
-    let first = bounded(client.trackers().fetch_one(id)).await?;
-    let mut error = match ask(client.storages().clone(), first.clone()).await {
-        Ok(answer) => return Ok(answer),
-        Err(error) => error,
-    };
-    for other in bounded(client.trackers().fetch_all(id)).await? {
-        if other == first {
-            continue;
-        }
-        match ask(client.storages().clone(), other).await {
-            Ok(answer) => return Ok(answer),
-            // The weakest answer: a holder that is away may have the blob.
-            Err(other) if other.code == ErrorCode::NotFound => {}
-            Err(other) => error = other,
-        }
-    }
-    Err(error)
-}
-
-/// What was received against the checksum in the name: rot anywhere on the way is seen here.
-fn check(bytes: &[u8], expected: Option<Crc32>) -> Result<(), SourceError> {
-    let Some(expected) = expected else {
-        return Ok(());
-    };
-    let crc = Crc32::of(bytes);
-    if crc == expected {
-        return Ok(());
-    }
-    let why = format!("checksum {crc} of what a node sent, {expected} in the name");
-    Err(SourceError::new(ErrorCode::Storage, why))
-}
-
+/// The outcome of an exchange, which is an error if there is none in time.
 async fn bounded<T>(
     exchange: impl Future<Output = Result<T, ClientError>>,
-) -> Result<T, SourceError> {
+) -> Result<T, BlobsError> {
     match timeout(EXCHANGE_TIMEOUT, exchange).await {
-        Ok(result) => result.map_err(refused),
-        Err(late) => Err(SourceError::new(ErrorCode::Busy, late)),
+        Ok(result) => result.map_err(BlobsError::Cluster),
+        Err(_) => Err(BlobsError::Late(EXCHANGE_TIMEOUT)),
     }
 }
 
-/// "Not found" is said only when nodes said so. A tracker says it also while a group's nodes have
-/// not reported yet, and a node that breaks off has said nothing.
-fn refused(error: ClientError) -> SourceError {
-    let by_tracker = matches!(
-        error,
-        ClientError::Refused {
-            command: Command::QueryFetchOne | Command::QueryFetchAll,
-            ..
-        }
-    );
-    let code = error.code();
-    let nobody_said_no =
-        code == ErrorCode::Interrupted || (code == ErrorCode::NotFound && by_tracker);
-    let code = if nobody_said_no {
-        ErrorCode::Unavailable
-    } else {
-        code
-    };
-    SourceError::new(code, error)
-}
+#[cfg(test)]
+mod tests;

@@ -1,55 +1,102 @@
-//! Routes of the API port.
+//! The API port: which part of the server answers what.
+//!
+//! | path | answered by |
+//! |---|---|
+//! | `/api/…` | the dialect of the image host |
+//! | `/console/api/…` | the dialect of the console |
+//! | `/`, `/share`, `/console/…`, `GET /api/share` | [`pages`], or the front end of `api.web_dir` |
+//! | everything else | [`downloads`]: the cluster's blobs, thumbnails of them, `/healthz` and its kind |
+
+pub(crate) mod body;
+pub(crate) mod caller;
+mod cors;
+pub(crate) mod dialect;
+pub(crate) mod downloads;
+mod embedded;
+pub(crate) mod json;
+pub(crate) mod pages;
+mod route;
+pub(crate) mod web_dir;
+
+use std::panic::AssertUnwindSafe;
 
 use common::web::body::Body;
-use common::web::front::Front;
-use common::web::server::Handler;
-use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
+use common::web::server::{Handler, Peer, RequestBody};
+use common::web::text;
+use futures_util::FutureExt as _;
+use http::{Method, Request, Response, StatusCode};
+use tracing::error;
 
+pub(crate) use self::dialect::{Dialect, Exchange, NoCalls};
+
+use self::caller::CallerRules;
+use self::downloads::Downloads;
+use self::pages::Pages;
+use self::route::Route;
 use crate::backend::Blobs;
-
-/// Needs nothing from elsewhere, so it also works without the Internet.
-const LANDING_PAGE: &str = include_str!("landing.html");
-const LANDING_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Everything that the API port answers.
 #[derive(Debug)]
-pub(crate) struct Routes<B> {
-    blobs: Front<B>,
+pub(crate) struct Routes<B, I, C> {
+    pub(crate) blobs: Downloads<B>,
+    pub(crate) image_host: I,
+    pub(crate) console: C,
+    pub(crate) pages: Pages,
+    pub(crate) callers: CallerRules,
 }
 
-impl<B: Blobs> Routes<B> {
-    pub(crate) fn new(blobs: Front<B>) -> Self {
-        Self { blobs }
+impl<B: Blobs, I: Dialect, C: Dialect> Handler for Routes<B, I, C> {
+    async fn handle(&self, request: Request<RequestBody>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let Some(Peer(peer)) = head.extensions.get().copied() else {
+            error!("a request came without its peer");
+            return text::response(StatusCode::INTERNAL_SERVER_ERROR, "no peer is known");
+        };
+        let caller = match self.callers.identify(peer.ip(), &head) {
+            Ok(caller) => caller,
+            Err(error) => return text::response(StatusCode::BAD_REQUEST, &error.to_string()),
+        };
+        let method = head.method.clone();
+        let response = match Route::of(head.uri.path(), self.pages.has_front_end()) {
+            Route::ImageHost => {
+                let provenance = caller.provenance().clone();
+                let response = if method == Method::OPTIONS {
+                    cors::preflight()
+                } else {
+                    let exchange = Exchange { head, caller, body };
+                    answer(&self.image_host, exchange).await
+                };
+                cors::mark(response, &provenance)
+            }
+            Route::Console => answer(&self.console, Exchange { head, caller, body }).await,
+            Route::Page(page) => self.pages.respond(&head, &caller, page).await,
+            Route::Blob => self.blobs.respond(&head).await,
+        };
+        if method == Method::HEAD {
+            // Headers say what a GET would get; hyper would send the body all the same.
+            return response.map(|_| Body::empty());
+        }
+        response
     }
 }
 
-impl<B: Blobs> Handler for Routes<B> {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
-        let (head, _no_body_is_read) = request.into_parts();
-        match (&head.method, head.uri.path()) {
-            (&Method::GET, "/") => landing_page(Body::from(LANDING_PAGE.to_owned())),
-            (&Method::HEAD, "/") => landing_page(Body::empty()),
-            _ => self.blobs.respond(&head).await,
+/// The dialect's answer, also in place of a panic: its clients read its codes, not a line of text.
+async fn answer<D: Dialect>(dialect: &D, exchange: Exchange) -> Response<Body> {
+    let (method, path) = (
+        exchange.head.method.clone(),
+        exchange.head.uri.path().to_owned(),
+    );
+    match AssertUnwindSafe(dialect.handle(exchange))
+        .catch_unwind()
+        .await
+    {
+        Ok(response) => response,
+        Err(panic) => {
+            error!(%method, path, panic = text::panic(&*panic), "a call ended in a panic");
+            dialect.failed()
         }
     }
 }
 
-fn landing_page(body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, LANDING_POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CACHE_CONTROL, "no-cache"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(CONTENT_LENGTH, LANDING_PAGE.len().into());
-    response
-}
+#[cfg(test)]
+mod tests;

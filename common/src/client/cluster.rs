@@ -7,7 +7,7 @@ use super::exchange::Content;
 use super::pool::{Lease, Pool, PoolSettings};
 use super::{
     Address, Download, FileInfo, Metadata, MetadataMode, StorageClient, StoreTarget, TrackerClient,
-    UploadKind,
+    UploadKind, UploadWriter,
 };
 use crate::code::ErrorCode;
 use crate::id::{Extension, FileId, GroupName, SlavePrefix, VolumePath};
@@ -94,6 +94,19 @@ impl Client {
             self.storages
                 .upload_on(lease, Some(path), upload.kind, upload.extension, content);
         Ok((stored.await?, address))
+    }
+
+    /// Begins an upload of unknown length that becomes a blob only when it is committed, in `group`
+    /// or where the tracker chooses.
+    ///
+    /// Another node is tried while one cannot be connected to; nothing is sent yet.
+    pub async fn begin_upload(
+        &self,
+        group: Option<GroupName>,
+        extension: Extension,
+    ) -> Result<UploadWriter, ClientError> {
+        let (lease, path) = self.connect_for_store(group).await?;
+        Ok(self.storages.begin_upload_on(lease, Some(path), extension))
     }
 
     /// Stores a blob named after `master`, on the node that holds the master.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Address;
 use crate::code::ErrorCode;
+use crate::digest::Crc32;
 use crate::rpc::ConnectionError;
 use crate::wire::{Command, Status, WireError};
 
@@ -39,6 +40,20 @@ pub enum AnswerError {
     /// Success before the content was sent.
     #[error("the peer reported success before it had the content")]
     Early,
+    /// Something else than what was sent.
+    #[error(
+        "the node received {size} bytes with checksum {crc}, but {sent_size} with {sent_crc} were sent"
+    )]
+    Content {
+        /// Bytes that the node has.
+        size: u64,
+        /// Their checksum.
+        crc: Crc32,
+        /// Bytes that were sent.
+        sent_size: u64,
+        /// Their checksum.
+        sent_crc: Crc32,
+    },
     /// The body does not have the shape of its layout.
     #[error(transparent)]
     Wire(#[from] WireError),

@@ -1,6 +1,6 @@
 //! One request and its answer over a pooled connection.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::Address;
@@ -88,7 +88,7 @@ pub(super) async fn call(
 }
 
 /// A refusal leaves the connection in step, but the original server closes it behind "invalid".
-fn release_after_refusal(lease: Lease, error: &ClientError) {
+pub(super) fn release_after_refusal(lease: Lease, error: &ClientError) {
     if let ClientError::Refused { status, .. } = error
         && *status != Status::INVALID
     {
@@ -155,11 +155,11 @@ pub(super) async fn stream<R: AsyncRead + Unpin>(
         }
         if 0 < reader.limit() {
             refused_early(&mut lease, command).await?;
-            send_piece(&mut lease, command, &buffer).await?;
+            send_piece(&mut lease, command, &mut buffer.as_ref()).await?;
             buffer.clear();
         }
     }
-    send_piece(&mut lease, command, &buffer).await?;
+    send_piece(&mut lease, command, &mut buffer.as_ref()).await?;
     match lease.answer(command).await {
         Ok(header) => {
             let body = lease.body(&header, limits::PACKET_LEN_MAX).await?;
@@ -193,7 +193,7 @@ async fn fill<R: AsyncRead + Unpin>(
 }
 
 /// The refusal that is there before the content ended, if any. Does not wait.
-async fn refused_early(lease: &mut Lease, command: Command) -> Result<(), ClientError> {
+pub(super) async fn refused_early(lease: &mut Lease, command: Command) -> Result<(), ClientError> {
     tokio::select! {
         biased;
         _ = lease.connection()?.readable() => {}
@@ -204,8 +204,12 @@ async fn refused_early(lease: &mut Lease, command: Command) -> Result<(), Client
 }
 
 /// Sends a piece; if that fails or an answer is there already, the answer is the error.
-async fn send_piece(lease: &mut Lease, command: Command, piece: &[u8]) -> Result<(), ClientError> {
-    if let Err(error) = lease.send(piece).await {
+pub(super) async fn send_piece(
+    lease: &mut Lease,
+    command: Command,
+    piece: &mut impl Buf,
+) -> Result<(), ClientError> {
+    if let Err(error) = lease.send_buf(piece).await {
         // The server may have refused and closed; its answer says more than a broken pipe.
         return match lease.answer(command).await {
             Err(refusal @ ClientError::Refused { .. }) => Err(refusal),

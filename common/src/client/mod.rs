@@ -15,6 +15,8 @@ mod cluster;
 mod error;
 mod exchange;
 mod pool;
+mod prepared;
+mod slices;
 mod storage;
 mod tracker;
 
@@ -26,6 +28,7 @@ pub use cluster::{Client, Upload};
 pub use error::{AnswerError, ClientError, Phase};
 pub use exchange::Content;
 pub use pool::{Lease, Pool, PoolSettings};
+pub use prepared::{Prepared, UploadWriter};
 pub use storage::{Download, StorageClient};
 pub use tracker::TrackerClient;
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Buf;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -279,6 +280,17 @@ impl Lease {
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
         let sent = self.connection()?.send(bytes).await;
         sent.map_err(|source| self.connection_error(Phase::Send, source))
+    }
+
+    /// Sends bytes of the request, with as few system calls as possible.
+    pub(super) async fn send_buf(&mut self, bytes: &mut impl Buf) -> Result<(), ClientError> {
+        let sent = self.connection()?.send_buf(bytes).await;
+        sent.map_err(|source| self.connection_error(Phase::Send, source))
+    }
+
+    /// Closes the connection: its stream is out of step with the protocol.
+    pub(super) fn cut(&mut self) {
+        self.connection = None;
     }
 
     /// Waits for the header of the answer to `command`; an error status is an error.

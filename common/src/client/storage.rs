@@ -7,11 +7,12 @@ use super::Address;
 use super::error::ClientError;
 use super::exchange::{self, Content, Replay, Request};
 use super::pool::{Lease, Pool};
+use super::prepared::UploadWriter;
 use crate::id::{Extension, FileId, RemoteName, SlavePrefix, VolumePath};
 use crate::wire::storage::{
     AppendHead, BlobRequest, DownloadRequest, FileInfo, Metadata, MetadataMode, ModifyHead,
-    PathChoice, QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead, StoredResponse, Streamed,
-    TruncateRequest, UploadHead, UploadKind,
+    PathChoice, PrepareHead, QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead,
+    StoredResponse, Streamed, TruncateRequest, UploadHead, UploadKind,
 };
 use crate::wire::{Command, Header, WireError, encode_bare_request};
 
@@ -71,6 +72,18 @@ impl StorageClient {
         let encode = |out: &mut BytesMut| head.encode_as(kind, out);
         let body = exchange::stream(lease, command, encode, content).await?;
         stored(&address, &body)
+    }
+
+    /// Begins an upload of unknown length that becomes a blob only when it is committed, on a
+    /// connection of [`Self::connect`]. Nothing is sent yet.
+    pub fn begin_upload_on(
+        &self,
+        lease: Lease,
+        path: Option<VolumePath>,
+        extension: Extension,
+    ) -> UploadWriter {
+        let path = path.map_or(PathChoice::Any, PathChoice::Path);
+        UploadWriter::new(lease, PrepareHead { path, extension })
     }
 
     /// Stores a blob named after `master`.

@@ -4,6 +4,8 @@
 //! and `server` carry them over hyper: a server brings a [`source::BlobSource`] and gets ranges,
 //! conditions, tokens, limits and draining.
 
+pub mod network;
+pub mod origin;
 pub mod query;
 
 pub mod anti_leech;
@@ -19,6 +21,7 @@ pub mod body;
 pub mod metrics;
 pub mod source;
 pub mod text;
+pub mod tls;
 
 pub mod front;
 pub mod operations;

@@ -1,5 +1,6 @@
 //! Small text answers, for people and for logs.
 
+use std::any::Any;
 use std::error::Error;
 
 use http::header::{
@@ -33,4 +34,11 @@ pub fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What a caught panic said.
+pub fn panic(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it said nothing")
 }

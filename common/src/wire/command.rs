@@ -2,7 +2,7 @@
 
 /// What a request asks for.
 ///
-/// Numbers below 128 are `FastDFS`'s; those from 160 on are spoken between Hayloft nodes only.
+/// Numbers below 128 are `FastDFS`'s; those from 160 on are spoken between Hayloft's own servers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Command {
@@ -84,10 +84,16 @@ pub enum Command {
     NodeReport = 161,
     /// Tracker, from a tracker: who are you.
     TrackerHello = 162,
+    /// Storage, from an API server: take content that becomes a blob only when committed.
+    PrepareUpload = 170,
+    /// Storage, from an API server: make what was prepared a blob.
+    CommitUpload = 171,
+    /// Storage, from an API server: forget what was prepared.
+    AbandonUpload = 172,
 }
 
 impl Command {
-    const ALL: [Self; 39] = [
+    const ALL: [Self; 42] = [
         Self::Upload,
         Self::Delete,
         Self::SetMetadata,
@@ -127,6 +133,9 @@ impl Command {
         Self::NodeJoin,
         Self::NodeReport,
         Self::TrackerHello,
+        Self::PrepareUpload,
+        Self::CommitUpload,
+        Self::AbandonUpload,
     ];
 
     /// The command of a header's command byte.

@@ -31,6 +31,8 @@ impl Status {
     pub const UNSUPPORTED: Self = Self(95);
     /// EALREADY: it is so already.
     pub const ALREADY: Self = Self(114);
+    /// ECANCELED: given up because the peer asked for it.
+    pub const CANCELED: Self = Self(125);
 
     /// Whether this is success.
     pub fn is_ok(self) -> bool {
@@ -52,6 +54,7 @@ impl Status {
             Self::READ_ONLY => "read-only",
             Self::UNSUPPORTED => "not supported in this configuration",
             Self::ALREADY => "already done",
+            Self::CANCELED => "given up as asked",
             _ => "unknown status",
         }
     }

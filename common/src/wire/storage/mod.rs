@@ -6,12 +6,14 @@
 
 mod change;
 mod metadata;
+mod prepare;
 mod read;
 mod streamed;
 mod upload;
 
 pub use change::{AppendHead, ModifyHead, RegenerateRequest, TruncateRequest};
 pub use metadata::{Metadata, MetadataMode, SetMetadata};
+pub use prepare::{ChunkHead, PrepareHead, PreparedResponse};
 pub use read::{BlobRequest, DownloadRequest, FileInfo, QueryFileInfo, StoredResponse};
 pub use streamed::Streamed;
 pub use upload::{PathChoice, SlaveHead, UploadHead, UploadKind};

@@ -23,14 +23,14 @@ pub enum PathChoice {
 }
 
 impl PathChoice {
-    fn from_byte(byte: u8) -> Self {
+    pub(super) fn from_byte(byte: u8) -> Self {
         match byte {
             ANY_PATH => Self::Any,
             path => Self::Path(VolumePath(path)),
         }
     }
 
-    fn to_byte(self) -> u8 {
+    pub(super) fn to_byte(self) -> u8 {
         match self {
             Self::Any => ANY_PATH,
             Self::Path(path) => path.0,
@@ -170,6 +170,6 @@ impl Streamed for SlaveHead {
 }
 
 /// The bytes before the first NUL; what follows in the field is ignored.
-fn extension(reader: &mut Reader<'_>) -> Result<Extension, WireError> {
+pub(super) fn extension(reader: &mut Reader<'_>) -> Result<Extension, WireError> {
     Extension::from_bytes(reader.padded(limits::EXTENSION_LEN_MAX)?).map_err(WireError::Extension)
 }

@@ -202,7 +202,10 @@ impl Request {
             | Command::RegenerateAppender
             | Command::NodeJoin
             | Command::NodeReport
-            | Command::TrackerHello => return Ok(None),
+            | Command::TrackerHello
+            | Command::PrepareUpload
+            | Command::CommitUpload
+            | Command::AbandonUpload => return Ok(None),
         }))
     }
 

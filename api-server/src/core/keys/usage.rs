@@ -1,0 +1,40 @@
+//! `u` account: what changes with every file of an account.
+
+use super::field::record;
+use super::{KeyType, Table};
+use crate::core::id::AccountId;
+
+record! {
+    /// Sums over an account.
+    pub(in crate::core) UsageRecord {
+        /// The last number that was given to a file or picture share.
+        last_number: u64,
+        /// Bytes of all files.
+        bytes: u64,
+        /// Files that are shared.
+        shares: u64,
+    }
+}
+
+pub(in crate::core) struct Usages;
+
+impl Table for Usages {
+    const TYPE: KeyType = KeyType::Usage;
+    type Key = (AccountId,);
+    type Value = UsageRecord;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_come_back() {
+        let record = UsageRecord {
+            last_number: 1,
+            bytes: 2,
+            shares: 3,
+        };
+        super::super::testing::check_table::<Usages>(&(AccountId(1),), &record);
+    }
+}

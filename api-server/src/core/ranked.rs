@@ -1,0 +1,511 @@
+//! Ordered lists that know how many entries stand before each: a persistent skip list with counts.
+//!
+//! Clients ask for "20 rows from row 999,980 on". A plain ordered list would walk past all the rows
+//! before; here the walk takes a few dozen steps whatever the length, and a change touches a few
+//! small entries. The number of entries is part of the structure, so it cannot drift from the list.
+//!
+//! * Level 0 is the list itself: entries at `prefix + sort key`, owned by whoever defines the list.
+//! * On levels 1 to [`LEVELS`] some entries have a *tower* with a *span*: how many entries lie from
+//!   it up to the next tower of that level. An entry has a tower on level n with a chance of 1 in
+//!   [`FANOUT`]ⁿ, and then on all levels below.
+//! * The *head* has the spans before the first tower of each level, and the number of entries.
+//!
+//! Layout: docs/format/catalog.md, lists. The idea is that of indexable skip lists (Pugh 1990).
+
+use std::ops::ControlFlow;
+
+use bytes::BytesMut;
+use common::codec::{CodecError, Reader, Writer};
+
+use super::catalog::{CatalogError, Direction, Transaction, View, Visitor};
+use super::keys::{self, KeyType};
+
+/// One in so many entries of a level stands on the next one, too. Always a power of two.
+const FANOUT: u64 = 32;
+/// Levels of towers. 32⁵ entries are 33 million; beyond, the top level gets longer, slowly.
+const LEVELS: u8 = 5;
+
+/// An ordered list in the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct List {
+    /// What all keys of its entries begin with; no prefix begins with another.
+    prefix: Vec<u8>,
+}
+
+/// What is known without looking at a tower.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Head {
+    /// Entries of the list.
+    total: u64,
+    levels: [Level; LEVELS as usize],
+}
+
+/// The beginning of a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Level {
+    /// Entries before the first tower.
+    span: u64,
+    /// How many towers there are.
+    towers: u64,
+}
+
+/// Where a walk down the levels arrived: a tower's sort key, or the list's beginning.
+type Place = Option<Vec<u8>>;
+
+impl List {
+    /// The list whose entries' keys begin with `prefix`.
+    pub(super) fn new(prefix: Vec<u8>) -> Self {
+        Self { prefix }
+    }
+
+    /// Entries in the list.
+    pub(super) fn total(&self, view: &dyn View) -> Result<u64, CatalogError> {
+        Ok(self.head(view)?.total)
+    }
+
+    /// Adds an entry, which must not be there. `chance` decides about its towers: whoever can
+    /// foresee it could make the list slow.
+    pub(super) fn insert(
+        &self,
+        tx: &mut dyn Transaction,
+        sort_key: &[u8],
+        value: &[u8],
+        chance: u64,
+    ) -> Result<(), CatalogError> {
+        let entry = self.entry_key(sort_key);
+        if tx.get(&entry)?.is_some() {
+            return Err(CatalogError::Contradiction("an entry is added twice"));
+        }
+        let mut head = self.head(tx)?;
+        let tower_level = level(chance);
+        for level in 1..=LEVELS {
+            let before = self.tower_before(tx, &head, level, sort_key)?;
+            let span = self.span(tx, &head, level, before.as_deref())?;
+            if tower_level < level {
+                self.set_span(tx, &mut head, level, before.as_deref(), span + 1)?;
+                continue;
+            }
+            let near = self.count(tx, &head, level - 1, before.as_deref(), sort_key)?;
+            let far = (span + 1).checked_sub(near).ok_or(SPANS)?;
+            self.set_span(tx, &mut head, level, before.as_deref(), near)?;
+            self.set_span(tx, &mut head, level, Some(sort_key), far)?;
+            head.level_mut(level).towers += 1;
+        }
+        head.total += 1;
+        tx.put(&entry, value)?;
+        self.set_head(tx, &head)
+    }
+
+    /// Removes an entry, which must be there.
+    pub(super) fn remove(
+        &self,
+        tx: &mut dyn Transaction,
+        sort_key: &[u8],
+    ) -> Result<(), CatalogError> {
+        let entry = self.entry_key(sort_key);
+        if tx.get(&entry)?.is_none() {
+            return Err(CatalogError::Contradiction("an entry is removed twice"));
+        }
+        let mut head = self.head(tx)?;
+        for level in 1..=LEVELS {
+            let before = self.tower_before(tx, &head, level, sort_key)?;
+            let mut span = self.span(tx, &head, level, before.as_deref())?;
+            let tower = self.tower_key(level, sort_key);
+            if head.level(level).towers != 0
+                && let Some(own) = tx.get(&tower)?
+            {
+                span += decode_span(&tower, &own)?;
+                tx.delete(&tower)?;
+                head.level_mut(level).towers -= 1;
+            }
+            let span = span.checked_sub(1).ok_or(SPANS)?;
+            self.set_span(tx, &mut head, level, before.as_deref(), span)?;
+        }
+        head.total = head.total.checked_sub(1).ok_or(SPANS)?;
+        tx.delete(&entry)?;
+        self.set_head(tx, &head)
+    }
+
+    /// Visits up to `count` entries, sort key and value, from the one with `start` entries before it
+    /// on in the order of `direction`.
+    pub(super) fn page(
+        &self,
+        view: &dyn View,
+        direction: Direction,
+        start: u64,
+        count: u64,
+        visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), CatalogError> {
+        if count == 0 {
+            return Ok(());
+        }
+        let total = self.total(view)?;
+        if total <= start {
+            return Ok(());
+        }
+        let (mut skip, from, to) = match direction {
+            Direction::Ascending => {
+                let (place, skip) = self.descend(view, start)?;
+                (
+                    skip,
+                    self.entry_key(place.as_deref().unwrap_or_default()),
+                    self.end(),
+                )
+            }
+            Direction::Descending => {
+                let last = self.nth(view, total - 1 - start)?;
+                let mut to = self.entry_key(&last);
+                to.push(0);
+                (0, self.prefix.clone(), to)
+            }
+        };
+        let mut left = count;
+        view.scan(&from, &to, direction, &mut |key, value| {
+            if skip != 0 {
+                skip -= 1;
+                return ControlFlow::Continue(());
+            }
+            visit(self.sort_key(key), value);
+            left -= 1;
+            if left == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    /// Like [`Self::page`] in descending order, but entries whose sort keys agree in the first
+    /// `group_len` bytes stand in ascending order: "most views first, among equals the oldest first".
+    pub(super) fn page_of_groups(
+        &self,
+        view: &dyn View,
+        group_len: usize,
+        start: u64,
+        count: u64,
+        visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), CatalogError> {
+        let total = self.total(view)?;
+        let (mut at, mut left) = (start, count);
+        while at < total && left != 0 {
+            let last = self.nth(view, total - 1 - at)?;
+            let group = last.get(..group_len).unwrap_or(&last);
+            let first = self.rank(view, group)?;
+            let end = match keys::successor(group) {
+                Some(next) => self.rank(view, &next)?,
+                None => total,
+            };
+            // Entries of later groups come first: `total - end` of them.
+            let within = at.checked_sub(total - end).ok_or(SPANS)?;
+            let wanted = left.min((end - first).checked_sub(within).ok_or(SPANS)?);
+            self.page(view, Direction::Ascending, first + within, wanted, visit)?;
+            at += wanted;
+            left -= wanted;
+        }
+        Ok(())
+    }
+
+    /// Visits entries, sort key and value, from sort key `from` on, until the visitor breaks.
+    pub(super) fn walk(
+        &self,
+        view: &dyn View,
+        from: &[u8],
+        visit: Visitor<'_>,
+    ) -> Result<(), CatalogError> {
+        view.scan(
+            &self.entry_key(from),
+            &self.end(),
+            Direction::Ascending,
+            &mut |key, value| visit(self.sort_key(key), value),
+        )
+    }
+
+    /// The sort key with `rank` entries before it; `rank` is below the total.
+    fn nth(&self, view: &dyn View, rank: u64) -> Result<Vec<u8>, CatalogError> {
+        let mut found = None;
+        let (place, mut skip) = self.descend(view, rank)?;
+        self.walk(
+            view,
+            place.as_deref().unwrap_or_default(),
+            &mut |sort_key, _| {
+                if skip == 0 {
+                    found = Some(sort_key.to_vec());
+                    return ControlFlow::Break(());
+                }
+                skip -= 1;
+                ControlFlow::Continue(())
+            },
+        )?;
+        found.ok_or(SPANS)
+    }
+
+    /// The last tower at or before the entry with `rank` entries before it, and how many entries
+    /// are to be skipped from there.
+    fn descend(&self, view: &dyn View, rank: u64) -> Result<(Place, u64), CatalogError> {
+        let head = self.head(view)?;
+        let (mut place, mut left): (Place, u64) = (None, rank);
+        for level in (1..=LEVELS).rev() {
+            let Level { span, towers } = *head.level(level);
+            if towers == 0 {
+                continue;
+            }
+            if place.is_none() {
+                if left < span {
+                    continue;
+                }
+                left -= span;
+            }
+            let from = self.tower_key(level, place.as_deref().unwrap_or_default());
+            self.towers(view, &from, &self.level_end(level), &mut |tower, span| {
+                if span <= left {
+                    left -= span;
+                    return ControlFlow::Continue(());
+                }
+                place = Some(tower.to_vec());
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok((place, left))
+    }
+
+    /// Entries before `sort_key`, which need not be in the list.
+    fn rank(&self, view: &dyn View, sort_key: &[u8]) -> Result<u64, CatalogError> {
+        let head = self.head(view)?;
+        let (mut place, mut rank): (Place, u64) = (None, 0);
+        for level in (1..=LEVELS).rev() {
+            if head.level(level).towers == 0 {
+                continue;
+            }
+            // Each tower up to the sort key is a step; the spans stepped over are counted.
+            let mut span = match place {
+                None => head.level(level).span,
+                Some(_) => 0,
+            };
+            let from = self.tower_key(level, place.as_deref().unwrap_or_default());
+            let mut to = self.tower_key(level, sort_key);
+            to.push(0);
+            self.towers(view, &from, &to, &mut |tower, next| {
+                rank += span;
+                span = next;
+                place = Some(tower.to_vec());
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(rank + self.count(view, &head, 0, place.as_deref(), sort_key)?)
+    }
+
+    /// Entries from `place`, which is a tower above `level` or the beginning, up to `sort_key`,
+    /// counted by the spans of `level`.
+    fn count(
+        &self,
+        view: &dyn View,
+        head: &Head,
+        level: u8,
+        place: Option<&[u8]>,
+        sort_key: &[u8],
+    ) -> Result<u64, CatalogError> {
+        let from = place.unwrap_or_default();
+        let mut count = 0;
+        if level == 0 {
+            let (from, to) = (self.entry_key(from), self.entry_key(sort_key));
+            view.scan(&from, &to, Direction::Ascending, &mut |_, _| {
+                count += 1;
+                ControlFlow::Continue(())
+            })?;
+            return Ok(count);
+        }
+        if place.is_none() {
+            count = head.level(level).span;
+        }
+        let (from, to) = (self.tower_key(level, from), self.tower_key(level, sort_key));
+        self.towers(view, &from, &to, &mut |_, span| {
+            count += span;
+            ControlFlow::Continue(())
+        })?;
+        Ok(count)
+    }
+
+    /// Visits towers, sort key and span, in ascending order, until the visitor breaks.
+    fn towers(
+        &self,
+        view: &dyn View,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], u64) -> ControlFlow<()>,
+    ) -> Result<(), CatalogError> {
+        let mut malformed = None;
+        view.scan(
+            from,
+            to,
+            Direction::Ascending,
+            &mut |key, value| match decode_span(key, value) {
+                Ok(span) => visit(self.tower_sort_key(key), span),
+                Err(error) => {
+                    malformed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        malformed.map_or(Ok(()), Err)
+    }
+
+    /// The sort key of the last tower of `level` before `sort_key`.
+    fn tower_before(
+        &self,
+        view: &dyn View,
+        head: &Head,
+        level: u8,
+        sort_key: &[u8],
+    ) -> Result<Place, CatalogError> {
+        if head.level(level).towers == 0 {
+            return Ok(None);
+        }
+        let mut found = None;
+        let (from, to) = (self.tower_key(level, &[]), self.tower_key(level, sort_key));
+        view.scan(&from, &to, Direction::Descending, &mut |key, _| {
+            found = Some(self.tower_sort_key(key).to_vec());
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    fn span(
+        &self,
+        view: &dyn View,
+        head: &Head,
+        level: u8,
+        tower: Option<&[u8]>,
+    ) -> Result<u64, CatalogError> {
+        let Some(tower) = tower else {
+            return Ok(head.level(level).span);
+        };
+        let key = self.tower_key(level, tower);
+        decode_span(&key, &view.get(&key)?.ok_or(SPANS)?)
+    }
+
+    fn set_span(
+        &self,
+        tx: &mut dyn Transaction,
+        head: &mut Head,
+        level: u8,
+        tower: Option<&[u8]>,
+        span: u64,
+    ) -> Result<(), CatalogError> {
+        match tower {
+            None => {
+                head.level_mut(level).span = span;
+                Ok(())
+            }
+            Some(tower) => tx.put(&self.tower_key(level, tower), &span.to_be_bytes()),
+        }
+    }
+
+    fn head(&self, view: &dyn View) -> Result<Head, CatalogError> {
+        let key = self.head_key();
+        match view.get(&key)? {
+            None => Ok(Head::default()),
+            Some(value) => Head::decode(&value).map_err(|error| keys::malformed(&key, error)),
+        }
+    }
+
+    fn set_head(&self, tx: &mut dyn Transaction, head: &Head) -> Result<(), CatalogError> {
+        let key = self.head_key();
+        if head.total == 0 {
+            return tx.delete(&key);
+        }
+        tx.put(&key, &head.encode())
+    }
+
+    fn entry_key(&self, sort_key: &[u8]) -> Vec<u8> {
+        [&self.prefix, sort_key].concat()
+    }
+
+    fn sort_key<'a>(&self, entry_key: &'a [u8]) -> &'a [u8] {
+        entry_key.get(self.prefix.len()..).unwrap_or_default()
+    }
+
+    /// The first key behind all entries.
+    fn end(&self) -> Vec<u8> {
+        // Prefixes begin with the letter of a key type, so there always is a successor.
+        keys::successor(&self.prefix).unwrap_or_default()
+    }
+
+    fn head_key(&self) -> Vec<u8> {
+        self.tower_key(0, &[])
+    }
+
+    fn tower_key(&self, level: u8, sort_key: &[u8]) -> Vec<u8> {
+        let mut key = Vec::with_capacity(2 + self.prefix.len() + sort_key.len() + 1);
+        key.push(KeyType::Rank as u8);
+        key.extend_from_slice(&self.prefix);
+        key.push(level);
+        key.extend_from_slice(sort_key);
+        key
+    }
+
+    fn tower_sort_key<'a>(&self, tower_key: &'a [u8]) -> &'a [u8] {
+        tower_key.get(self.prefix.len() + 2..).unwrap_or_default()
+    }
+
+    fn level_end(&self, level: u8) -> Vec<u8> {
+        self.tower_key(level + 1, &[])
+    }
+}
+
+const SPANS: CatalogError =
+    CatalogError::Contradiction("the counts of a list do not fit its entries");
+
+/// How many levels of towers an entry gets.
+fn level(chance: u64) -> u8 {
+    let bits = FANOUT.trailing_zeros();
+    let level = chance.trailing_zeros() / bits;
+    u8::try_from(level).unwrap_or(LEVELS).min(LEVELS)
+}
+
+fn decode_span(key: &[u8], value: &[u8]) -> Result<u64, CatalogError> {
+    let mut reader = Reader::new(value);
+    let span = reader.u64().and_then(|span| reader.finish().map(|()| span));
+    span.map_err(|error| keys::malformed(key, error))
+}
+
+impl Head {
+    #[expect(clippy::indexing_slicing, reason = "levels are 1 to LEVELS")]
+    fn level(&self, level: u8) -> &Level {
+        &self.levels[usize::from(level - 1)]
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "levels are 1 to LEVELS")]
+    fn level_mut(&mut self, level: u8) -> &mut Level {
+        &mut self.levels[usize::from(level - 1)]
+    }
+
+    fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::with_capacity(8 + 16 * usize::from(LEVELS));
+        let mut writer = Writer::new(&mut out);
+        writer.u64(self.total);
+        for level in &self.levels {
+            writer.u64(level.span);
+            writer.u64(level.towers);
+        }
+        out
+    }
+
+    fn decode(value: &[u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(value);
+        let mut head = Self {
+            total: reader.u64()?,
+            ..Self::default()
+        };
+        for level in &mut head.levels {
+            *level = Level {
+                span: reader.u64()?,
+                towers: reader.u64()?,
+            };
+        }
+        reader.finish()?;
+        Ok(head)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! From stored bytes to a file, and what becomes of bytes that nobody owns.
+//!
+//! A blob is announced before it exists, so that a crash at any moment leaves either an owner or an
+//! [`OrphanRecord`], and whoever looks after orphans deletes exactly those. Content and orphan change
+//! hands in one transaction: API-2 in ARCHITECTURE.md.
+
+use common::id::FileId;
+
+use super::accounts;
+use super::catalog::{CatalogError, Transaction, View};
+use super::contents::{self, ContentRecord};
+use super::error::CoreError;
+use super::files;
+use super::id::{AccountId, ContentHash, Md5};
+use super::keys::{self, Orphans};
+use super::moment::Moment;
+use super::name::FileName;
+
+pub use super::keys::{OrphanRecord, OrphanState};
+
+/// What is known of bytes once all of them were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digests {
+    /// Their identity.
+    pub hash: ContentHash,
+    /// Their MD5.
+    pub md5: Md5,
+    /// How many they are.
+    pub size: u64,
+}
+
+/// How a file came to its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is a new file.
+    New,
+    /// The user had it: nothing changed.
+    Before,
+}
+
+/// Adds a file of content that is in the catalog, or says that it is not: [`CoreError::NoContent`].
+pub fn add_known(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    name: &FileName,
+    digests: &Digests,
+    moment: Moment,
+) -> Result<Added, CoreError> {
+    accounts::get_active(tx, account)?;
+    let content = contents::get(tx, &digests.hash)?.ok_or(CoreError::NoContent)?;
+    idempotent(files::add(
+        tx,
+        account,
+        name.clone(),
+        digests.hash,
+        &content,
+        moment,
+    ))
+}
+
+/// Remembers that `blob` is about to be made by the process with this random number.
+pub fn announce(
+    tx: &mut dyn Transaction,
+    blob: &FileId,
+    process: u64,
+    now: u32,
+) -> Result<(), CoreError> {
+    let orphan = OrphanRecord {
+        state: OrphanState::Pending(process),
+        since: now,
+    };
+    Ok(keys::put::<Orphans>(tx, &(*blob,), &orphan)?)
+}
+
+/// Gives an announced blob, which exists by now, to a file. If the same content came in by another
+/// way meanwhile the file gets that, and the blob, which is returned then, stays an orphan.
+pub fn complete(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    name: &FileName,
+    digests: &Digests,
+    blob: &FileId,
+    moment: Moment,
+) -> Result<(Added, Option<FileId>), CoreError> {
+    accounts::get_active(tx, account)?;
+    let orphan = keys::get::<Orphans>(tx, &(*blob,))?;
+    if !matches!(
+        orphan.map(|orphan| orphan.state),
+        Some(OrphanState::Pending(_))
+    ) {
+        return Err(CatalogError::Contradiction("a blob was not announced").into());
+    }
+    let (content, surplus) = if let Some(content) = contents::get(tx, &digests.hash)? {
+        discard(tx, blob, moment.now)?;
+        (content, Some(*blob))
+    } else {
+        let content = ContentRecord {
+            size: digests.size,
+            md5: digests.md5,
+            blob: *blob,
+            references: 0,
+            created: moment.now,
+        };
+        contents::insert(tx, digests.hash, &content)?;
+        keys::delete::<Orphans>(tx, &(*blob,))?;
+        (content, None)
+    };
+    let added = files::add(tx, account, name.clone(), digests.hash, &content, moment);
+    Ok((idempotent(added)?, surplus))
+}
+
+/// Remembers that an announced blob is to be deleted. One that has an owner by now stays: whoever
+/// gives an upload up may have missed the news that it succeeded.
+pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<(), CoreError> {
+    if keys::get::<Orphans>(tx, &(*blob,))?.is_none() {
+        return Ok(());
+    }
+    let orphan = OrphanRecord {
+        state: OrphanState::Garbage,
+        since: now,
+    };
+    Ok(keys::put::<Orphans>(tx, &(*blob,), &orphan)?)
+}
+
+/// Forgets an orphan whose blob is gone.
+pub fn forget(tx: &mut dyn Transaction, blob: &FileId) -> Result<(), CoreError> {
+    Ok(keys::delete::<Orphans>(tx, &(*blob,))?)
+}
+
+/// At most `max` orphans, in the order of their ids, those behind `after`.
+pub fn orphans(
+    view: &dyn View,
+    after: Option<&FileId>,
+    max: usize,
+) -> Result<Vec<(FileId, OrphanRecord)>, CoreError> {
+    let after = after.map(|blob| (*blob,));
+    let found = keys::scan_after::<Orphans>(view, &(), after.as_ref(), max)?;
+    Ok(found
+        .into_iter()
+        .map(|((blob,), record)| (blob, record))
+        .collect())
+}
+
+fn idempotent(added: Result<super::id::FileNumber, CoreError>) -> Result<Added, CoreError> {
+    match added {
+        Ok(_) => Ok(Added::New),
+        Err(CoreError::FileExists) => Ok(Added::Before),
+        Err(error) => Err(error),
+    }
+}

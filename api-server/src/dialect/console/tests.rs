@@ -1,0 +1,1 @@
+//! The calls over a catalog and blobs in memory.

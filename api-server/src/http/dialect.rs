@@ -1,0 +1,72 @@
+//! What the API port asks of a family of HTTP calls.
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the dialects behind this are the next step")
+)]
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::sync::Arc;
+
+use common::web::body::Body;
+use common::web::query;
+use common::web::server::RequestBody;
+use http::{Response, StatusCode, request};
+
+use super::caller::Caller;
+use super::json;
+
+/// One request on its way to a dialect.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// Method, path, query and headers.
+    pub(crate) head: request::Parts,
+    /// Who asks, and under which name the server was asked.
+    pub(crate) caller: Caller,
+    /// What the client sends; may be dropped unread or in the middle, see [`RequestBody`].
+    pub(crate) body: RequestBody,
+}
+
+impl Exchange {
+    /// The decoded value of the first query parameter named `name`.
+    pub(crate) fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        query::value(self.head.uri.query()?, name)
+    }
+}
+
+/// Answers the calls of one API.
+///
+/// `OPTIONS` and the headers of CORS are not its concern, and a body that it gives to a HEAD is
+/// dropped on the way.
+pub(crate) trait Dialect: Send + Sync + 'static {
+    /// Answers one call. Dropped when the client goes away.
+    fn handle(&self, exchange: Exchange) -> impl Future<Output = Response<Body>> + Send;
+
+    /// The answer in place of one that ended in a panic, which was logged.
+    fn failed(&self) -> Response<Body>;
+}
+
+/// For a dialect that others use, too.
+impl<D: Dialect> Dialect for Arc<D> {
+    async fn handle(&self, exchange: Exchange) -> Response<Body> {
+        D::handle(self, exchange).await
+    }
+
+    fn failed(&self) -> Response<Body> {
+        D::failed(self)
+    }
+}
+
+/// A dialect without calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoCalls;
+
+impl Dialect for NoCalls {
+    async fn handle(&self, _: Exchange) -> Response<Body> {
+        json::code(StatusCode::NOT_FOUND, 1)
+    }
+
+    fn failed(&self) -> Response<Body> {
+        json::code(StatusCode::INTERNAL_SERVER_ERROR, 1)
+    }
+}

@@ -1,0 +1,60 @@
+//! The console's files, in the binary.
+//!
+//! The list is written by hand, so that the binary holds what somebody put there on purpose; a test
+//! compares it with the directory `api-server/src/web/console`.
+
+/// A file of the console.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Embedded {
+    /// Its path below `/console/`.
+    pub(super) name: &'static str,
+    pub(super) bytes: &'static [u8],
+}
+
+macro_rules! embedded {
+    ($($name:literal),+ $(,)?) => {
+        &[$( Embedded {
+            name: $name,
+            bytes: include_bytes!(concat!("../web/console/", $name)),
+        } ),+]
+    };
+}
+
+/// The page at `/`.
+pub(super) const START: &str = "index.html";
+/// The page at `/share`; without one, the page at `/` is there too.
+pub(super) const SHARE: &str = "share.html";
+
+/// Every file of the console.
+pub(super) const FILES: &[Embedded] = embedded!["index.html"];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn below(directory: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                below(&entry.path(), &format!("{name}/"), found);
+            } else {
+                found.insert(name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_directory_is_listed() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/console");
+        let mut found = BTreeSet::new();
+        below(&directory, "", &mut found);
+        let listed: BTreeSet<String> = FILES.iter().map(|file| file.name.to_owned()).collect();
+        assert_eq!(listed, found);
+        assert_eq!(listed.len(), FILES.len());
+        assert!(listed.contains(START));
+    }
+}

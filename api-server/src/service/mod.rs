@@ -1,0 +1,185 @@
+//! What dialects call: the core's transactions on a catalog, uploads into storage, passwords, limits.
+//!
+//! A dialect parses a request, calls here, and renders the result. Everything that touches both the
+//! catalog and storage is in this layer, because its order is what keeps the two in step (API-2).
+
+mod accounts;
+mod error;
+mod files;
+mod passwords;
+mod rate;
+mod reclaim;
+mod sessions;
+mod tickets;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::env::{Shutdown, clock, entropy};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use error::ServiceError;
+pub(crate) use passwords::Secret;
+pub use rate::{Rate, RateSettings};
+pub(crate) use sessions::{Actor, Proof, Registration, TokenlessCall};
+pub use sessions::{RegistrationPolicy, TokenlessPolicy};
+pub(crate) use upload::{Announced, Upload};
+
+use crate::backend::Blobs;
+use crate::core::catalog::{Catalog, Transaction, View};
+use crate::core::error::CoreError;
+use crate::core::moment::Moment;
+use passwords::Passwords;
+use rate::Rates;
+use tickets::Tickets;
+use upload::Buffers;
+
+/// What the service is told.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceSettings {
+    /// How long a session lasts from its log-in.
+    pub session_life: Duration,
+    /// Who may make an account.
+    pub registration: RegistrationPolicy,
+    /// What documented calls without a token need instead.
+    pub tokenless: TokenlessPolicy,
+    /// How often what may be tried.
+    pub rates: RateSettings,
+}
+
+impl Default for ServiceSettings {
+    fn default() -> Self {
+        Self {
+            session_life: Duration::from_hours(24),
+            registration: RegistrationPolicy::Open,
+            tokenless: TokenlessPolicy::Bound,
+            rates: RateSettings::default(),
+        }
+    }
+}
+
+/// Accounts and files over a catalog and storage. Cheap to clone; clones share everything.
+pub(crate) struct Service<C, B> {
+    shared: Arc<Shared<C, B>>,
+}
+
+struct Shared<C, B> {
+    catalog: C,
+    blobs: B,
+    settings: ServiceSettings,
+    passwords: Passwords,
+    rates: Rates,
+    tickets: Tickets,
+    buffers: Buffers,
+    /// Tells announcements of this process from those of earlier ones.
+    process: u64,
+    /// Uploads that are past the point of no return, and deletions.
+    tasks: TaskTracker,
+    /// There is something to reclaim.
+    garbage: Notify,
+}
+
+impl<C, B> Clone for Service<C, B> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<C, B> fmt::Debug for Service<C, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+impl<C: Catalog, B: Blobs> Service<C, B> {
+    /// A service over `catalog` and `blobs`.
+    pub(crate) fn new(
+        catalog: C,
+        blobs: B,
+        settings: ServiceSettings,
+    ) -> Result<Self, ServiceError> {
+        Ok(Self {
+            shared: Arc::new(Shared {
+                catalog,
+                blobs,
+                settings,
+                passwords: Passwords::new()?,
+                rates: Rates::new(settings.rates),
+                tickets: Tickets::default(),
+                buffers: Buffers::default(),
+                process: entropy::random_u64(),
+                tasks: TaskTracker::new(),
+                garbage: Notify::new(),
+            }),
+        })
+    }
+
+    /// What it stands on, for what needs no catalog.
+    pub(crate) fn blobs(&self) -> &B {
+        &self.shared.blobs
+    }
+
+    /// Its settings.
+    pub(crate) fn settings(&self) -> &ServiceSettings {
+        &self.shared.settings
+    }
+
+    /// Looks at the catalog. `work` may run more than once.
+    pub(crate) async fn look<T, F>(&self, work: F) -> Result<T, ServiceError>
+    where
+        T: Send + 'static,
+        F: Fn(&dyn View) -> Result<T, CoreError> + Send + Sync + 'static,
+    {
+        Ok(self.shared.catalog.read(work).await?)
+    }
+
+    /// Changes the catalog: all of `work` or nothing. `work` may run more than once.
+    pub(crate) async fn change<T, F>(&self, work: F) -> Result<T, ServiceError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut dyn Transaction, Moment) -> Result<T, CoreError> + Send + 'static,
+    {
+        let moment = now();
+        Ok(self
+            .shared
+            .catalog
+            .write(move |tx| work(tx, moment))
+            .await?)
+    }
+
+    /// Reclaims what nobody owns until the signal, then waits for uploads past the point of no
+    /// return.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what is not reclaimed now is at the next start.
+    pub(crate) async fn run(&self, shutdown: Shutdown) {
+        tokio::select! {
+            () = self.reclaim_forever() => {}
+            () = shutdown.requested() => {}
+        }
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+/// The time, and chance for what happens now.
+fn now() -> Moment {
+    Moment {
+        now: clock::unix_seconds(),
+        chance: entropy::random_u64(),
+    }
+}
+
+/// 128 random bits.
+fn random_bytes() -> [u8; 16] {
+    (u128::from(entropy::random_u64()) << 64 | u128::from(entropy::random_u64())).to_be_bytes()
+}

@@ -1,0 +1,89 @@
+//! Deletes blobs that nobody owns: those of deleted files, of uploads that failed, and of uploads that
+//! a crash interrupted.
+//!
+//! The catalog lists exactly the blobs that were made, or were about to be made, for it and that no
+//! content refers to. So nothing else in storage is ever looked at or deleted here.
+
+use std::time::Duration;
+
+use common::id::FileId;
+use tracing::{info, warn};
+
+use super::Service;
+use super::error::ServiceError;
+use crate::backend::Blobs;
+use crate::core::catalog::Catalog;
+use crate::core::uploads::{self, OrphanState};
+
+/// Time between two looks without a reason.
+const INTERVAL: Duration = Duration::from_mins(1);
+/// Orphans of one look, which also bounds one transaction.
+const BATCH_MAX: usize = 256;
+/// Time that a deletion gets before its client is answered all the same.
+const PROMPT: Duration = Duration::from_secs(5);
+
+impl<C: Catalog, B: Blobs> Service<C, B> {
+    /// Deletes a blob that just lost its last owner. What cannot be done now is done later.
+    pub(super) async fn delete_orphan(&self, orphan: Option<FileId>) {
+        let Some(blob) = orphan else {
+            return;
+        };
+        match tokio::time::timeout(PROMPT, self.shared.blobs.delete(&blob)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%blob, %error, "a blob without an owner is deleted later"),
+            Err(_) => warn!(%blob, "a blob without an owner is deleted later: storage is slow"),
+        }
+        // Whoever reclaims finds it gone and forgets it, together with others.
+        self.shared.garbage.notify_one();
+    }
+
+    pub(super) async fn reclaim_forever(&self) {
+        loop {
+            // A timeout is the usual end of waiting.
+            let _ = tokio::time::timeout(INTERVAL, self.shared.garbage.notified()).await;
+            match self.reclaim().await {
+                Ok(0) => {}
+                Ok(count) => info!(count, "reclaimed blobs without an owner"),
+                Err(error) => warn!(%error, "blobs without an owner were not reclaimed"),
+            }
+        }
+    }
+
+    /// Deletes what nobody owns and says how many blobs that were.
+    pub(super) async fn reclaim(&self) -> Result<usize, ServiceError> {
+        let mut count = 0;
+        let mut after = None;
+        loop {
+            let from = after.take();
+            let orphans = self
+                .look(move |view| uploads::orphans(view, from.as_ref(), BATCH_MAX))
+                .await?;
+            let Some((last, _)) = orphans.last() else {
+                return Ok(count);
+            };
+            after = Some(*last);
+            let mut gone = Vec::new();
+            for (blob, orphan) in orphans {
+                match orphan.state {
+                    // Its upload is under way.
+                    OrphanState::Pending(process) if process == self.shared.process => {}
+                    OrphanState::Pending(_) | OrphanState::Garbage => {
+                        match self.shared.blobs.delete(&blob).await {
+                            Ok(()) => gone.push(blob),
+                            Err(error) => {
+                                warn!(%blob, %error, "a blob without an owner stays for now")
+                            }
+                        }
+                    }
+                }
+            }
+            count += gone.len();
+            if !gone.is_empty() {
+                self.change(move |tx, _| {
+                    gone.iter().try_for_each(|blob| uploads::forget(tx, blob))
+                })
+                .await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Who acts: registration, log-in, tokens, and documented calls without one.
+//! Source: docs/api/image-host.md §2.5, §4.1, §4.2.
+
+use std::net::IpAddr;
+
+use common::env::clock;
+use tracing::info;
+
+use super::error::ServiceError;
+use super::passwords::Secret;
+use super::{Service, random_bytes};
+use crate::backend::Blobs;
+use crate::core::accounts::{self, AccountRecord, Profile, Standing};
+use crate::core::catalog::Catalog;
+use crate::core::id::{AccountId, Md5, Token, TokenHash};
+use crate::core::name::UserName;
+use crate::core::sessions::{self, SessionRecord};
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrationPolicy {
+    /// Everybody.
+    Open,
+    /// Only whoever comes first; later accounts are made by nobody.
+    Closed,
+}
+
+/// What a documented call without a token needs instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenlessPolicy {
+    /// A live session of the named user from the same address.
+    Bound,
+    /// Nothing, as in the original.
+    Compat,
+    /// As `Bound`, and uploads need that the user asked for their MD5 with a token.
+    Ticket,
+    /// There is nothing instead.
+    Strict,
+}
+
+/// What a request brings to prove who sends it.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
+    /// A token.
+    Token(Token),
+    /// Something that cannot be a token.
+    Malformed,
+    /// Nothing.
+    Nothing,
+}
+
+/// A user who may act.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    /// The account.
+    pub(crate) account: AccountId,
+    /// Its name.
+    pub(crate) user: UserName,
+}
+
+/// A new account.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    /// The name to log in with.
+    pub(crate) user: UserName,
+    /// The password.
+    pub(crate) secret: Secret,
+    /// The rest.
+    pub(crate) profile: Profile,
+}
+
+impl<C: Catalog, B: Blobs> Service<C, B> {
+    /// Makes an account.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::NameTaken`](crate::core::error::CoreError::NameTaken),
+    /// [`ServiceError::RegistrationClosed`], [`ServiceError::TooOften`].
+    pub(crate) async fn register(
+        &self,
+        address: IpAddr,
+        registration: Registration,
+    ) -> Result<AccountId, ServiceError> {
+        if !self.shared.rates.registrations.take(address) {
+            return Err(ServiceError::TooOften);
+        }
+        if self.shared.settings.registration == RegistrationPolicy::Closed {
+            let total = self
+                .look(|view| Ok(accounts::page(view, 0, 0)?.total))
+                .await?;
+            if 0 < total {
+                return Err(ServiceError::RegistrationClosed);
+            }
+        }
+        let user = registration.user.clone();
+        let account = self.add_account(registration).await?;
+        info!(%user, %account, %address, "registered");
+        Ok(account)
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::WrongPassword`], whether the name or the password is wrong, after the same
+    /// work; [`ServiceError::TooOften`].
+    pub(crate) async fn log_in(
+        &self,
+        address: IpAddr,
+        user: UserName,
+        secret: Secret,
+    ) -> Result<(Token, SessionRecord), ServiceError> {
+        let (account, _) = self.check_password(address, user, secret).await?;
+        self.open_session(account, address).await
+    }
+
+    /// The account of a name and a password.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::log_in`].
+    pub(crate) async fn check_password(
+        &self,
+        address: IpAddr,
+        user: UserName,
+        secret: Secret,
+    ) -> Result<(AccountId, AccountRecord), ServiceError> {
+        let rates = &self.shared.rates;
+        let who = (user, address);
+        if !rates.failures_by_address.is_open(&address) || !rates.failures_by_account.is_open(&who)
+        {
+            return Err(ServiceError::TooOften);
+        }
+        let name = who.0.clone();
+        let found = self.look(move |view| accounts::find(view, &name)).await?;
+        let kept = found.as_ref().map(|(_, record)| record.password.clone());
+        let is_right = self.shared.passwords.verify(secret, kept).await?;
+        let is_active = |record: &AccountRecord| record.standing != Standing::Disabled;
+        match found {
+            Some((account, record)) if is_right && is_active(&record) => Ok((account, record)),
+            _ => {
+                rates.failures_by_address.take(address);
+                info!(user = %who.0, %address, "log-in refused");
+                rates.failures_by_account.take(who);
+                Err(ServiceError::WrongPassword)
+            }
+        }
+    }
+
+    /// Ends the session of a token and begins another one.
+    pub(crate) async fn renew(
+        &self,
+        token: TokenHash,
+        actor: &Actor,
+        address: IpAddr,
+    ) -> Result<(Token, SessionRecord), ServiceError> {
+        let opened = self.open_session(actor.account, address).await?;
+        let account = actor.account;
+        self.change(move |tx, _| match sessions::close(tx, account, token) {
+            // The new session may have pushed the old one out.
+            Err(crate::core::error::CoreError::NoSession) => Ok(()),
+            closed => closed,
+        })
+        .await?;
+        Ok(opened)
+    }
+
+    async fn open_session(
+        &self,
+        account: AccountId,
+        address: IpAddr,
+    ) -> Result<(Token, SessionRecord), ServiceError> {
+        let token = Token(random_bytes());
+        let (hash, life) = (token.hash(), self.shared.settings.session_life);
+        let session = self
+            .change(move |tx, moment| sessions::open(tx, account, hash, address, life, moment.now))
+            .await?;
+        Ok((token, session))
+    }
+
+    /// Whom a token proves.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Denied`] if nobody.
+    pub(crate) async fn actor_of(&self, proof: &Proof) -> Result<Actor, ServiceError> {
+        let Proof::Token(token) = proof else {
+            return Err(ServiceError::Denied);
+        };
+        let (hash, now) = (token.hash(), clock::unix_seconds());
+        let session = self
+            .look(move |view| sessions::get(view, &hash, now))
+            .await?;
+        let SessionRecord { account, user, .. } = session.ok_or(ServiceError::Denied)?;
+        Ok(Actor { account, user })
+    }
+
+    /// The user of a request that must bring a token.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Denied`] unless the token is valid and the user's.
+    pub(crate) async fn actor(
+        &self,
+        user: &UserName,
+        proof: &Proof,
+    ) -> Result<Actor, ServiceError> {
+        let actor = self.actor_of(proof).await?;
+        if actor.user == *user {
+            Ok(actor)
+        } else {
+            Err(ServiceError::Denied)
+        }
+    }
+
+    /// The user of a documented call that need not bring a token; `upload` is the MD5 of what is
+    /// uploaded, if that is what the call does and it tells.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Denied`] if a token is wrong, or if there is none and the policy asks for more;
+    /// [`CoreError::NoAccount`](crate::core::error::CoreError::NoAccount);
+    /// [`ServiceError::TooOften`].
+    pub(crate) async fn actor_or_named(
+        &self,
+        user: &UserName,
+        proof: &Proof,
+        address: IpAddr,
+        call: TokenlessCall,
+    ) -> Result<Actor, ServiceError> {
+        if !matches!(proof, Proof::Nothing) {
+            return self.actor(user, proof).await;
+        }
+        let policy = self.shared.settings.tokenless;
+        if policy == TokenlessPolicy::Strict {
+            return Err(ServiceError::Denied);
+        }
+        if !self.shared.rates.tokenless.take(address) {
+            return Err(ServiceError::TooOften);
+        }
+        let (name, now) = (user.clone(), clock::unix_seconds());
+        let (account, is_here) = self
+            .look(move |view| {
+                let Some((account, record)) = accounts::find(view, &name)? else {
+                    return Err(crate::core::error::CoreError::NoAccount);
+                };
+                if record.standing == Standing::Disabled {
+                    return Err(crate::core::error::CoreError::NoAccount);
+                }
+                let is_here = sessions::is_open_from(view, account, address, now)?;
+                Ok((account, is_here))
+            })
+            .await?;
+        let is_allowed = match (policy, call) {
+            (TokenlessPolicy::Compat, _) => true,
+            (TokenlessPolicy::Bound, _) | (TokenlessPolicy::Ticket, TokenlessCall::Other) => {
+                is_here
+            }
+            (TokenlessPolicy::Ticket, TokenlessCall::Upload(md5)) => {
+                md5.is_some_and(|md5| self.shared.tickets.has(account, md5))
+            }
+            (TokenlessPolicy::Strict, _) => false,
+        };
+        if !is_allowed {
+            return Err(ServiceError::Denied);
+        }
+        // Nobody proved anything: whoever investigates needs to see it.
+        info!(%user, %address, ?call, "acting without a token");
+        Ok(Actor {
+            account,
+            user: user.clone(),
+        })
+    }
+}
+
+/// A documented call that need not bring a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TokenlessCall {
+    /// An upload, and the MD5 that the client announced for it.
+    Upload(Option<Md5>),
+    /// Any other.
+    Other,
+}

@@ -1,0 +1,300 @@
+//! Uploads: from a client's bytes to a file, hashed in the one pass that stores them.
+//!
+//! Short content waits in memory until it is known whether the catalog has it; longer content streams
+//! into storage, where nobody sees it before it is committed. The order at the end is what keeps
+//! catalog and storage in step, whatever fails between two steps (API-2):
+//!
+//! 1. Size and MD5 are compared with what was announced. Nothing is stored yet.
+//! 2. If the catalog knows the content, the file is added and the bytes are dropped.
+//! 3. Storage names the blob; the catalog remembers the name as an orphan's.
+//! 4. Storage commits the blob.
+//! 5. The catalog gives it to the file; it is an orphan no more.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::id::{Extension, FileId};
+use md5::{Digest as _, Md5 as Md5Hasher};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+
+use super::Service;
+use super::error::ServiceError;
+use super::sessions::Actor;
+use crate::backend::{BlobWriter, Blobs, PreparedBlob};
+use crate::core::catalog::Catalog;
+use crate::core::contents;
+use crate::core::error::CoreError;
+use crate::core::id::{ContentHash, Md5};
+use crate::core::name::FileName;
+use crate::core::uploads::{self, Added, Digests};
+
+/// Content up to so many bytes waits in memory.
+const BUFFERED_LEN_MAX: usize = 256 * 1024;
+/// Bytes of all uploads that wait in memory; without room, content streams from its first byte on.
+const BUFFERS_LEN_MAX: usize = 64 * 1024 * 1024;
+
+/// Room for content that waits in memory.
+#[derive(Debug)]
+pub(super) struct Buffers(Arc<Semaphore>);
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BUFFERS_LEN_MAX)))
+    }
+}
+
+/// What a client said about what it sends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Announced {
+    /// The MD5.
+    pub(crate) md5: Option<Md5>,
+    /// How many bytes.
+    pub(crate) size: Option<u64>,
+}
+
+/// An upload under way. Dropped, it leaves nothing.
+pub(crate) struct Upload<C, B: Blobs> {
+    service: Service<C, B>,
+    name: FileName,
+    md5: Md5Hasher,
+    hash: Box<blake3::Hasher>,
+    size: u64,
+    sink: Sink<B::Writer>,
+}
+
+enum Sink<W> {
+    /// In memory, with room for it.
+    Memory(Vec<Bytes>, OwnedSemaphorePermit),
+    /// On its way to storage.
+    Storage(W),
+    /// Nothing came yet.
+    Nothing,
+}
+
+impl<C: Catalog, B: Blobs> std::fmt::Debug for Upload<C, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload")
+            .field("name", &self.name)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Catalog, B: Blobs> Service<C, B> {
+    /// Begins an upload of a file called `name`.
+    pub(crate) fn begin_upload(&self, name: FileName) -> Upload<C, B> {
+        Upload {
+            service: self.clone(),
+            name,
+            md5: Md5Hasher::new(),
+            hash: Box::default(),
+            size: 0,
+            sink: Sink::Nothing,
+        }
+    }
+}
+
+impl<C: Catalog, B: Blobs> Upload<C, B> {
+    /// Adds content.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: drop the upload then.
+    pub(crate) async fn write(&mut self, content: Bytes) -> Result<(), ServiceError> {
+        if content.is_empty() {
+            return Ok(());
+        }
+        self.md5.update(&content);
+        self.hash.update(&content);
+        self.size += content.len() as u64;
+        self.sink = match std::mem::replace(&mut self.sink, Sink::Nothing) {
+            Sink::Nothing => {
+                // All the room that it may need, so that it never has to wait for more.
+                let room = u32::try_from(BUFFERED_LEN_MAX).unwrap_or(u32::MAX);
+                match Arc::clone(&self.service.shared.buffers.0).try_acquire_many_owned(room) {
+                    Ok(permit) if content.len() <= BUFFERED_LEN_MAX => {
+                        Sink::Memory(vec![content], permit)
+                    }
+                    _ => Sink::Storage(self.to_storage(vec![content]).await?),
+                }
+            }
+            Sink::Memory(mut pieces, permit) => {
+                pieces.push(content);
+                if self.size <= BUFFERED_LEN_MAX as u64 {
+                    Sink::Memory(pieces, permit)
+                } else {
+                    Sink::Storage(self.to_storage(pieces).await?)
+                }
+            }
+            Sink::Storage(mut writer) => {
+                writer.write(content).await?;
+                Sink::Storage(writer)
+            }
+        };
+        Ok(())
+    }
+
+    /// Makes the content a file of `actor`, if it is what was announced. Returns whether the file is
+    /// new.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Mismatch`]; [`CoreError::Collision`] if the user has a file of this name and
+    /// MD5 with other bytes. Nothing stays behind after an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once storage was asked to commit, the upload comes to its end whether anybody waits or not.
+    pub(crate) async fn finish(
+        mut self,
+        actor: &Actor,
+        announced: Announced,
+    ) -> Result<Added, ServiceError> {
+        let digests = Digests {
+            hash: ContentHash(*self.hash.finalize().as_bytes()),
+            md5: Md5(self.md5.clone().finalize().into()),
+            size: self.size,
+        };
+        if let Err(mismatch) = announced.check(&digests) {
+            self.abort().await;
+            return Err(mismatch);
+        }
+        if let Some(added) = self.add_known(actor, &digests).await? {
+            self.abort().await;
+            return Ok(added);
+        }
+        let writer = match std::mem::replace(&mut self.sink, Sink::Nothing) {
+            Sink::Storage(writer) => writer,
+            Sink::Memory(pieces, _room) => self.to_storage(pieces).await?,
+            Sink::Nothing => self.to_storage(Vec::new()).await?,
+        };
+        let prepared = writer.finish().await?;
+        let (service, name, account) = (self.service, self.name, actor.account);
+        let tasks = service.shared.tasks.clone();
+        let task = tasks.spawn(async move {
+            let blob = service.store(prepared).await?;
+            let completed = service
+                .change(move |tx, moment| {
+                    uploads::complete(tx, account, &name, &digests, &blob, moment)
+                })
+                .await;
+            match completed {
+                Ok((added, None)) => Ok(added),
+                Ok((added, surplus)) => {
+                    service.delete_orphan(surplus).await;
+                    Ok(added)
+                }
+                Err(error) => {
+                    service.give_up(blob).await;
+                    Err(error)
+                }
+            }
+        });
+        task.await?
+    }
+
+    /// Gives the upload up. Cheaper than dropping it, which costs a connection to storage.
+    pub(crate) async fn abort(self) {
+        if let Sink::Storage(writer) = self.sink {
+            writer.abort().await;
+        }
+    }
+
+    /// Adds the file if the catalog has the content.
+    async fn add_known(
+        &self,
+        actor: &Actor,
+        digests: &Digests,
+    ) -> Result<Option<Added>, ServiceError> {
+        let (account, name, digests) = (actor.account, self.name.clone(), *digests);
+        // Most content is new, and a look is cheaper than a transaction.
+        let is_known = self
+            .service
+            .look(move |view| Ok(contents::get(view, &digests.hash)?.is_some()))
+            .await?;
+        if !is_known {
+            return Ok(None);
+        }
+        let added = self
+            .service
+            .change(move |tx, moment| uploads::add_known(tx, account, &name, &digests, moment))
+            .await;
+        match added {
+            Ok(added) => Ok(Some(added)),
+            // Its last owner deleted it just now.
+            Err(ServiceError::Core(CoreError::NoContent)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins to store what was received so far.
+    async fn to_storage(&self, pieces: Vec<Bytes>) -> Result<B::Writer, ServiceError> {
+        let extension = Extension::of_file_name(self.name.as_str());
+        let mut writer = self.service.shared.blobs.begin(extension).await?;
+        for piece in pieces {
+            writer.write(piece).await?;
+        }
+        Ok(writer)
+    }
+}
+
+impl<C: Catalog, B: Blobs> Service<C, B> {
+    /// Announces and commits a blob, which is then an orphan.
+    async fn store(
+        &self,
+        prepared: <B::Writer as BlobWriter>::Prepared,
+    ) -> Result<FileId, ServiceError> {
+        let (blob, process) = (*prepared.file_id(), self.shared.process);
+        let announced = self
+            .change(move |tx, moment| uploads::announce(tx, &blob, process, moment.now))
+            .await;
+        if let Err(error) = announced {
+            prepared.abandon().await;
+            // It may have been kept all the same.
+            self.give_up(blob).await;
+            return Err(error);
+        }
+        match prepared.commit().await {
+            Ok(blob) => Ok(blob),
+            Err(error) => {
+                self.give_up(blob).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Leaves a blob, which may exist, to whoever reclaims.
+    async fn give_up(&self, blob: FileId) {
+        let discarded = self
+            .change(move |tx, moment| uploads::discard(tx, &blob, moment.now))
+            .await;
+        if let Err(error) = discarded {
+            // Its announcement says so, too, once this process is gone.
+            warn!(%blob, %error, "a blob without an owner stays until the next start");
+        }
+        self.shared.garbage.notify_one();
+    }
+}
+
+impl Announced {
+    fn check(&self, received: &Digests) -> Result<(), ServiceError> {
+        if let Some(size) = self.size
+            && size != received.size
+        {
+            return Err(ServiceError::Mismatch {
+                announced: format!("{size} bytes"),
+                received: format!("{} bytes", received.size),
+            });
+        }
+        if let Some(md5) = self.md5
+            && md5 != received.md5
+        {
+            return Err(ServiceError::Mismatch {
+                announced: format!("bytes of MD5 {md5}"),
+                received: format!("bytes of MD5 {}", received.md5),
+            });
+        }
+        Ok(())
+    }
+}
