@@ -10,7 +10,19 @@ use http::{Response, StatusCode};
 /// An answer of these bytes, which are JSON. Never cached: the next one may differ.
 pub(crate) fn response(status: StatusCode, json: impl Into<Bytes>) -> Response<Body> {
     let json = json.into();
-    let mut response = Response::new(());
+    let len = json.len();
+    let mut response = headed(status, Body::from(json));
+    response.headers_mut().insert(CONTENT_LENGTH, len.into());
+    response
+}
+
+/// A successful answer whose bytes, which are JSON, are made while they are sent.
+pub(crate) fn streamed(json: Body) -> Response<Body> {
+    headed(StatusCode::OK, json)
+}
+
+fn headed(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in [
@@ -20,8 +32,7 @@ pub(crate) fn response(status: StatusCode, json: impl Into<Bytes>) -> Response<B
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.insert(CONTENT_LENGTH, json.len().into());
-    response.map(|()| Body::from(json))
+    response
 }
 
 /// `{"code":N}`, which is all that a failed call of the image host says.

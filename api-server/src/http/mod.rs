@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/api/…` | the dialect of the image host |
 //! | `/console/api/…` | the dialect of the console |
-//! | `/`, `/share`, `/console/…`, `GET /api/share` | [`pages`], or the front end of `api.web_dir` |
+//! | `/`, `/share`, `/console/…` | [`pages`], or the front end of `api.web_dir` |
 //! | everything else | [`downloads`]: the cluster's blobs, thumbnails of them, `/healthz` and its kind |
 
 pub(crate) mod body;

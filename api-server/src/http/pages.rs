@@ -12,8 +12,8 @@ use common::web::origin::{Origin, Scheme};
 use common::web::{condition, text};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{Method, Response, StatusCode, request};
 
@@ -90,7 +90,6 @@ impl Pages {
         }
         let own = |name| self.own(head, caller, name);
         let mut response = match (page, &self.web_dir) {
-            (Page::ShareLink, _) => to_share_page(head.uri.query()),
             (Page::Console(""), _) | (Page::Start, None) => own(embedded::START),
             (Page::Console(name), _) => own(name),
             (Page::Start | Page::Share | Page::Other, Some(web_dir)) => {
@@ -165,18 +164,6 @@ fn policy(caller: &Caller) -> HeaderValue {
          frame-src 'self' blob:; worker-src 'self'; form-action 'none'; base-uri 'none'; \
          frame-ancestors 'none'"
     ))
-}
-
-/// The link of the document leads to the page, which asks for the picture itself.
-fn to_share_page(query: Option<&str>) -> Response<Body> {
-    // A query of a request that was parsed has only visible ASCII; what follows `#` never comes here.
-    let location = match query {
-        Some(query) => format!("/share?{query}"),
-        None => "/share".to_owned(),
-    };
-    let mut response = text::response(StatusCode::FOUND, "the page is at /share");
-    response.headers_mut().insert(LOCATION, ascii(location));
-    response
 }
 
 fn not_found() -> Response<Body> {

@@ -22,8 +22,6 @@ pub(super) enum Page<'a> {
     Start,
     /// `/share`: the page of one shared picture.
     Share,
-    /// `/api/share`: the link of the document, which leads to [`Page::Share`].
-    ShareLink,
     /// `/console/…`: a file of the console by its name.
     Console(&'a str),
     /// A path that nobody else answers for.
@@ -37,7 +35,6 @@ impl<'a> Route<'a> {
         match path {
             "/" => Self::Page(Page::Start),
             "/share" => Self::Page(Page::Share),
-            "/api/share" => Self::Page(Page::ShareLink),
             "/console" => Self::Page(Page::Console("")),
             "/healthz" | "/readyz" | "/metrics" => Self::Blob,
             _ if is_below(path, "/api") => Self::ImageHost,
@@ -72,7 +69,7 @@ mod tests {
         for (path, expected) in [
             ("/", Route::Page(Page::Start)),
             ("/share", Route::Page(Page::Share)),
-            ("/api/share", Route::Page(Page::ShareLink)),
+            ("/api/share", Route::ImageHost),
             ("/console", Route::Page(Page::Console(""))),
             ("/console/", Route::Page(Page::Console(""))),
             ("/console/app.js", Route::Page(Page::Console("app.js"))),

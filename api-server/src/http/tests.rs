@@ -337,26 +337,6 @@ async fn pages_carry_what_keeps_scripts_out_and_are_asked_about_each_time() {
 }
 
 #[tokio::test]
-async fn the_share_link_of_the_document_leads_to_the_page() {
-    let port = start(None, Scheme::Http).await;
-    for (path, location) in [
-        ("/api/share?urlmd5=0a", "/share?urlmd5=0a"),
-        ("/api/share", "/share"),
-        (
-            "/api/share?urlmd5=%0d%0aX:%20y",
-            "/share?urlmd5=%0d%0aX:%20y",
-        ),
-    ] {
-        let answer = ask(&port, "GET", path, "").await;
-        assert_eq!(
-            (answer.status, answer.header("location")),
-            (302, Some(location))
-        );
-    }
-    assert_eq!(ask(&port, "GET", "/share?urlmd5=0a", "").await.status, 200);
-}
-
-#[tokio::test]
 async fn another_front_end_takes_the_place_of_the_console() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("index.html"), "<script>other()</script>").unwrap();

@@ -2,13 +2,13 @@
 
 use super::error::ServiceError;
 use super::sessions::Actor;
-use super::{Service, now};
+use super::{Service, now, random_bytes};
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
-use crate::core::files;
-use crate::core::id::{FileNumber, Md5};
+use crate::core::id::{FileNumber, Md5, PictureLink};
 use crate::core::name::FileName;
+use crate::core::{files, pictures};
 
 impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Adds a file of content that is there already, found by its MD5.
@@ -36,6 +36,19 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             self.shared.tickets.issue(account, md5);
         }
         added
+    }
+
+    /// Makes a link to a file of a user; each call makes another one.
+    pub(crate) async fn share_picture(
+        &self,
+        actor: &Actor,
+        md5: Md5,
+        name: FileName,
+    ) -> Result<PictureLink, ServiceError> {
+        let (account, link) = (actor.account, PictureLink(random_bytes()));
+        self.change(move |tx, moment| pictures::share(tx, account, md5, &name, link, moment))
+            .await?;
+        Ok(link)
     }
 
     /// Deletes a file that an MD5 and a name mean. The bytes are gone, too, when this returns, if

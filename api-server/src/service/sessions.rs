@@ -11,7 +11,8 @@ use super::passwords::Secret;
 use super::{Service, random_bytes};
 use crate::backend::Blobs;
 use crate::core::accounts::{self, AccountRecord, Profile, Standing};
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, View};
+use crate::core::error::CoreError;
 use crate::core::id::{AccountId, Md5, Token, TokenHash};
 use crate::core::name::UserName;
 use crate::core::sessions::{self, SessionRecord};
@@ -74,7 +75,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ///
     /// # Errors
     ///
-    /// [`CoreError::NameTaken`](crate::core::error::CoreError::NameTaken),
+    /// [`CoreError::NameTaken`],
     /// [`ServiceError::RegistrationClosed`], [`ServiceError::TooOften`].
     pub(crate) async fn register(
         &self,
@@ -158,7 +159,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let account = actor.account;
         self.change(move |tx, _| match sessions::close(tx, account, token) {
             // The new session may have pushed the old one out.
-            Err(crate::core::error::CoreError::NoSession) => Ok(()),
+            Err(CoreError::NoSession) => Ok(()),
             closed => closed,
         })
         .await?;
@@ -213,13 +214,42 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
     }
 
+    /// Looks at the catalog for the user of a request that must bring a token. The token is looked up
+    /// in the same state, so a list costs one look and not two. `work` may run more than once.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Denied`] unless the token is valid and the user's; what `work` returned.
+    pub(crate) async fn look_as<T, F>(
+        &self,
+        user: &UserName,
+        proof: &Proof,
+        work: F,
+    ) -> Result<T, ServiceError>
+    where
+        T: Send + 'static,
+        F: Fn(&dyn View, AccountId) -> Result<T, CoreError> + Send + Sync + 'static,
+    {
+        let Proof::Token(token) = proof else {
+            return Err(ServiceError::Denied);
+        };
+        let (hash, now, user) = (token.hash(), clock::unix_seconds(), user.clone());
+        let found = self
+            .look(move |view| match sessions::get(view, &hash, now)? {
+                Some(session) if session.user == user => work(view, session.account).map(Some),
+                Some(_) | None => Ok(None),
+            })
+            .await?;
+        found.ok_or(ServiceError::Denied)
+    }
+
     /// The user of a documented call that need not bring a token; `upload` is the MD5 of what is
     /// uploaded, if that is what the call does and it tells.
     ///
     /// # Errors
     ///
     /// [`ServiceError::Denied`] if a token is wrong, or if there is none and the policy asks for more;
-    /// [`CoreError::NoAccount`](crate::core::error::CoreError::NoAccount);
+    /// [`CoreError::NoAccount`];
     /// [`ServiceError::TooOften`].
     pub(crate) async fn actor_or_named(
         &self,

@@ -26,8 +26,8 @@ type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 /// The body of an answer.
 pub struct Body {
     kind: Kind,
-    /// Bytes still to come.
-    left: u64,
+    /// Bytes still to come, if anybody knows.
+    left: Option<u64>,
     meter: Option<Meter>,
 }
 
@@ -86,6 +86,18 @@ impl Body {
         }
     }
 
+    /// Pieces of which nobody knows yet how many bytes they are. Each is made when the connection wants
+    /// it.
+    pub fn streamed(
+        pieces: impl Stream<Item = Result<Bytes, SourceError>> + Send + 'static,
+    ) -> Self {
+        Self {
+            kind: Kind::Stream(Box::pin(pieces)),
+            left: None,
+            meter: None,
+        }
+    }
+
     /// The same body, counted by `meter` until its last byte is gone.
     pub(super) fn metered(mut self, meter: Meter) -> Self {
         self.meter = Some(meter);
@@ -95,7 +107,7 @@ impl Body {
     fn of(kind: Kind, left: u64) -> Self {
         Self {
             kind,
-            left,
+            left: Some(left),
             meter: None,
         }
     }
@@ -149,7 +161,7 @@ impl http_body::Body for Body {
         };
         match &next {
             Ok(bytes) => {
-                body.left = body.left.saturating_sub(bytes.len() as u64);
+                body.left = (body.left).map(|left| left.saturating_sub(bytes.len() as u64));
                 if let Some(meter) = &body.meter {
                     meter.sent(bytes.len());
                 }
@@ -158,18 +170,19 @@ impl http_body::Body for Body {
             Err(error) => warn!(
                 left = body.left,
                 error = text::chain(error),
-                "download broken off"
+                "answer broken off"
             ),
         }
         Poll::Ready(Some(next.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

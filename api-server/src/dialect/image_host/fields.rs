@@ -1,61 +1,10 @@
-//! Values of this dialect's requests that the core does not know: what stands for a password, and
-//! the pages of lists. Source: docs/api/image-host.md §2.3, §4.1.
+//! Values of this dialect's requests that the core does not know: which rows of a list are meant.
+//! Source: docs/api/image-host.md §2.3.
 //!
-//! Names, digests, links and tokens are the core's: see `crate::core::name` and `crate::core::id`.
+//! Names, digests, links and tokens are the core's: see `core::name` and `core::id`; what stands for a
+//! password is the service's.
 
-use std::fmt;
 use std::num::NonZeroU64;
-use std::str::FromStr;
-
-/// What a client sends in place of a password: the documented ones send its MD5.
-///
-/// * 1 to [`Self::LEN_MAX`] characters of any kind; it is compared and never shown
-/// * 32 hexadecimal digits are the same in upper and lower case, for they are a digest
-/// * whoever knows it can log in, so it is never printed, logged or kept
-#[derive(Clone)]
-pub(crate) struct Secret(Box<str>);
-
-/// Why a text is no [`Secret`]. Says nothing about the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a password has 1 to {} characters", Secret::LEN_MAX)]
-pub(crate) struct SecretError;
-
-impl Secret {
-    /// Characters it may have.
-    pub(crate) const LEN_MAX: usize = 128;
-    /// Digits of an MD5.
-    const DIGEST_LEN: usize = 32;
-
-    /// What is hashed to be kept or compared.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl FromStr for Secret {
-    type Err = SecretError;
-
-    fn from_str(text: &str) -> Result<Self, SecretError> {
-        // One more than allowed is enough to know.
-        let len = text.chars().take(Self::LEN_MAX + 1).count();
-        if len == 0 || Self::LEN_MAX < len {
-            return Err(SecretError);
-        }
-        let is_digest =
-            len == Self::DIGEST_LEN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_digest {
-            Ok(Self(text.to_ascii_lowercase().into()))
-        } else {
-            Ok(Self(text.into()))
-        }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Why a number names no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,44 +59,6 @@ impl TryFrom<i64> for Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn secret(text: &str) -> Result<Vec<u8>, SecretError> {
-        let secret: Secret = text.parse()?;
-        Ok(secret.as_bytes().to_vec())
-    }
-
-    #[test]
-    fn a_digest_is_the_same_in_any_case_and_other_secrets_are_not() {
-        let lower = "e10adc3949ba59abbe56e057f20f883e";
-        for text in [lower, "E10ADC3949BA59ABBE56E057F20F883E"] {
-            assert_eq!(secret(text).unwrap(), lower.as_bytes());
-        }
-        for text in [
-            "ABCDEF",
-            "E10ADC3949BA59ABBE56E057F20F883",
-            "E10ADC3949BA59ABBE56E057F20F883EE",
-            "X10ADC3949BA59ABBE56E057F20F883E",
-            " p\u{7} ",
-        ] {
-            assert_eq!(secret(text).unwrap(), text.as_bytes());
-        }
-    }
-
-    #[test]
-    fn secrets_have_1_to_128_characters() {
-        assert_eq!(secret(""), Err(SecretError));
-        for letter in ["a", "图", "😀"] {
-            let longest = letter.repeat(128);
-            assert_eq!(secret(&longest).unwrap(), longest.as_bytes());
-            assert_eq!(secret(&letter.repeat(129)), Err(SecretError));
-        }
-    }
-
-    #[test]
-    fn secrets_are_never_printed() {
-        let secret: Secret = "hunter2".parse().unwrap();
-        assert_eq!(format!("{secret:?}"), "Secret(…)");
-    }
 
     #[test]
     fn pages_begin_at_0_and_have_a_row() {
