@@ -18,6 +18,7 @@ use common::web::origin::Scheme;
 use common::web::server::{self, ServerLimits};
 use common::web::text;
 use common::web::tls::Tls;
+use jiff::tz::TimeZone;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
@@ -26,12 +27,13 @@ use crate::backend::catalog::{CatalogSettings as RocksSettings, Durability, Rock
 use crate::backend::{Blobs as _, ClusterBlobs};
 use crate::core::shares;
 use crate::dialect::console::{Console, Operator};
+use crate::dialect::image_host::{ImageHost, ImageHostSettings};
 use crate::error::ApiError;
+use crate::http::Routes;
 use crate::http::caller::CallerRules;
 use crate::http::downloads::Downloads;
 use crate::http::pages::Pages;
 use crate::http::web_dir::WebDir;
-use crate::http::{NoCalls, Routes};
 use crate::operator::{OperatorAccess, OperatorFile};
 use crate::service::{
     Rate, RateSettings, RegistrationPolicy, Service, ServiceSettings, TokenlessPolicy,
@@ -44,7 +46,8 @@ const OPERATOR_CONNECTIONS_MAX: usize = 16;
 
 type OurService = Service<RocksCatalog, ClusterBlobs>;
 type OurConsole = Console<RocksCatalog, ClusterBlobs>;
-type OurRoutes = Routes<ClusterBlobs, NoCalls, Arc<OurConsole>>;
+type OurImageHost = ImageHost<RocksCatalog, ClusterBlobs>;
+type OurRoutes = Routes<ClusterBlobs, OurImageHost, Arc<OurConsole>>;
 
 /// A bound API server.
 #[derive(Debug)]
@@ -118,6 +121,11 @@ impl ApiServer {
             directory: settings.directory,
             source,
         })?;
+        let image_host = ImageHostSettings {
+            upload_size_max: settings.accounts.upload_size_max,
+            time_zone: TimeZone::system(),
+        };
+        let image_host = ImageHost::new(opened.service.clone(), image_host);
         let probed = (blobs.clone(), opened.service.clone());
         let operations = Operations::new(registry, move || {
             let (blobs, service) = probed.clone();
@@ -150,7 +158,7 @@ impl ApiServer {
                     blobs: blobs.clone(),
                     thumbnails: opened.thumbnails.clone(),
                 },
-                image_host: NoCalls,
+                image_host,
                 console,
                 pages: Pages::new(web_dir, scheme),
                 callers,
