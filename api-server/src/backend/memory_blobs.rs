@@ -240,14 +240,6 @@ impl PreparedBlob for PreparedInMemory {
         &self.id
     }
 
-    fn size(&self) -> u64 {
-        self.content.len() as u64
-    }
-
-    fn crc(&self) -> Crc32 {
-        self.crc
-    }
-
     async fn commit(self) -> Result<FileId, BlobsError> {
         self.blobs.check(Step::Commit)?;
         let content = self.content.clone();
@@ -286,7 +278,8 @@ mod tests {
         let blobs = blobs();
         let prepared = prepare(&blobs).await.unwrap();
         let id = *prepared.file_id();
-        assert_eq!((prepared.size(), prepared.crc()), (5, Crc32::of(b"hello")));
+        let stem = *prepared.file_id().name.stem();
+        assert_eq!((stem.size(), stem.crc), (5, Crc32::of(b"hello")));
         assert!(!blobs.exists(&id).await.unwrap());
         assert_eq!(prepared.commit().await.unwrap(), id);
         assert!(blobs.exists(&id).await.unwrap());
