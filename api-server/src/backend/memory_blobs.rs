@@ -218,7 +218,6 @@ impl BlobWriter for MemoryWriter {
         Ok(PreparedInMemory {
             blobs: self.blobs,
             id,
-            crc,
             content,
         })
     }
@@ -231,7 +230,6 @@ impl BlobWriter for MemoryWriter {
 pub(crate) struct PreparedInMemory {
     blobs: MemoryBlobs,
     id: FileId,
-    crc: Crc32,
     content: Bytes,
 }
 
