@@ -128,11 +128,6 @@ impl ApiServer {
             directory: settings.directory,
             source,
         })?;
-        let image_host = ImageHostSettings {
-            upload_size_max: settings.accounts.upload_size_max,
-            time_zone: TimeZone::system(),
-        };
-        let image_host = ImageHost::new(opened.service.clone(), image_host);
         let probed = (blobs.clone(), opened.service.clone());
         let operations = Operations::new(registry, move || {
             let (blobs, service) = probed.clone();

@@ -37,6 +37,7 @@ use crate::core::error::CoreError;
 use crate::core::moment::Moment;
 use passwords::Passwords;
 use rate::Rates;
+use reclaim::Gone;
 use tickets::Tickets;
 use upload::Buffers;
 
@@ -83,6 +84,7 @@ struct Shared<C, B> {
     tasks: TaskTracker,
     /// There is something to reclaim.
     garbage: Notify,
+    gone: Gone,
 }
 
 impl<C, B> Clone for Service<C, B> {
@@ -118,6 +120,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 process: entropy::random_u64(),
                 tasks: TaskTracker::new(),
                 garbage: Notify::new(),
+                gone: Gone::default(),
             }),
         })
     }

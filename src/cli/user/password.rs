@@ -1,6 +1,6 @@
 //! A password from the terminal, unseen, or from standard input; and what the server takes for it.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use md5::{Digest as _, Md5};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
