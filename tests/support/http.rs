@@ -1,5 +1,6 @@
 //! A client of raw HTTP/1.1, one connection per request.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -62,7 +63,8 @@ pub(crate) fn send(
     stream.set_read_timeout(Some(ANSWER_LIMIT)).unwrap();
     let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\n");
     if !body.is_empty() {
-        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        // Writing to a string does not fail.
+        let _ = write!(request, "Content-Length: {}\r\n", body.len());
     }
     for (name, value) in headers {
         request.extend([name, ": ", value, "\r\n"]);
