@@ -1,6 +1,6 @@
 //! One request to the server's port for operators. Blocks; a command has nothing else to do.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use api_server::OperatorAccess;
 use serde_json::Value;
 
 /// How long the server may be silent. Hashing a password waits for others that are being hashed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Bytes of an answer: a page of accounts has far fewer.
 const ANSWER_LEN_MAX: u64 = 4 * 1024 * 1024;
 
