@@ -73,9 +73,7 @@ async fn where_a_token_is_required_only_the_users_own_will_do() {
 
 #[tokio::test]
 async fn a_session_that_is_over_proves_nothing() {
-    let mut settings = ServiceSettings::default();
-    settings.session_life = Duration::ZERO;
-    let server = Server::with(settings);
+    let server = Server::new();
     let user = server.user("a").await;
     let moment = server.host.service.change(|tx, moment| {
         let account = accounts::find(tx, &"a".parse().unwrap())?.unwrap().0;
@@ -104,15 +102,15 @@ async fn a_session_that_is_over_proves_nothing() {
 
 /// A server with a share of `a`, and the calls that need no token, as `a`.
 async fn with_a_share(tokenless: TokenlessPolicy) -> (Server, User, Vec<(&'static str, Value)>) {
-    let mut settings = ServiceSettings::default();
-    settings.tokenless = tokenless;
-    let server = Server::with(settings);
+    let server = Server::with(ServiceSettings {
+        tokenless,
+        ..ServiceSettings::default()
+    });
     let user = server.user("a").await;
     let md5 = md5_of(b"content");
-    let mut fields = vec![("user", "a"), ("token", user.token.as_str())];
+    let fields = [("user", "a"), ("token", user.token.as_str())];
     let body = form(&[("a.txt", b"content")], &fields);
     assert_eq!(server.code_of("/api/upload", body).await, 0);
-    fields.clear();
     let shared = server.code("/api/dealfile?cmd=share", user.label(&md5, "a.txt"));
     assert_eq!(shared.await, 0);
     let label = user.bare_label(&md5, "a.txt");
