@@ -1,10 +1,15 @@
 //! Why the API server does not start.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use common::client::ClientError;
 use common::code::ErrorCode;
+use common::web::tls::TlsError;
+
+use crate::backend::catalog::OpenError;
 
 /// Why the API server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +28,36 @@ pub enum ApiError {
     /// The settings of the connection to the cluster are no use.
     #[error("cannot be a client of the cluster")]
     Client(#[from] ClientError),
+    /// The certificate is no use.
+    #[error("cannot serve HTTPS")]
+    Tls(#[source] Box<TlsError>),
+    /// The directory of the front end is no use.
+    #[error("api.web_dir {} cannot be served; remedy: give a directory with an index.html that the server's user can read", .directory.display())]
+    WebDir {
+        /// What the settings say.
+        directory: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// What the server keeps cannot be kept there.
+    #[error("cannot write into {}; remedy: check its owner, permissions and free space", .directory.display())]
+    Directory {
+        /// What the settings say.
+        directory: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The catalog cannot be opened.
+    #[error("cannot open the catalog of accounts and files")]
+    Catalog(#[from] OpenError),
+    /// The first password could not be hashed.
+    #[error("cannot hash passwords")]
+    Passwords(#[source] Box<dyn Error + Send + Sync>),
+    /// A task of the start ended in a panic.
+    #[error("a task of the start failed")]
+    Task(#[from] tokio::task::JoinError),
     /// A metric of this name is registered already.
     #[error("cannot register metrics")]
     Metrics(#[from] prometheus::Error),
@@ -33,6 +68,9 @@ impl ApiError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Listen { .. } | Self::Metrics(_) => ErrorCode::Unavailable,
+            Self::Directory { .. } | Self::Passwords(_) | Self::Task(_) => ErrorCode::Storage,
+            Self::Catalog(error) => error.code(),
+            Self::Tls(_) | Self::WebDir { .. } => ErrorCode::Invalid,
             Self::Client(error) => error.code(),
         }
     }

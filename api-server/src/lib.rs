@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod operator;
 
 pub mod core;
 
@@ -15,12 +16,15 @@ mod service;
 mod dialect;
 
 mod run;
+mod settings;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::ApiError;
-pub use run::{ApiServer, ApiSettings};
+pub use operator::OperatorAccess;
+pub use run::ApiServer;
+pub use settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits, ThumbnailSettings};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

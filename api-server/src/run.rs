@@ -1,108 +1,186 @@
 //! Starts and stops the API server.
+//!
+//! Ports first, so that one that is taken is known before anything is opened; then what blocks: the
+//! catalog, the thumbnails' cache. It ends the other way round: requests under way finish, then
+//! uploads past the point of no return, then the catalog is closed.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::client::{Address, PoolSettings, TRACKER_PORT};
+use common::config;
 use common::env::Shutdown;
-use common::id::GroupName;
 use common::rpc;
-use common::web::anti_leech::Access;
 use common::web::front::{Front, FrontSettings, Groups};
 use common::web::metrics::HttpMetrics;
-use common::web::operations::Operations;
+use common::web::operations::{Operations, Readiness};
 use common::web::origin::Scheme;
 use common::web::server::{self, ServerLimits};
+use common::web::text;
+use common::web::tls::Tls;
+use jiff::tz::TimeZone;
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
 
+use crate::backend::catalog::{CatalogSettings as RocksSettings, Durability, RocksCatalog};
 use crate::backend::{Blobs as _, ClusterBlobs};
+use crate::core::shares;
+use crate::dialect::console::{Console, Operator};
+use crate::dialect::image_host::{ImageHost, ImageHostSettings};
 use crate::error::ApiError;
+use crate::http::Routes;
 use crate::http::caller::CallerRules;
+use crate::http::downloads::Downloads;
 use crate::http::pages::Pages;
-use crate::http::{NoCalls, Routes};
+use crate::http::web_dir::WebDir;
+use crate::operator::{OperatorAccess, OperatorFile};
+use crate::service::{
+    Rate, RateSettings, RegistrationPolicy, Service, ServiceSettings, TokenlessPolicy,
+};
+use crate::settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits};
+use crate::thumbnail::{ThumbSettings, Thumbnails};
 
-/// What the API server is told.
-#[derive(Clone, Debug)]
-pub struct ApiSettings {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The cluster's trackers, at least one.
-    pub trackers: Vec<Address>,
-    /// The group of URLs without one, `/M00/…`.
-    pub default_group: Option<GroupName>,
-    /// Who may download.
-    pub access: Access,
-    /// Connections from clients and their timeouts.
-    pub limits: ServerLimits,
-    /// Connections to trackers and storage nodes.
-    pub pool: PoolSettings,
-}
+/// Connections of the operator's commands at the same time.
+const OPERATOR_CONNECTIONS_MAX: usize = 16;
 
-impl Default for ApiSettings {
-    fn default() -> Self {
-        Self {
-            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
-            trackers: vec![Address::new("127.0.0.1", TRACKER_PORT)],
-            default_group: None,
-            access: Access::Public,
-            limits: ServerLimits::default(),
-            pool: PoolSettings::default(),
-        }
-    }
-}
+type OurService = Service<RocksCatalog, ClusterBlobs>;
+type OurConsole = Console<RocksCatalog, ClusterBlobs>;
+type OurImageHost = ImageHost<RocksCatalog, ClusterBlobs>;
+type OurRoutes = Routes<ClusterBlobs, OurImageHost, Arc<OurConsole>>;
 
 /// A bound API server.
 #[derive(Debug)]
 pub struct ApiServer {
     listener: TcpListener,
     local_addr: SocketAddr,
-    blobs: ClusterBlobs,
-    routes: Arc<Routes<ClusterBlobs, NoCalls, NoCalls>>,
+    routes: Arc<OurRoutes>,
+    tls: Option<Tls>,
     limits: ServerLimits,
     metrics: Arc<HttpMetrics>,
+    operator: OperatorPort,
+    opened: Opened,
+    blobs: ClusterBlobs,
+}
+
+/// Where the operator's commands come in.
+#[derive(Debug)]
+struct OperatorPort {
+    listener: TcpListener,
+    handler: Arc<Operator<RocksCatalog, ClusterBlobs>>,
+    metrics: Arc<HttpMetrics>,
+    _file: OperatorFile,
+}
+
+/// What is opened from the disk, and closed in the end.
+#[derive(Clone, Debug)]
+struct Opened {
+    catalog: RocksCatalog,
+    service: OurService,
+    thumbnails: Thumbnails,
 }
 
 impl ApiServer {
-    /// Binds the address, within a runtime. The cluster need not be there yet.
-    pub fn bind(settings: ApiSettings, registry: Registry) -> Result<Self, ApiError> {
-        let address = settings.listen;
-        let listen_error = |source| ApiError::Listen { address, source };
-        let listener = rpc::listen(address).map_err(listen_error)?;
-        let local_addr = listener.local_addr().map_err(listen_error)?;
+    /// Binds the address and opens the catalog, within a runtime. The cluster need not be there yet.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may leave a file that the next start writes anew.
+    pub async fn bind(settings: ApiSettings, registry: Registry) -> Result<Self, ApiError> {
+        let listener = listen(settings.listen)?;
+        let local_addr = address_of(&listener, settings.listen)?;
+        let own = (Ipv4Addr::LOCALHOST, 0).into();
+        let operator_listener = listen(own)?;
+        let operator_address = address_of(&operator_listener, own)?;
+        let tls = settings.tls.map(Tls::load).transpose();
+        let tls = tls.map_err(|error| ApiError::Tls(Box::new(error)))?;
+        let web_dir = settings.web_dir.map(WebDir::open).transpose()?;
         let metrics = HttpMetrics::register(&registry, "api")?;
+        // Nobody needs figures of a handful of commands.
+        let operator_metrics = HttpMetrics::register(&Registry::new(), "operator")?;
         let blobs = ClusterBlobs::new(settings.trackers, settings.pool)?;
-        let probed = blobs.clone();
+
+        let opening = Opening {
+            directory: settings.directory.clone(),
+            catalog: settings.catalog,
+            thumbnail_cache_size: settings.thumbnails.cache_size,
+            accounts: settings.accounts,
+            blobs: blobs.clone(),
+            registry: registry.clone(),
+        };
+        let opened = spawn_blocking(|| opening.open()).await??;
+
+        let upload_size_max = settings.accounts.upload_size_max;
+        let image_host = ImageHostSettings {
+            upload_size_max,
+            time_zone: TimeZone::system(),
+        };
+        let image_host = ImageHost::new(opened.service.clone(), image_host);
+        let console = Console::new(opened.service.clone(), upload_size_max);
+        let console = Arc::new(console);
+        let operator = Operator::new(Arc::clone(&console));
+        let access = OperatorAccess {
+            address: operator_address,
+            token: operator.token(),
+        };
+        let file = access.write(&settings.directory);
+        let file = file.map_err(|source| ApiError::Directory {
+            directory: settings.directory,
+            source,
+        })?;
+        let image_host = ImageHostSettings {
+            upload_size_max: settings.accounts.upload_size_max,
+            time_zone: TimeZone::system(),
+        };
+        let image_host = ImageHost::new(opened.service.clone(), image_host);
+        let probed = (blobs.clone(), opened.service.clone());
         let operations = Operations::new(registry, move || {
-            let probed = probed.clone();
-            Box::pin(async move { probed.readiness().await })
+            let (blobs, service) = probed.clone();
+            Box::pin(async move { readiness(&blobs, &service).await })
         });
         let front = FrontSettings {
             groups: Groups::Any,
             default_group: settings.default_group,
             access: settings.access,
         };
-        let front = Front::new(blobs.clone(), front, operations);
+        let scheme = if tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
+        let public_url = settings.public_url.as_deref();
         let callers = CallerRules {
-            trusted_proxies: Vec::new(),
-            allowed_origins: Vec::new(),
-            public_url: None,
-            scheme: Scheme::Http,
+            trusted_proxies: settings.trusted_proxies,
+            allowed_origins: settings.allowed_origins,
+            public_url: public_url.map(|url| url.trim_end_matches('/').into()),
+            scheme,
             listening_on: local_addr,
         };
         Ok(Self {
             listener,
             local_addr,
-            blobs,
             routes: Arc::new(Routes {
-                blobs: front,
-                image_host: NoCalls,
-                console: NoCalls,
-                pages: Pages,
+                blobs: Downloads {
+                    front: Front::new(blobs.clone(), front, operations),
+                    blobs: blobs.clone(),
+                    thumbnails: opened.thumbnails.clone(),
+                },
+                image_host,
+                console,
+                pages: Pages::new(web_dir, scheme),
                 callers,
             }),
+            tls,
             limits: settings.limits,
             metrics,
+            operator: OperatorPort {
+                listener: operator_listener,
+                handler: Arc::new(operator),
+                metrics: operator_metrics,
+                _file: file,
+            },
+            opened,
+            blobs,
         })
     }
 
@@ -111,20 +189,154 @@ impl ApiServer {
         self.local_addr
     }
 
-    /// Serves until the signal, then finishes the downloads under way.
+    /// Serves until the signal, then finishes the requests under way and closes what was opened.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cuts all connections off.
+    /// Dropping the future cuts all connections off. What was acknowledged is kept all the same.
     pub async fn serve(self, shutdown: Shutdown) {
-        server::serve(
-            self.listener,
-            self.routes,
-            self.limits,
-            self.metrics,
-            shutdown,
-        )
-        .await;
-        self.blobs.close().await;
+        let Self {
+            listener,
+            routes,
+            tls,
+            limits,
+            metrics,
+            operator,
+            opened,
+            blobs,
+            ..
+        } = self;
+        // Requests that are being finished may still begin what the service must end.
+        let (stop, stopped) = Shutdown::new();
+        let serving = async {
+            let public = async {
+                let shutdown = shutdown.clone();
+                match tls {
+                    None => server::serve(listener, routes, limits, metrics, shutdown).await,
+                    Some(tls) => {
+                        server::serve_tls(listener, tls, routes, limits, metrics, shutdown).await;
+                    }
+                }
+            };
+            tokio::join!(public, operator.serve(limits, shutdown.clone()));
+            stop.trigger();
+        };
+        tokio::join!(serving, opened.service.run(stopped));
+        opened.thumbnails.close().await;
+        opened.catalog.close().await;
+        blobs.close().await;
+    }
+}
+
+impl OperatorPort {
+    /// Serves until the signal. The file goes with the port.
+    async fn serve(self, limits: ServerLimits, shutdown: Shutdown) {
+        let limits = ServerLimits {
+            connections_max: OPERATOR_CONNECTIONS_MAX,
+            ..limits
+        };
+        server::serve(self.listener, self.handler, limits, self.metrics, shutdown).await;
+    }
+}
+
+/// What is to be opened.
+struct Opening {
+    directory: PathBuf,
+    catalog: CatalogSettings,
+    thumbnail_cache_size: u64,
+    accounts: AccountSettings,
+    blobs: ClusterBlobs,
+    registry: Registry,
+}
+
+impl Opening {
+    /// Opens it. Blocks.
+    fn open(self) -> Result<Opened, ApiError> {
+        let Self {
+            directory,
+            catalog,
+            thumbnail_cache_size,
+            accounts,
+            blobs,
+            registry,
+        } = self;
+        let catalog = RocksSettings {
+            directory: directory.join("catalog"),
+            durability: match catalog.durability {
+                config::Durability::Always => Durability::Always,
+                config::Durability::Interval => Durability::Interval(catalog.sync_interval),
+                config::Durability::Os => Durability::Os,
+            },
+            cache_len: usize::try_from(catalog.cache_size).unwrap_or(usize::MAX),
+            ..RocksSettings::new(&directory)
+        };
+        let catalog = RocksCatalog::open(&catalog, &registry)?;
+        let thumbnails = ThumbSettings {
+            cache_bytes_max: thumbnail_cache_size,
+            ..ThumbSettings::default()
+        };
+        let thumbnails = Thumbnails::new(&thumbnails, directory.join("thumbnails"), &registry)?;
+        let service = Service::new(catalog.clone(), blobs, service_settings(&accounts));
+        Ok(Opened {
+            service: service.map_err(|error| ApiError::Passwords(error.into()))?,
+            catalog,
+            thumbnails,
+        })
+    }
+}
+
+fn service_settings(accounts: &AccountSettings) -> ServiceSettings {
+    ServiceSettings {
+        session_life: accounts.session_life,
+        registration: match accounts.registration {
+            config::Registration::Open => RegistrationPolicy::Open,
+            config::Registration::Closed => RegistrationPolicy::Closed,
+        },
+        tokenless: match accounts.tokenless_writes {
+            config::TokenlessWrites::Bound => TokenlessPolicy::Bound,
+            config::TokenlessWrites::Compat => TokenlessPolicy::Compat,
+            config::TokenlessWrites::Ticket => TokenlessPolicy::Ticket,
+            config::TokenlessWrites::Strict => TokenlessPolicy::Strict,
+        },
+        rates: rate_settings(&accounts.rate_limits),
+    }
+}
+
+fn rate_settings(limits: &RateLimits) -> RateSettings {
+    let rate = |count: Option<u32>| Rate {
+        burst: count.unwrap_or(0),
+        per: limits.window,
+    };
+    RateSettings {
+        failures_per_address: rate(limits.failed_logins),
+        failures_per_account: rate(limits.failed_logins_per_account),
+        registrations_per_address: rate(limits.registrations),
+        misses_per_user: rate(limits.digest_misses),
+        tokenless_per_address: rate(limits.tokenless_writes),
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ApiError> {
+    rpc::listen(address).map_err(|source| ApiError::Listen { address, source })
+}
+
+fn address_of(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, ApiError> {
+    let found = listener.local_addr();
+    found.map_err(|source| ApiError::Listen { address, source })
+}
+
+/// Whether both the cluster and the catalog answer.
+async fn readiness(blobs: &ClusterBlobs, service: &OurService) -> Readiness {
+    let mut reasons = match blobs.readiness().await {
+        Readiness::Ready => Vec::new(),
+        Readiness::NotReady(reasons) => reasons,
+    };
+    if let Err(error) = service.look(shares::total).await {
+        reasons.push(text::chain(&error));
+    }
+    if reasons.is_empty() {
+        Readiness::Ready
+    } else {
+        Readiness::NotReady(reasons)
     }
 }

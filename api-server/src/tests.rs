@@ -17,6 +17,7 @@ use common::wire::{Command, Header, Status, response};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use prometheus::Registry;
+use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -152,14 +153,18 @@ fn answer_of(node: &Node, command: Command, body: &[u8]) -> (Vec<u8>, End) {
 }
 
 struct Api {
+    /// Where it keeps things, until the test ends.
+    _home: TempDir,
     address: SocketAddr,
     trigger: ShutdownTrigger,
     task: JoinHandle<()>,
 }
 
-fn api_of(trackers: &[SocketAddr], access: Access) -> Api {
+async fn api_of(trackers: &[SocketAddr], access: Access) -> Api {
+    let home = tempfile::tempdir().unwrap();
     let settings = ApiSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
+        directory: home.path().to_owned(),
         trackers: trackers.iter().copied().map(Address::from).collect(),
         default_group: None,
         access,
@@ -170,10 +175,11 @@ fn api_of(trackers: &[SocketAddr], access: Access) -> Api {
         },
         ..ApiSettings::default()
     };
-    let server = ApiServer::bind(settings, Registry::new()).unwrap();
+    let server = ApiServer::bind(settings, Registry::new()).await.unwrap();
     let address = server.local_addr();
     let (trigger, shutdown) = Shutdown::new();
     Api {
+        _home: home,
         address,
         trigger,
         task: tokio::spawn(server.serve(shutdown)),
@@ -183,7 +189,7 @@ fn api_of(trackers: &[SocketAddr], access: Access) -> Api {
 /// An API server over a tracker that names these nodes.
 async fn api_over(nodes: &[&Fake]) -> (Api, Fake) {
     let tracker = Fake::tracker(nodes.iter().map(|node| node.address).collect()).await;
-    let api = api_of(&[tracker.address], Access::Public);
+    let api = api_of(&[tracker.address], Access::Public).await;
     (api, tracker)
 }
 
@@ -297,7 +303,7 @@ async fn another_holder_answers_for_one_that_is_away_wrong_or_breaks_off() {
         }
         for first in firsts {
             let tracker = Fake::tracker(vec![first, good.address]).await;
-            let api = api_of(&[tracker.address], Access::Public);
+            let api = api_of(&[tracker.address], Access::Public).await;
             let (head, body) = get(&api, &path, None).await.unwrap();
             assert_eq!(head.status, 200);
             assert!(body == bytes);
@@ -313,7 +319,7 @@ async fn not_found_is_said_only_when_every_holder_said_so() {
     assert_eq!(status(&api, &path).await, 404);
 
     let tracker = Fake::tracker(vec![lacks[0].address, nobody().await]).await;
-    let api = api_of(&[tracker.address], Access::Public);
+    let api = api_of(&[tracker.address], Access::Public).await;
     let (head, _) = get(&api, &path, None).await.unwrap();
     assert_eq!(head.status, 503);
     assert!(head.headers.contains_key("retry-after"));
@@ -324,7 +330,7 @@ async fn not_found_is_said_only_when_every_holder_said_so() {
 
 #[tokio::test]
 async fn without_a_tracker_files_are_unavailable_and_the_server_lives_but_is_not_ready() {
-    let api = api_of(&[nobody().await], Access::Public);
+    let api = api_of(&[nobody().await], Access::Public).await;
     let (head, body) = get(&api, &normal(&pattern(10)), None).await.unwrap();
     assert_eq!(head.status, 503);
     // Addresses inside the cluster are nobody's business.
@@ -333,7 +339,7 @@ async fn without_a_tracker_files_are_unavailable_and_the_server_lives_but_is_not
     assert_eq!(status(&api, "/readyz").await, 503);
 
     let tracker = Fake::tracker(vec![]).await;
-    let api = api_of(&[nobody().await, tracker.address], Access::Public);
+    let api = api_of(&[nobody().await, tracker.address], Access::Public).await;
     assert_eq!(status(&api, "/readyz").await, 200);
 }
 
@@ -358,7 +364,7 @@ async fn tokens_are_asked_for_on_the_api_port_too() {
         keys: vec![key.clone()],
         ttl: Duration::from_mins(1),
     });
-    let api = api_of(&[tracker.address], access);
+    let api = api_of(&[tracker.address], access).await;
     assert_eq!(status(&api, &path).await, 403);
     assert_eq!(node.requests.load(Ordering::Relaxed), 0);
     let name = path.strip_prefix("/group1/").unwrap();
@@ -390,7 +396,9 @@ async fn a_port_in_use_is_an_error_and_the_signal_ends_the_server() {
         trackers: vec![tracker.address.into()],
         ..ApiSettings::default()
     };
-    let refused = ApiServer::bind(settings, Registry::new()).unwrap_err();
+    let refused = ApiServer::bind(settings, Registry::new())
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains(&api.address.to_string()));
     api.trigger.trigger();
     tokio::time::timeout(TIMEOUT, api.task)

@@ -66,6 +66,8 @@ pub const HTTP_FILE_NAME_LEN_MAX: usize = 255;
 pub const HTTP_PIECE_LEN_MAX: usize = RECORD_PAYLOAD_LEN_MAX;
 /// Bytes of a `Host`: a DNS name has at most 253, and a port with its colon 6.
 pub const HTTP_AUTHORITY_LEN_MAX: usize = 259;
+/// Bytes of a file with certificates or a key; the longest chains have some ten thousand.
+pub const TLS_FILE_LEN_MAX: u64 = 1024 * 1024;
 /// Connections over the limit that are told so at the same time; the rest are just closed.
 pub const HTTP_REFUSALS_MAX: usize = 64;
 /// Bytes of an anti-leech key, as the original advises.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::rpc::Connection;
+use common::web::origin::Scheme;
 use common::wire::{Command, Header};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,6 +32,9 @@ pub(crate) struct Addresses {
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
 /// Time that one attempt gets.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What an alert of TLS begins with. Source: RFC 8446 §5.1.
+const TLS_ALERT: u8 = 21;
 
 /// The address to connect to for one that is listened on.
 pub(crate) fn reachable(listening: SocketAddr) -> SocketAddr {
@@ -103,9 +107,13 @@ async fn answers_http(address: SocketAddr) -> io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
     let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await?;
-    let mut status = [0; 12];
+    // A port that speaks HTTPS only answers so plain a request with an alert, which is an answer too.
+    if stream.read_u8().await? == TLS_ALERT {
+        return Ok(true);
+    }
+    let mut status = [0; 11];
     stream.read_exact(&mut status).await?;
-    Ok(&status == b"HTTP/1.1 200")
+    Ok(&status == b"TTP/1.1 200")
 }
 
 /// Writes the addresses as one JSON object; a reader sees all of it or no file.
@@ -123,7 +131,12 @@ pub(crate) fn write_file(path: &Path, addresses: &Addresses) -> io::Result<()> {
 }
 
 /// What a person sees after the first start.
-pub(crate) fn welcome(addresses: &Addresses, data_dir: &Path, host: IpAddr) -> String {
+pub(crate) fn welcome(
+    addresses: &Addresses,
+    api_scheme: Scheme,
+    data_dir: &Path,
+    host: IpAddr,
+) -> String {
     let mut text = format!(
         "\nHayloft {} is ready. Data is kept in {}.\n\n",
         env!("CARGO_PKG_VERSION"),
@@ -144,7 +157,7 @@ pub(crate) fn welcome(addresses: &Addresses, data_dir: &Path, host: IpAddr) -> S
         let _ = writeln!(text, "  links     http://{}/group1/M00/…", at(http));
     }
     if let Some(api) = addresses.api {
-        let _ = writeln!(text, "  API       http://{}/", at(api));
+        let _ = writeln!(text, "  API       {}://{}/", api_scheme.as_str(), at(api));
     }
     if let Some(tracker) = addresses.tracker {
         let option = match tracker.port() {
@@ -194,14 +207,18 @@ mod tests {
 
     #[test]
     fn the_welcome_names_every_address_and_a_first_step() {
+        let api = Some("127.0.0.1:3".parse().unwrap());
+        let addresses = Addresses { api, ..addresses() };
         let text = welcome(
-            &addresses(),
+            &addresses,
+            Scheme::Https,
             Path::new("./data"),
             "192.0.2.7".parse().unwrap(),
         );
         for part in [
             "192.0.2.7:1",
             "http://192.0.2.7:2/group1",
+            "https://192.0.2.7:3/",
             "hayloft upload --tracker 127.0.0.1:1 FILE",
             "./data",
         ] {

@@ -7,15 +7,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use api_server::{ApiError, ApiServer, ApiSettings};
+use api_server::{
+    AccountSettings, ApiError, ApiServer, ApiSettings, CatalogSettings, RateLimits,
+    ThumbnailSettings,
+};
 use common::client::{Address, PoolSettings};
-use common::config::{self, Config, Listing, TrackerConfig};
+use common::config::{self, Config, Listing, RateLimitsConfig, TrackerConfig};
 use common::env::Shutdown;
 use common::id::VolumePath;
 use common::rpc;
 use common::web::anti_leech::{Access, AntiLeech};
 use common::web::metrics::HttpMetrics;
+use common::web::origin::Scheme;
 use common::web::server::ServerLimits;
+use common::web::tls::TlsFiles;
 use common::wire::AddressWidth;
 use common::wire::tracker::{ClientDialect, ListingLayout};
 use prometheus::Registry;
@@ -70,7 +75,10 @@ pub(crate) enum RoleError {
 impl RoleError {
     /// Whether the configuration must change before another start can help.
     pub(crate) fn is_configuration(&self) -> bool {
-        matches!(self, Self::NoTracker { .. })
+        matches!(
+            self,
+            Self::NoTracker { .. } | Self::Api(ApiError::Tls(_) | ApiError::WebDir { .. })
+        )
     }
 }
 
@@ -111,7 +119,7 @@ pub(crate) async fn bind(
     }
     if matches!(roles, Roles::All | Roles::Api) {
         let trackers = trackers(&config.api.trackers, addresses.tracker, "api.trackers")?;
-        let (address, role) = bind_api(config, trackers, registry, shutdown)?;
+        let (address, role) = bind_api(config, trackers, registry, shutdown).await?;
         addresses.api = Some(address);
         bound.push(role);
     }
@@ -289,14 +297,14 @@ fn bind_tracker_http(
     Ok(Bound { name, serve })
 }
 
-fn bind_api(
+async fn bind_api(
     config: &Config,
     trackers: Vec<Address>,
     registry: &Registry,
     shutdown: &Shutdown,
 ) -> Result<(SocketAddr, Bound), RoleError> {
     let settings = api_settings(config, trackers);
-    let server = ApiServer::bind(settings, registry.clone())?;
+    let server = ApiServer::bind(settings, registry.clone()).await?;
     let address = ready::reachable(server.local_addr());
     let shutdown = shutdown.clone();
     let serve = Box::pin(async move {
@@ -310,8 +318,15 @@ fn bind_api(
 /// What `[api]` and the settings of all roles mean to the API server.
 fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
     let api = &config.api;
+    let files = api.tls_certificate.clone().zip(api.tls_key.clone());
     ApiSettings {
         listen: api.listen,
+        tls: files.map(|(certificate, key)| TlsFiles { certificate, key }),
+        public_url: api.public_url.clone(),
+        trusted_proxies: api.trusted_proxies.clone(),
+        allowed_origins: api.allowed_origins.clone(),
+        web_dir: api.web_dir.clone(),
+        directory: api_directory(config),
         trackers,
         default_group: None,
         access: access(config),
@@ -321,6 +336,46 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
             network_timeout: api.network_timeout,
             ..PoolSettings::default()
         },
+        accounts: AccountSettings {
+            registration: api.registration,
+            tokenless_writes: api.tokenless_writes,
+            session_life: api.session_life,
+            upload_size_max: api.upload_size_max.0,
+            rate_limits: rate_limits(&api.rate_limits),
+        },
+        catalog: CatalogSettings {
+            durability: api.durability,
+            sync_interval: api.sync_interval,
+            cache_size: api.catalog_cache_size.0,
+        },
+        thumbnails: ThumbnailSettings {
+            cache_size: api.thumbnail_cache_size.0,
+        },
+    }
+}
+
+/// What URLs of the API server begin with on its own port.
+pub(crate) fn api_scheme(config: &Config) -> Scheme {
+    match config.api.tls_certificate {
+        Some(_) => Scheme::Https,
+        None => Scheme::Http,
+    }
+}
+
+/// Where the API server keeps what it knows.
+pub(crate) fn api_directory(config: &Config) -> PathBuf {
+    config.data_dir.join("api")
+}
+
+fn rate_limits(limits: &RateLimitsConfig) -> RateLimits {
+    let limit = |count: u32| Some(count).filter(|count| *count != 0);
+    RateLimits {
+        window: limits.window,
+        registrations: limit(limits.registrations),
+        failed_logins: limit(limits.failed_logins),
+        failed_logins_per_account: limit(limits.failed_logins_per_account),
+        digest_misses: limit(limits.digest_misses),
+        tokenless_writes: limit(limits.tokenless_writes),
     }
 }
 
@@ -449,6 +504,32 @@ mod tests {
         assert_eq!(settings.pool.connections_max, 5);
         assert_eq!(settings.pool.network_timeout.as_secs(), 2);
         assert!(matches!(settings.access, Access::Token(rule) if rule.keys.len() == 1));
+    }
+
+    #[test]
+    fn the_api_server_is_told_of_tls_accounts_and_where_it_keeps_things() {
+        let config = config(
+            "data_dir = \"/d\"\n[api]\ntls_certificate = \"/c\"\ntls_key = \"/k\"\nsession_life = \"1h\"\nupload_size_max = \"30MiB\"\n[api.rate_limits]\nfailed_logins = 0\nregistrations = 5",
+        );
+        let settings = api_settings(&config, Vec::new());
+        let tls = settings.tls.unwrap();
+        assert_eq!((tls.certificate, tls.key), ("/c".into(), "/k".into()));
+        assert_eq!(settings.accounts.session_life.as_secs(), 3_600);
+        assert_eq!(settings.accounts.upload_size_max, 30 << 20);
+        assert_eq!(settings.accounts.rate_limits.failed_logins, None);
+        assert_eq!(settings.accounts.rate_limits.registrations, Some(5));
+        assert_eq!(settings.directory, PathBuf::from("/d/api"));
+        assert_eq!(settings.thumbnails.cache_size, 1 << 30);
+        // What a server has that is told nothing is what the configuration says when it is empty.
+        let (told, own) = (
+            api_settings(&Config::default(), Vec::new()),
+            ApiSettings::default(),
+        );
+        assert_eq!(
+            format!("{:?}", told.accounts),
+            format!("{:?}", own.accounts)
+        );
+        assert_eq!(told.catalog.cache_size, own.catalog.cache_size);
     }
 
     #[test]

@@ -244,7 +244,8 @@ async fn announce(
     }
     info!(?addresses, "ready");
     if roles == Roles::All && config.log.format == common::config::LogFormat::Text {
-        let text = ready::welcome(&addresses, &config.data_dir, shown_host(config));
+        let (scheme, host) = (roles::api_scheme(config), shown_host(config));
+        let text = ready::welcome(&addresses, scheme, &config.data_dir, host);
         // A closed terminal is no reason to stop serving.
         let _ = io::stderr().write_all(text.as_bytes());
     }

@@ -156,7 +156,7 @@ impl StorageNode {
         let service = Arc::new(Service {
             node: Arc::clone(&node),
             metrics: Arc::clone(&metrics),
-            buffers: Semaphore::new(limits::UPLOAD_BUFFERS_LEN_MAX),
+            buffers: Arc::new(Semaphore::new(limits::UPLOAD_BUFFERS_LEN_MAX)),
             address_width: settings.address_width,
             network_timeout: settings.network_timeout,
         });

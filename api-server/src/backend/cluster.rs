@@ -93,3 +93,6 @@ async fn bounded<T>(
         Err(_) => Err(BlobsError::Late(EXCHANGE_TIMEOUT)),
     }
 }
+
+#[cfg(test)]
+mod tests;

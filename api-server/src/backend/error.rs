@@ -35,11 +35,16 @@ impl BlobsError {
     /// not reported yet, and a node that breaks off has said nothing.
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
-            Self::Cluster(error) => match error.code() {
-                ErrorCode::Interrupted => ErrorCode::Unavailable,
-                ErrorCode::NotFound if is_by_tracker(error) => ErrorCode::Unavailable,
-                code => code,
-            },
+            Self::Cluster(error) => {
+                let code = error.code();
+                let nobody_said_no = code == ErrorCode::Interrupted
+                    || (code == ErrorCode::NotFound && is_by_tracker(error));
+                if nobody_said_no {
+                    ErrorCode::Unavailable
+                } else {
+                    code
+                }
+            }
             Self::Late(_) => ErrorCode::Busy,
             Self::Uncertain(_) => ErrorCode::Interrupted,
             Self::SourceUnknown => ErrorCode::Unavailable,
@@ -50,12 +55,17 @@ impl BlobsError {
 
     /// The same for a change that was asked for: unless a server refused, it may have been made.
     pub(super) fn of_change(self) -> Self {
-        match self {
-            Self::Cluster(error) if error.status().is_none() && !is_before_sending(&error) => {
-                Self::Uncertain(Box::new(Self::Cluster(error)))
-            }
-            Self::Late(_) => Self::Uncertain(Box::new(self)),
-            certain => certain,
+        let is_open = match &self {
+            Self::Cluster(error) => error.status().is_none() && !is_before_sending(error),
+            Self::Late(_) => true,
+            Self::Uncertain(_) | Self::SourceUnknown => false,
+            #[cfg(any(test, feature = "testing"))]
+            Self::Wanted(_) => false,
+        };
+        if is_open {
+            Self::Uncertain(Box::new(self))
+        } else {
+            self
         }
     }
 }

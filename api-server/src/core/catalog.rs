@@ -42,6 +42,9 @@ pub trait View {
 }
 
 /// A view that can be changed, and that sees its own changes.
+///
+/// Keys that are empty or begin with a zero byte are for an implementation's own use: they cannot be
+/// changed, and no view shows them.
 pub trait Transaction: View {
     /// Sets the value of a key.
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), CatalogError>;

@@ -7,7 +7,7 @@
 use common::id::FileId;
 
 use super::accounts;
-use super::catalog::{Transaction, View};
+use super::catalog::{CatalogError, Transaction, View};
 use super::contents::{self, ContentRecord};
 use super::error::CoreError;
 use super::files;
@@ -83,6 +83,13 @@ pub fn complete(
     moment: Moment,
 ) -> Result<(Added, Option<FileId>), CoreError> {
     accounts::get_active(tx, account)?;
+    let orphan = keys::get::<Orphans>(tx, &(*blob,))?;
+    if !matches!(
+        orphan.map(|orphan| orphan.state),
+        Some(OrphanState::Pending(_))
+    ) {
+        return Err(CatalogError::Contradiction("a blob was not announced").into());
+    }
     let (content, surplus) = if let Some(content) = contents::get(tx, &digests.hash)? {
         discard(tx, blob, moment.now)?;
         (content, Some(*blob))
@@ -102,8 +109,12 @@ pub fn complete(
     Ok((idempotent(added)?, surplus))
 }
 
-/// Remembers that a blob is to be deleted.
+/// Remembers that an announced blob is to be deleted. One that has an owner by now stays: whoever
+/// gives an upload up may have missed the news that it succeeded.
 pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<(), CoreError> {
+    if keys::get::<Orphans>(tx, &(*blob,))?.is_none() {
+        return Ok(());
+    }
     let orphan = OrphanRecord {
         state: OrphanState::Garbage,
         since: now,

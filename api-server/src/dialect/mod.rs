@@ -1,3 +1,4 @@
 //! The HTTP APIs that are built over the core: one module for each family of documented requests.
 
+pub(crate) mod console;
 pub(crate) mod image_host;

@@ -6,6 +6,10 @@
 //! put it there, and everything that is repeated to clients is parsed first.
 //!
 //! Source: RFC 7239 (`Forwarded`), docs/api/image-host.md (tokens, CORS, URLs).
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the dialects behind this are the next step")
+)]
 
 mod forwarded;
 

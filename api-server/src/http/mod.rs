@@ -5,29 +5,32 @@
 //! | `/api/…` | the dialect of the image host |
 //! | `/console/api/…` | the dialect of the console |
 //! | `/`, `/share`, `/console/…` | [`pages`], or the front end of `api.web_dir` |
-//! | everything else | the [`Front`] over the cluster's blobs, which knows `/healthz` and its kind |
+//! | everything else | [`downloads`]: the cluster's blobs, thumbnails of them, `/healthz` and its kind |
 
 pub(crate) mod body;
 pub(crate) mod caller;
 mod cors;
 pub(crate) mod dialect;
+pub(crate) mod downloads;
+mod embedded;
 pub(crate) mod json;
 pub(crate) mod pages;
 mod route;
+pub(crate) mod web_dir;
 
 use std::panic::AssertUnwindSafe;
 
 use common::web::body::Body;
-use common::web::front::Front;
 use common::web::server::{Handler, Peer, RequestBody};
 use common::web::text;
 use futures_util::FutureExt as _;
 use http::{Method, Request, Response, StatusCode};
 use tracing::error;
 
-pub(crate) use self::dialect::{Dialect, Exchange, NoCalls};
+pub(crate) use self::dialect::{Dialect, Exchange};
 
 use self::caller::CallerRules;
+use self::downloads::Downloads;
 use self::pages::Pages;
 use self::route::Route;
 use crate::backend::Blobs;
@@ -35,7 +38,7 @@ use crate::backend::Blobs;
 /// Everything that the API port answers.
 #[derive(Debug)]
 pub(crate) struct Routes<B, I, C> {
-    pub(crate) blobs: Front<B>,
+    pub(crate) blobs: Downloads<B>,
     pub(crate) image_host: I,
     pub(crate) console: C,
     pub(crate) pages: Pages,
@@ -54,7 +57,7 @@ impl<B: Blobs, I: Dialect, C: Dialect> Handler for Routes<B, I, C> {
             Err(error) => return text::response(StatusCode::BAD_REQUEST, &error.to_string()),
         };
         let method = head.method.clone();
-        let response = match Route::of(head.uri.path()) {
+        let response = match Route::of(head.uri.path(), self.pages.has_front_end()) {
             Route::ImageHost => {
                 let provenance = caller.provenance().clone();
                 let response = if method == Method::OPTIONS {
@@ -66,7 +69,7 @@ impl<B: Blobs, I: Dialect, C: Dialect> Handler for Routes<B, I, C> {
                 cors::mark(response, &provenance)
             }
             Route::Console => answer(&self.console, Exchange { head, caller, body }).await,
-            Route::Page(page) => self.pages.respond(&head, &caller, page),
+            Route::Page(page) => self.pages.respond(&head, &caller, page).await,
             Route::Blob => self.blobs.respond(&head).await,
         };
         if method == Method::HEAD {
@@ -94,3 +97,6 @@ async fn answer<D: Dialect>(dialect: &D, exchange: Exchange) -> Response<Body> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

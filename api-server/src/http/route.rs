@@ -1,5 +1,7 @@
 //! From the path of a request to the part of the server that answers it.
 
+use common::web::path;
+
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
@@ -22,19 +24,24 @@ pub(super) enum Page<'a> {
     Share,
     /// `/console/…`: a file of the console by its name.
     Console(&'a str),
+    /// A path that nobody else answers for.
+    Other,
 }
 
 impl<'a> Route<'a> {
-    /// Who answers for `path`, which is as it was sent.
-    pub(super) fn of(path: &'a str) -> Self {
+    /// Who answers for `path`, which is as it was sent. `front_end` is whether a front end has files
+    /// of its own, under names that we do not know.
+    pub(super) fn of(path: &'a str, front_end: bool) -> Self {
         match path {
             "/" => Self::Page(Page::Start),
             "/share" => Self::Page(Page::Share),
             "/console" => Self::Page(Page::Console("")),
+            "/healthz" | "/readyz" | "/metrics" => Self::Blob,
             _ if is_below(path, "/api") => Self::ImageHost,
             _ if is_below(path, "/console/api") => Self::Console,
             _ => match path.strip_prefix("/console/") {
                 Some(name) => Self::Page(Page::Console(name)),
+                None if front_end && !may_be_blob(path) => Self::Page(Page::Other),
                 None => Self::Blob,
             },
         }
@@ -45,6 +52,12 @@ impl<'a> Route<'a> {
 fn is_below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether `path` looks like that of a blob, existing or not: a front end's own page in place of a
+/// missing picture would look like one to whoever stored the link.
+fn may_be_blob(path: &str) -> bool {
+    path.starts_with("/group") || path::file_id(path, None).is_ok()
 }
 
 #[cfg(test)]
@@ -74,7 +87,28 @@ mod tests {
             ("*", Route::Blob),
             ("", Route::Blob),
         ] {
-            assert_eq!(Route::of(path), expected, "{path}");
+            assert_eq!(Route::of(path, false), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_front_end_has_the_rest_and_no_more() {
+        for (path, expected) in [
+            ("/", Route::Page(Page::Start)),
+            ("/static/js/main.js", Route::Page(Page::Other)),
+            ("/apix", Route::Page(Page::Other)),
+            ("/api/login", Route::ImageHost),
+            ("/console/app.js", Route::Page(Page::Console("app.js"))),
+            ("/group1/M00/00/00/x", Route::Blob),
+            ("/group", Route::Blob),
+            ("/M00/00/00/fwAADWsCX7CAJB_eAAAABTYQpoY217.txt", Route::Blob),
+            (
+                "/pictures/M00/00/00/fwAADWsCX7CAJB_eAAAABTYQpoY217.txt",
+                Route::Blob,
+            ),
+            ("/metrics", Route::Blob),
+        ] {
+            assert_eq!(Route::of(path, true), expected, "{path}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A dialect parses a request, calls here, and renders the result. Everything that touches both the
 //! catalog and storage is in this layer, because its order is what keeps the two in step (API-2).
 
+mod accounts;
 mod error;
 mod files;
 mod passwords;
@@ -25,9 +26,9 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use error::ServiceError;
 pub(crate) use passwords::Secret;
-pub use rate::{Rate, RateSettings};
+pub(crate) use rate::{Rate, RateSettings};
 pub(crate) use sessions::{Actor, Proof, Registration, TokenlessCall};
-pub use sessions::{RegistrationPolicy, TokenlessPolicy};
+pub(crate) use sessions::{RegistrationPolicy, TokenlessPolicy};
 pub(crate) use upload::{Announced, Upload};
 
 use crate::backend::Blobs;
@@ -41,15 +42,15 @@ use upload::Buffers;
 
 /// What the service is told.
 #[derive(Clone, Copy, Debug)]
-pub struct ServiceSettings {
+pub(crate) struct ServiceSettings {
     /// How long a session lasts from its log-in.
-    pub session_life: Duration,
+    pub(crate) session_life: Duration,
     /// Who may make an account.
-    pub registration: RegistrationPolicy,
+    pub(crate) registration: RegistrationPolicy,
     /// What documented calls without a token need instead.
-    pub tokenless: TokenlessPolicy,
+    pub(crate) tokenless: TokenlessPolicy,
     /// How often what may be tried.
-    pub rates: RateSettings,
+    pub(crate) rates: RateSettings,
 }
 
 impl Default for ServiceSettings {

@@ -5,7 +5,7 @@
 //! Source: docs/api/image-host.md §11; RFC 9106; the parameters are those that OWASP recommends.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -63,7 +63,14 @@ pub(super) struct Passwords {
 
 impl Passwords {
     pub(super) fn new() -> Result<Self, ServiceError> {
-        let nobody = hash(&Secret("nobody has this password".into()))?;
+        // Its salt is of no use to anybody, so one is enough for a process.
+        static NOBODY: OnceLock<PasswordHash> = OnceLock::new();
+        let nobody = if let Some(nobody) = NOBODY.get() {
+            nobody.clone()
+        } else {
+            let nobody = hash(&Secret("nobody has this password".into()))?;
+            NOBODY.get_or_init(|| nobody).clone()
+        };
         Ok(Self {
             places: Arc::new(Semaphore::new(AT_ONCE_MAX)),
             nobody,

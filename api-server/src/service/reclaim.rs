@@ -71,7 +71,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                         match self.shared.blobs.delete(&blob).await {
                             Ok(()) => gone.push(blob),
                             Err(error) => {
-                                warn!(%blob, %error, "a blob without an owner stays for now")
+                                warn!(%blob, %error, "a blob without an owner stays for now");
                             }
                         }
                     }

@@ -19,7 +19,7 @@ use crate::core::sessions::{self, SessionRecord};
 
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistrationPolicy {
+pub(crate) enum RegistrationPolicy {
     /// Everybody.
     Open,
     /// Only whoever comes first; later accounts are made by nobody.
@@ -28,7 +28,7 @@ pub enum RegistrationPolicy {
 
 /// What a documented call without a token needs instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenlessPolicy {
+pub(crate) enum TokenlessPolicy {
     /// A live session of the named user from the same address.
     Bound,
     /// Nothing, as in the original.
@@ -85,32 +85,16 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         if !self.shared.rates.registrations.take(address) {
             return Err(ServiceError::TooOften);
         }
-        let Registration {
-            user,
-            secret,
-            profile,
-        } = registration;
-        // Hashing is the dear part: a name that is taken is refused before.
-        let name = user.clone();
-        let (is_taken, total) = self
-            .look(move |view| {
-                let is_taken = accounts::find(view, &name)?.is_some();
-                Ok((is_taken, accounts::page(view, 0, 0)?.total))
-            })
-            .await?;
-        if is_taken {
-            return Err(CoreError::NameTaken.into());
+        if self.shared.settings.registration == RegistrationPolicy::Closed {
+            let total = self
+                .look(|view| Ok(accounts::page(view, 0, 0)?.total))
+                .await?;
+            if 0 < total {
+                return Err(ServiceError::RegistrationClosed);
+            }
         }
-        if self.shared.settings.registration == RegistrationPolicy::Closed && 0 < total {
-            return Err(ServiceError::RegistrationClosed);
-        }
-        let password = self.shared.passwords.hash(secret).await?;
-        let name = user.clone();
-        let account = self
-            .change(move |tx, moment| {
-                accounts::register(tx, name.clone(), profile.clone(), password.clone(), moment)
-            })
-            .await?;
+        let user = registration.user.clone();
+        let account = self.add_account(registration).await?;
         info!(%user, %account, %address, "registered");
         Ok(account)
     }

@@ -116,7 +116,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
                     Ok(permit) if content.len() <= BUFFERED_LEN_MAX => {
                         Sink::Memory(vec![content], permit)
                     }
-                    _ => Sink::Storage(self.begin_storing(vec![content]).await?),
+                    _ => Sink::Storage(self.begin_to_store(vec![content]).await?),
                 }
             }
             Sink::Memory(mut pieces, permit) => {
@@ -124,7 +124,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
                 if self.size <= BUFFERED_LEN_MAX as u64 {
                     Sink::Memory(pieces, permit)
                 } else {
-                    Sink::Storage(self.begin_storing(pieces).await?)
+                    Sink::Storage(self.begin_to_store(pieces).await?)
                 }
             }
             Sink::Storage(mut writer) => {
@@ -166,8 +166,8 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
         }
         let writer = match std::mem::replace(&mut self.sink, Sink::Nothing) {
             Sink::Storage(writer) => writer,
-            Sink::Memory(pieces, _room) => self.begin_storing(pieces).await?,
-            Sink::Nothing => self.begin_storing(Vec::new()).await?,
+            Sink::Memory(pieces, _room) => self.begin_to_store(pieces).await?,
+            Sink::Nothing => self.begin_to_store(Vec::new()).await?,
         };
         let prepared = writer.finish().await?;
         let (service, name, account) = (self.service, self.name, actor.account);
@@ -229,7 +229,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
     }
 
     /// Begins to store what was received so far.
-    async fn begin_storing(&mut self, pieces: Vec<Bytes>) -> Result<B::Writer, ServiceError> {
+    async fn begin_to_store(&mut self, pieces: Vec<Bytes>) -> Result<B::Writer, ServiceError> {
         let extension = Extension::of_file_name(self.name.as_str());
         let mut writer = self.service.shared.blobs.begin(extension).await?;
         for piece in pieces {

@@ -39,7 +39,7 @@ pub(super) fn decode(
         check_pixels(inner, limits)?;
     }
     let picture = Input {
-        input,
+        bytes: input,
         format,
         limits,
         deadline,
@@ -63,7 +63,7 @@ pub(super) fn decode(
 /// A picture's bytes and what decoding them may cost.
 #[derive(Clone, Copy)]
 struct Input<'a> {
-    input: &'a [u8],
+    bytes: &'a [u8],
     format: Format,
     limits: &'a PictureLimits,
     deadline: Instant,
@@ -89,9 +89,9 @@ impl Input<'_> {
     }
 
     fn check_memory(&self, size: Size, decoded_len: u64) -> Result<(), PictureError> {
-        let inner = self.format.largest_inner(self.input);
+        let inner = self.format.largest_inner(self.bytes);
         let pixels = inner.map_or(0, Size::pixels).max(size.pixels());
-        let needed = self.format.memory(self.input, pixels, decoded_len);
+        let needed = self.format.memory(self.bytes, pixels, decoded_len);
         let max = self.limits.memory_max;
         if max < needed {
             return Err(PictureError::TooMuchMemory { needed, max });
@@ -102,7 +102,7 @@ impl Input<'_> {
     /// A picture of many scans is as much work as a picture of so many more pixels; the decoder of
     /// this format looks at no clock.
     fn check_work(&self, size: Size) -> Result<(), PictureError> {
-        let pixels = self.format.passes(self.input).saturating_mul(size.pixels());
+        let pixels = self.format.passes(self.bytes).saturating_mul(size.pixels());
         let max = self.limits.pixels_max.saturating_mul(PASSES_MAX);
         if max < pixels {
             return Err(PictureError::TooManyPixels { pixels, max });

@@ -44,7 +44,7 @@ pub enum PictureError {
         max: u64,
     },
     /// Decoding would take more memory than one picture may have.
-    #[error("decoding it takes about {needed} bytes of memory, more than the {max} allowed")]
+    #[error("decoding it takes at least {needed} bytes of memory, and {max} are allowed")]
     TooMuchMemory {
         /// Estimated from header and format.
         needed: u64,

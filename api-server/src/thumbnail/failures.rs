@@ -12,7 +12,7 @@ use super::key::ContentKey;
 const COUNT_MAX: usize = 4096;
 /// How long a failure is believed: a new release may do better, and slowness may have been the
 /// machine's.
-const BELIEVED_FOR: Duration = Duration::from_secs(15 * 60);
+const BELIEVED_FOR: Duration = Duration::from_mins(15);
 
 /// Contents that failed. Whether a picture can be decoded does not depend on the size asked for, so
 /// one failure answers for all sizes.

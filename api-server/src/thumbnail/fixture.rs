@@ -14,7 +14,7 @@ use super::request::ThumbRequest;
 
 /// A name that a storage node could have made.
 pub(super) fn some_id() -> FileId {
-    "group1/M00/00/00/wKgBZGVB2yKAAAAAAAAACw1KEYU123.jpg"
+    "group1/M00/00/00/fwAADWsCX-OACGPVAAAABi0Jo9Y093.jpg"
         .parse()
         .unwrap()
 }

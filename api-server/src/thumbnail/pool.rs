@@ -116,12 +116,14 @@ impl Pool {
     ) -> Result<T, Unfinished> {
         let (answer, answered) = oneshot::channel();
         let job = move || {
-            if !answer.is_closed() {
-                // The job owns all that it touches; nothing half-changed survives its panic.
-                let outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|_| Unfinished::Panicked);
-                let _nobody_waits_any_more = answer.send(outcome);
+            if answer.is_closed() {
+                return;
             }
+            // The job owns all that it touches; nothing half-changed survives its panic.
+            let outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|_| Unfinished::Panicked);
+            // First, so that whoever is answered finds the slot free.
             drop(slot);
+            let _nobody_waits_any_more = answer.send(outcome);
         };
         {
             let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn a_job_is_answered_and_a_panic_is_its_own_matter() {
@@ -236,23 +238,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_nobody_waits_for_is_skipped() {
-        let pool = Pool::new(2, 2);
-        let (ran, runs) = channel();
-        // The only thread that could take it is busy until the waiter has gone.
+        let pool = Pool::new(1, 0);
+        let (begun, beginning) = channel();
         let (release, blocked) = channel::<()>();
-        let pool_of_one = Pool::new(1, 2);
-        let slot = pool_of_one.slot(LONG).await.unwrap();
-        let mut busy = Box::pin(pool_of_one.run(slot, LONG, move || blocked.recv().is_ok()));
+        let slot = pool.slot(LONG).await.unwrap();
+        let mut busy = Box::pin(pool.run(slot, LONG, move || {
+            begun.send(()).unwrap();
+            blocked.recv().is_ok()
+        }));
         assert!(busy.as_mut().now_or_never().is_none());
+        beginning.recv().unwrap();
+        let (ran, runs) = channel();
         {
-            // A second job enters through a slot of another pool, for its own are all taken.
-            let slot = pool.slot(LONG).await.unwrap();
-            let mut left = Box::pin(pool_of_one.run(slot, LONG, move || ran.send(())));
+            // Through a slot of another pool, for the only one of this is taken.
+            let slot = Pool::new(1, 0).slot(LONG).await.unwrap();
+            let mut left = Box::pin(pool.run(slot, LONG, move || ran.send(())));
             assert!(left.as_mut().now_or_never().is_none());
         }
         release.send(()).unwrap();
-        assert_eq!(busy.await, Ok(true));
-        pool_of_one.close();
+        assert!(busy.await.unwrap());
+        pool.close();
         assert!(
             runs.recv().is_err(),
             "its sender was dropped without a send"

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn before_the_deadline_all_is_read_in_windows() {
         let input = vec![7; 3 * WINDOW_LEN / 2];
-        let later = clock::monotonic() + Duration::from_secs(60);
+        let later = clock::monotonic() + Duration::from_mins(1);
         let mut reader = DeadlineReader::new(&input, later);
         assert_eq!(reader.fill_buf().unwrap().len(), WINDOW_LEN);
         let mut all = Vec::new();

@@ -114,6 +114,7 @@ impl UploadWriter {
                 return Err(error);
             }
         };
+        // There is one behind the end; without, the body would be malformed.
         let header = answer.unwrap_or(Header::success(0));
         let body = self.lease.body(&header, limits::PACKET_LEN_MAX).await?;
         let PreparedResponse {
@@ -173,9 +174,6 @@ impl UploadWriter {
             self.lease.reconnect().await?;
             sent = self.exchange(packet, is_first, last).await;
         }
-        if last.is_none() && sent.is_err() {
-            self.lease.cut();
-        }
         self.sent_at = clock::monotonic();
         sent
     }
@@ -186,10 +184,18 @@ impl UploadWriter {
         is_first: bool,
         last: Option<ChunkHead>,
     ) -> Result<Option<Header>, ClientError> {
-        if !is_first && last.is_none() {
-            refused_early(&mut self.lease, COMMAND).await?;
+        let lease = &mut self.lease;
+        let sent = async {
+            if !is_first && last.is_none() {
+                refused_early(lease, COMMAND).await?;
+            }
+            send_piece(lease, COMMAND, &mut packet).await
+        };
+        if let Err(error) = sent.await {
+            // Behind half a packet the connection is of no use, whatever the node answered.
+            self.lease.cut();
+            return Err(error);
         }
-        send_piece(&mut self.lease, COMMAND, &mut packet).await?;
         match last {
             Some(_) => self.lease.answer(COMMAND).await.map(Some),
             None => Ok(None),

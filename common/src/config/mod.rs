@@ -26,12 +26,12 @@ pub use print::{markdown, print_default};
 pub use rules::RuleError;
 
 pub use settings::{
-    AntiLeechConfig, ApiConfig, CompactionConfig, Config, ExtraListener, LogConfig, ScrubConfig,
-    StorageConfig, StorePathConfig, TrackerConfig,
+    AntiLeechConfig, ApiConfig, CompactionConfig, Config, ExtraListener, LogConfig,
+    RateLimitsConfig, ScrubConfig, StorageConfig, StorePathConfig, TrackerConfig,
 };
 pub use types::{
-    ByteSize, Durability, Listing, LogFormat, ReservedSpace, StoreLookup, StorePathChoice,
-    StoreServer,
+    ByteSize, Durability, Listing, LogFormat, Registration, ReservedSpace, StoreLookup,
+    StorePathChoice, StoreServer, TokenlessWrites,
 };
 pub use value::ValueError;
 

@@ -7,6 +7,7 @@ use super::settings::{Config, StorageConfig};
 use super::types::StoreLookup;
 use crate::id::VolumePath;
 use crate::limits;
+use crate::web::origin::Origin;
 
 /// Two settings that do not go together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +47,16 @@ pub enum RuleError {
     /// A check of tokens that no token can pass.
     #[error("enabled without keys would refuse every download; add keys = [\"…\"]")]
     KeysMissing,
-    /// Links need a scheme.
-    #[error("a public URL begins with http:// or https:// and has no ? or #")]
+    /// Links need a scheme and a host, and stand in pages and headers.
+    #[error(
+        "a public URL begins with http:// or https:// and a host, has no ? or #, and encodes whatever else URLs do not have"
+    )]
     PublicUrl,
+    /// A certificate without its key, or the other way round.
+    #[error(
+        "TLS needs both api.tls_certificate and api.tls_key; give the other one too, or remove this one"
+    )]
+    HalfOfTls,
 }
 
 /// Reports every broken rule at the key that should change.
@@ -86,14 +94,18 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     {
         reader.problem_at_key("api.public_url", RuleError::PublicUrl);
     }
+    match (&config.api.tls_certificate, &config.api.tls_key) {
+        (Some(_), Some(_)) | (None, None) => {}
+        (Some(_), None) => reader.problem_at_key("api.tls_certificate", RuleError::HalfOfTls),
+        (None, Some(_)) => reader.problem_at_key("api.tls_key", RuleError::HalfOfTls),
+    }
 }
 
+/// Whether links may begin with `url`: what follows the host has only what paths have unencoded, and
+/// not the two of these that could end a policy's source or an attribute.
 fn is_base(url: &str) -> bool {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"));
-    let bad = |letter: char| letter.is_whitespace() || letter.is_control() || "?#".contains(letter);
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(bad))
+    let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/%-._~!$&()*+=:@".contains(&byte);
+    Origin::of_url(url).is_ok_and(|(_, path)| path.bytes().all(is_path))
 }
 
 fn store_paths(storage: &StorageConfig) -> Vec<RuleError> {

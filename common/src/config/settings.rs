@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use super::section::{row, section};
 use super::types::{
-    ByteSize, Durability, Listing, LogFormat, ReservedSpace, StoreLookup, StorePathChoice,
-    StoreServer,
+    ByteSize, Durability, Listing, LogFormat, Registration, ReservedSpace, StoreLookup,
+    StorePathChoice, StoreServer, TokenlessWrites,
 };
 use crate::client::Address;
 use crate::id::{GroupName, NodeNumber, VolumePath};
 use crate::web::anti_leech::Key;
+use crate::web::network::Network;
+use crate::web::origin::Origin;
 use crate::wire::AddressWidth;
 
 section! {
@@ -207,13 +209,48 @@ section! {
 }
 
 section! {
-    /// The API server: downloads of every group by HTTP, health and metrics.
+    /// The API server: the image-host API, the web console, downloads of every group by HTTP, health
+    /// and metrics.
     ApiConfig {
         /// Where HTTP clients connect.
         listen: SocketAddr = "0.0.0.0:8080";
-        /// What links begin with, such as "https://img.example.com"; empty for the address that
-        /// the client used. Kept for the HTTP APIs; downloads do not need it.
+        /// What links begin with, such as "https://img.example.com"; empty for the scheme and host that
+        /// the client asked for. Set it when the server cannot know them, as behind a proxy that does
+        /// not pass the Host header on.
         public_url: Option<String> = "";
+        /// Certificate chain, PEM, the server's own first: the port then speaks HTTPS only.
+        /// Needs tls_key. A renewed file is noticed within a minute.
+        tls_certificate: Option<PathBuf> = "";
+        /// Private key of tls_certificate, PEM.
+        tls_key: Option<PathBuf> = "";
+        /// Proxies whose X-Forwarded-For, -Proto and -Host, or Forwarded, are believed: addresses or
+        /// networks such as ["127.0.0.1", "10.0.0.0/8"]. The proxy must set these headers itself.
+        /// Without it, limits per address count all clients of a proxy as one.
+        trusted_proxies: Vec<Network> = "";
+        /// Origins of pages besides our own that may use the API, such as ["https://app.example.com"].
+        allowed_origins: Vec<Origin> = "";
+        /// Directory with another front end to serve at / in place of the console, which is then at
+        /// /console/. Paths that its pages have get its index.html.
+        web_dir: Option<PathBuf> = "";
+        /// "open" lets everybody register, "closed" nobody.
+        registration: Registration = "open";
+        /// Uploads and changes of shares without a token, which old clients send: "bound" accepts them
+        /// from an address where that user is logged in, "ticket" accepts uploads of what the user has
+        /// just asked about with a token, "strict" accepts none, "compat" accepts all: then
+        /// whoever knows a user's name can upload as that user.
+        tokenless_writes: TokenlessWrites = "bound";
+        /// Size of the largest upload. Uploads are never in memory, so what it costs is disk space.
+        upload_size_max: ByteSize = "100GiB" in "30MiB" to "16TiB";
+        /// Time from a login until its token ends.
+        session_life: Duration = "24h" in "1min" to "3650d";
+        /// When an account, file entry or share is acknowledged, as storage.durability says for blobs.
+        durability: Durability = "always";
+        /// Time between two syncs when durability is "interval"; what a power cut may cost.
+        sync_interval: Duration = "1s" in "10ms" to "1h";
+        /// Memory for parts of the catalog of accounts, files and shares that were read.
+        catalog_cache_size: ByteSize = "32MiB" in "1MiB" to "1TiB";
+        /// Disk space for thumbnails, which are made again when they are needed again.
+        thumbnail_cache_size: ByteSize = "1GiB" in "0" to "1TiB";
         /// The trackers to ask. `hayloft serve` adds its own.
         trackers: Vec<Address> = "";
         /// HTTP connections at the same time; one more is closed at once.
@@ -222,6 +259,29 @@ section! {
         pool_size: u32 = "32" in "1" to "4096";
         /// A tracker or storage node that makes no progress for so long is given up.
         network_timeout: Duration = "30s" in "100ms" to "1h";
+    }
+    sections {
+        rate_limits: RateLimitsConfig;
+    }
+}
+
+section! {
+    /// How often something may be tried before the API refuses for a while. An address is that of
+    /// the client; see api.trusted_proxies. A whole class of a hundred people behind one address
+    /// stays far below the defaults. 0 means no limit.
+    RateLimitsConfig {
+        /// The time that all of these count in.
+        window: Duration = "10min" in "1s" to "1d";
+        /// New accounts per address.
+        registrations: u32 = "1000";
+        /// Logins with a wrong password per address.
+        failed_logins: u32 = "300";
+        /// Logins with a wrong password per account, from wherever.
+        failed_logins_per_account: u32 = "30";
+        /// Questions per user after contents that are not here, which guessing of digests would be.
+        digest_misses: u32 = "100000";
+        /// Accepted uploads and changes of shares without a token per address.
+        tokenless_writes: u32 = "100000";
     }
     sections {}
 }

@@ -234,7 +234,46 @@ fn settings_that_do_not_go_together_are_refused() {
         "[storage.anti_leech]\nenabled = true",
         "refuse every download",
     );
-    check_problem("[api]\npublic_url = \"img.example.com\"", "http://");
+    for url in [
+        "img.example.com",
+        "ftp://img.example.com",
+        "https://",
+        "https://img.example.com/?a",
+        "https://img.example.com/a b",
+        "https://img.example.com/';x",
+        "https://user@img.example.com",
+    ] {
+        check_problem(&format!("[api]\npublic_url = \"{url}\""), "http://");
+    }
+    for key in ["tls_certificate", "tls_key"] {
+        let text = format!("[api]\n{key} = \"/etc/x.pem\"");
+        check_problem(&text, &format!("api.{key}: TLS needs both"));
+    }
+}
+
+#[test]
+fn the_api_server_takes_networks_origins_and_choices() {
+    let config = load(
+        "[api]\npublic_url = \"https://img.example.com:8443/base\"\ntls_certificate = \"/c\"\ntls_key = \"/k\"\n\
+         trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\nallowed_origins = [\"https://app.example.com\"]\n\
+         registration = \"closed\"\ntokenless_writes = \"strict\"\n[api.rate_limits]\nfailed_logins = 0",
+    )
+    .unwrap();
+    let api = config.api;
+    assert!(api.trusted_proxies[1].contains("10.1.2.3".parse().unwrap()));
+    assert_eq!(
+        api.allowed_origins[0].to_string(),
+        "https://app.example.com"
+    );
+    assert_eq!(api.registration, Registration::Closed);
+    assert_eq!(api.tokenless_writes, TokenlessWrites::Strict);
+    assert_eq!(api.rate_limits.failed_logins, 0);
+    check_problem(
+        "[api]\ntrusted_proxies = [\"10.0.0.1/8\"]",
+        "hayloft.toml:2:20: api.trusted_proxies: \"10.0.0.1/8\" is not understood; write an address",
+    );
+    check_problem("[api]\nallowed_origins = [\"*\"]", "write an origin");
+    check_problem("[api]\nupload_size_max = \"1MiB\"", "from 30MiB");
 }
 
 #[test]

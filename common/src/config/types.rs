@@ -6,6 +6,8 @@ use super::section::Form;
 use super::value::{Scalar, number_and_unit};
 use crate::client::Address;
 use crate::limits;
+use crate::web::network::Network;
+use crate::web::origin::Origin;
 
 /// Bytes of a host name, as DNS limits it.
 const HOST_LEN_MAX: usize = 253;
@@ -201,6 +203,46 @@ choice! {
         Text = "text",
         /// One JSON object per line.
         Json = "json",
+    }
+}
+
+choice! {
+    /// Who may open an account.
+    Registration as "\"open\" or \"closed\"" {
+        /// Everybody.
+        Open = "open",
+        /// Nobody.
+        Closed = "closed",
+    }
+}
+
+choice! {
+    /// What becomes of writes without a token (docs/api/image-host.md).
+    TokenlessWrites as "\"bound\", \"compat\", \"ticket\" or \"strict\"" {
+        /// Accepted from the address of a live session of the named user.
+        Bound = "bound",
+        /// Accepted.
+        Compat = "compat",
+        /// An upload is accepted for which the named user has asked with a token.
+        Ticket = "ticket",
+        /// Refused.
+        Strict = "strict",
+    }
+}
+
+impl Scalar for Network {
+    const WANTED: &'static str = "an address such as \"192.0.2.7\" or a network such as \"10.0.0.0/8\" whose bits behind the prefix are zero";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Scalar for Origin {
+    const WANTED: &'static str = "an origin such as \"https://app.example.com\" or \"http://192.0.2.7:3000\", without a path";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
     }
 }
 

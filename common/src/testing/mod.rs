@@ -22,7 +22,7 @@ pub use crate::web::range::fuzz_range;
 
 use crate::id::{FileId, RemoteName, VolumePath};
 use crate::limits;
-use crate::wire::storage::Metadata;
+use crate::wire::storage::{ChunkHead, Metadata, PrepareHead};
 use crate::wire::{HEADER_LEN, Header};
 
 /// One reading of a packet.
@@ -37,6 +37,7 @@ pub fn fuzz_packet(bytes: &[u8]) {
     let Ok(header) = Header::decode(*header) else {
         return;
     };
+    check_prepared_upload(body);
     let readings: [Reencode; 3] = [
         |header, body| reencode_storage_request(header, body).ok(),
         |header, body| reencode_tracker_request(header, body).ok(),
@@ -58,6 +59,30 @@ pub fn fuzz_packet(bytes: &[u8]) {
         };
         let twice = reencode(again, body).expect("what was encoded decodes");
         assert_eq!(once, twice, "encoding is stable");
+    }
+}
+
+/// Reads `body` as a node reads a prepared upload, whose length no header tells: a head, then chunks.
+fn check_prepared_upload(body: &[u8]) {
+    let Some((head, mut rest)) = body.split_first_chunk::<{ PrepareHead::LEN }>() else {
+        return;
+    };
+    if let Ok(head) = PrepareHead::decode(head) {
+        let mut packet = bytes::BytesMut::new();
+        head.encode(&mut packet);
+        let again = packet.get(HEADER_LEN..).map(PrepareHead::decode);
+        assert_eq!(again, Some(Ok(head)), "a head encodes to itself");
+    }
+    while let Some((head, behind)) = rest.split_first_chunk::<{ ChunkHead::LEN }>() {
+        let Ok(chunk) = ChunkHead::decode(head) else {
+            return;
+        };
+        assert_eq!(chunk.encode(), *head);
+        let ChunkHead::Content(len) = chunk else {
+            return;
+        };
+        assert!((1..=limits::UPLOAD_CHUNK_LEN_MAX).contains(&len));
+        rest = behind.get(len as usize..).unwrap_or_default();
     }
 }
 

@@ -9,9 +9,9 @@ use bytes::BytesMut;
 
 use crate::codec::CodecError;
 use crate::wire::storage::{
-    AppendHead, BlobRequest, DownloadRequest, FileInfo, Metadata, ModifyHead, QueryFileInfo,
-    RegenerateRequest, SetMetadata, SlaveHead, StoredResponse, Streamed, TruncateRequest,
-    UploadHead, UploadKind,
+    AppendHead, BlobRequest, DownloadRequest, FileInfo, Metadata, ModifyHead, PreparedResponse,
+    QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead, StoredResponse, Streamed,
+    TruncateRequest, UploadHead, UploadKind,
 };
 use crate::wire::tracker::{
     ClientDialect, FetchTarget, FetchTargets, GroupResponse, GroupStatistics, LeaderResponse,
@@ -43,7 +43,10 @@ pub fn reencode_storage_request(header: Header, body: &[u8]) -> Result<BytesMut,
         Command::Download => DownloadRequest::decode(body)?.encode(&mut out),
         Command::SetMetadata => SetMetadata::decode(body)?.encode(&mut out),
         Command::QueryFileInfo => QueryFileInfo::decode(body, header.status)?.encode(&mut out),
-        command @ (Command::ActiveTest | Command::Quit) => encode_bare_request(&mut out, command),
+        command @ (Command::ActiveTest
+        | Command::Quit
+        | Command::CommitUpload
+        | Command::AbandonUpload) => encode_bare_request(&mut out, command),
         _ => return Err(unknown),
     }
     Ok(out)
@@ -84,6 +87,7 @@ fn response(command: Command, body: &[u8]) -> Result<BytesMut, WireError> {
         | Command::UploadAppender
         | Command::UploadSlave
         | Command::RegenerateAppender => StoredResponse::decode(body)?.encode(&mut out),
+        Command::PrepareUpload => PreparedResponse::decode(body)?.encode(&mut out),
         Command::GetMetadata => Metadata::parse(body).encode_response(&mut out),
         Command::QueryFileInfo => {
             let info = FileInfo::decode(body)?;

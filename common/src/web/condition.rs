@@ -52,6 +52,11 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators<'_>) -> Outcome {
     }
 }
 
+/// Whether `If-None-Match` names the bytes with this entity tag: for what has no other validator.
+pub fn none_match_has(headers: &HeaderMap, etag: &[u8]) -> bool {
+    matches_any(headers, &IF_NONE_MATCH, etag, Comparison::Weak)
+}
+
 /// Whether `If-Range` lets the `Range` header apply; without `If-Range` it does.
 ///
 /// Anything but the exact strong validator means that the client's half is of other bytes.

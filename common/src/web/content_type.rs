@@ -1,10 +1,15 @@
 //! Content types by extension, and what keeps uploaded pages from acting as the site.
 //!
-//! Anybody who may upload may upload HTML or SVG with scripts, and all blobs share one origin: a
-//! script inside one could read everything that the viewer may read there, that is stored cross-site
-//! scripting. So every answer forbids sniffing, which would turn a "picture" into a page, and types
-//! that browsers execute are shown inside a sandbox: an origin of their own, no scripts, no forms, no
-//! loading from elsewhere. Such a page still displays.
+//! Anybody who may upload may upload HTML or SVG with scripts, and all blobs share one origin, on the
+//! API port with the pages of the server itself: a script inside one could read everything that the
+//! viewer may read there, that is stored cross-site scripting. So
+//!
+//! * every answer forbids sniffing, which would turn a "picture" into a page,
+//! * only what browsers show without executing anything is shown; the rest is saved,
+//! * and whatever a browser makes of it all the same, it makes in a sandbox: an origin of its own, no
+//!   scripts, no forms, nothing loaded.
+//!
+//! Source: docs/api/image-host.md (downloads).
 
 use http::HeaderValue;
 
@@ -13,21 +18,72 @@ use http::HeaderValue;
 pub struct ContentType {
     /// `Content-Type`.
     pub value: HeaderValue,
-    /// `Content-Security-Policy`, for types that browsers execute.
+    /// `Content-Security-Policy`.
     pub policy: Option<HeaderValue>,
+    /// What a browser does with it.
+    pub presentation: Presentation,
 }
 
-const SANDBOX: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
-                       base-uri 'none'; form-action 'none'";
+/// What a browser does with a blob that somebody opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presentation {
+    /// Shows it.
+    Inline,
+    /// Saves it.
+    Attachment,
+}
+
+const SANDBOX: &str = "default-src 'none'; sandbox";
 
 /// The type of a blob whose name ends in `extension` (without dot, any case).
 pub fn of_extension(extension: &str) -> ContentType {
     let essence = mime_guess::from_ext(extension)
         .first_raw()
         .unwrap_or("application/octet-stream");
+    let kind = Kind::of(essence);
     ContentType {
         value: with_charset(essence),
-        policy: is_active(essence).then(|| HeaderValue::from_static(SANDBOX)),
+        policy: kind.policy().map(HeaderValue::from_static),
+        presentation: kind.presentation(),
+    }
+}
+
+/// What matters about a type.
+enum Kind {
+    /// Pixels.
+    Picture,
+    /// Sound, film and PDF, for which browsers have players that a sandbox keeps from working: they
+    /// load the blob a second time, by themselves. They execute nothing in the name of the site.
+    Played,
+    /// Everything else.
+    Other,
+}
+
+impl Kind {
+    fn of(essence: &str) -> Self {
+        match essence {
+            // A list, because pictures in SVG or PostScript are programs.
+            "image/apng" | "image/avif" | "image/bmp" | "image/gif" | "image/heic"
+            | "image/heif" | "image/jpeg" | "image/jxl" | "image/png" | "image/tiff"
+            | "image/webp" | "image/x-icon" => Self::Picture,
+            "application/pdf" => Self::Played,
+            _ if essence.starts_with("audio/") || essence.starts_with("video/") => Self::Played,
+            _ => Self::Other,
+        }
+    }
+
+    fn policy(&self) -> Option<&'static str> {
+        match self {
+            Self::Picture | Self::Other => Some(SANDBOX),
+            Self::Played => None,
+        }
+    }
+
+    fn presentation(&self) -> Presentation {
+        match self {
+            Self::Picture | Self::Played => Presentation::Inline,
+            Self::Other => Presentation::Attachment,
+        }
     }
 }
 
@@ -49,15 +105,6 @@ fn with_charset(essence: &'static str) -> HeaderValue {
         _ => essence,
     };
     HeaderValue::from_static(text)
-}
-
-/// Whether a browser that opens such a blob may run what is in it.
-fn is_active(essence: &str) -> bool {
-    matches!(
-        essence,
-        "text/html" | "text/xml" | "text/xsl" | "application/xml" | "message/rfc822"
-    ) || essence.ends_with("+xml")
-        || essence.starts_with("multipart/")
 }
 
 #[cfg(test)]
@@ -82,16 +129,31 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_execute_is_sandboxed_and_pictures_are_not() {
+    fn only_pictures_sound_film_and_pdf_are_shown() {
+        for extension in [
+            "jpg", "JPEG", "png", "gif", "webp", "bmp", "avif", "ico", "tif", "mp4", "webm", "mov",
+            "mp3", "ogg", "flac", "wav", "pdf",
+        ] {
+            let shown = of_extension(extension).presentation;
+            assert_eq!(shown, Presentation::Inline, "{extension}");
+        }
         for extension in [
             "html", "htm", "HTML", "xhtml", "xht", "svg", "svgz", "xml", "xsl", "mht", "mhtml",
-            "rss", "rdf",
+            "rss", "rdf", "js", "css", "txt", "md", "csv", "json", "swf", "zip", "eps", "psd",
+            "bin", "nosuch", "",
         ] {
-            let policy = of_extension(extension).policy;
-            let sandboxed = policy.is_some_and(|p| p.as_bytes().starts_with(b"sandbox; "));
-            assert!(sandboxed, "{extension}");
+            let kind = of_extension(extension);
+            assert_eq!(kind.presentation, Presentation::Attachment, "{extension}");
+            assert_eq!(kind.policy.unwrap(), SANDBOX, "{extension}");
         }
-        for extension in ["jpg", "png", "pdf", "txt", "mp4", "bin", ""] {
+    }
+
+    #[test]
+    fn everything_is_in_a_sandbox_but_what_a_player_must_load_again() {
+        for extension in ["jpg", "png", "svg", "html", "txt", "bin", ""] {
+            assert_eq!(of_extension(extension).policy.unwrap(), SANDBOX);
+        }
+        for extension in ["mp4", "mp3", "pdf"] {
             assert_eq!(of_extension(extension).policy, None, "{extension}");
         }
     }

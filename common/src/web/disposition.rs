@@ -1,10 +1,12 @@
-//! `Content-Disposition` from `?filename=` or `?attname=`. Source: RFC 6266, RFC 8187.
+//! `Content-Disposition`: whether a blob is saved, and under which name, from its type and from
+//! `?filename=` or `?attname=`. Source: RFC 6266, RFC 8187.
 
 use std::fmt::Write as _;
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::content_type::Presentation;
 use super::query;
 use crate::limits;
 
@@ -23,9 +25,18 @@ const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The header that makes a browser save the blob under the name that the query asks for, or `None`
-/// if it asks for none. `filename` wins over `attname`.
-pub fn of_query(query: &str) -> Option<HeaderValue> {
+/// The header, or `None` if the blob is to be shown.
+///
+/// A query that gives a name asks for saving, whatever the type; `filename` wins over `attname`.
+pub fn of(query: Option<&str>, presentation: Presentation) -> Option<HeaderValue> {
+    match (query.and_then(of_query), presentation) {
+        (Some(value), _) => Some(value),
+        (None, Presentation::Attachment) => Some(HeaderValue::from_static("attachment")),
+        (None, Presentation::Inline) => None,
+    }
+}
+
+fn of_query(query: &str) -> Option<HeaderValue> {
     let name = query::value(query, "filename").or_else(|| query::value(query, "attname"))?;
     Some(attachment(&name))
 }
@@ -97,6 +108,31 @@ mod tests {
             "attachment; filename=\"50__.txt\"; filename*=UTF-8''50%25%22.txt",
         );
         assert_eq!(of_query("name=a"), None);
+    }
+
+    #[test]
+    fn a_type_that_is_not_shown_is_saved_with_or_without_a_name() {
+        use Presentation::{Attachment, Inline};
+        for (query, presentation, expected) in [
+            (None, Inline, None),
+            (Some("token=x"), Inline, None),
+            (None, Attachment, Some("attachment")),
+            (Some("token=x"), Attachment, Some("attachment")),
+            (
+                Some("filename=a"),
+                Inline,
+                Some("attachment; filename=\"a\""),
+            ),
+            (
+                Some("filename=a"),
+                Attachment,
+                Some("attachment; filename=\"a\""),
+            ),
+        ] {
+            let value = of(query, presentation);
+            let value = value.as_ref().map(|value| value.to_str().unwrap());
+            assert_eq!(value, expected);
+        }
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! Answers requests for blobs of a source: path, access, conditions, ranges, body.
+//!
+//! Pages of every origin may read them (CORS): what a link opens, it opens for everybody who has it,
+//! and no cookie has a part in it. Source: docs/api/image-host.md (CORS).
 
 use std::fmt;
 
-use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderValue, RETRY_AFTER,
+};
 use http::{Method, Response, StatusCode, request};
 use tracing::{error, warn};
 
@@ -14,7 +20,7 @@ use super::source::{BlobSource, SourceError};
 use super::{path, text};
 use crate::code::ErrorCode;
 use crate::env::{clock, entropy};
-use crate::id::GroupName;
+use crate::id::{FileId, GroupName};
 
 /// Which groups a server answers for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,17 +68,26 @@ impl<S: BlobSource> Front<S> {
     ///
     /// Cancel safe: downloads change nothing.
     pub async fn respond(&self, request: &request::Parts) -> Response<Body> {
-        if request.method != Method::GET && request.method != Method::HEAD {
-            return method_not_allowed();
-        }
         let path = request.uri.path();
-        let response = match self.download(request, path).await {
-            Ok(response) => response,
+        let id = path::file_id(path, self.settings.default_group);
+        match request.method {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS if id.is_ok() => return preflight(),
+            _ => return method_not_allowed(),
+        }
+        let id = match id {
+            Ok(id) => id,
             // Blobs are asked for far more often than operations, and no file id looks like one.
-            Err(Refusal::Path(error)) => match self.operations.respond(path).await {
-                Some(response) => response,
-                None => text::response(error.status(), &text::chain(&error)),
-            },
+            Err(error) => {
+                let response = match self.operations.respond(path).await {
+                    Some(response) => response,
+                    None => text::response(error.status(), &text::chain(&error)),
+                };
+                return without_body_for_head(request, response);
+            }
+        };
+        let response = match self.download(request, &id).await {
+            Ok(response) => response,
             Err(Refusal::OtherGroup(group)) => {
                 let why = format!("no file here is of group {group}: ask a node of that group");
                 text::response(StatusCode::NOT_FOUND, &why)
@@ -82,29 +97,45 @@ impl<S: BlobSource> Front<S> {
             }
             Err(Refusal::Source(error)) => refused_by_source(path, &error),
         };
-        without_body_for_head(request, response)
+        without_body_for_head(request, open_to_all_pages(response))
     }
 
-    async fn download(
-        &self,
-        request: &request::Parts,
-        path: &str,
-    ) -> Result<Response<Body>, Refusal> {
-        let id = path::file_id(path, self.settings.default_group)?;
+    /// The blob that a GET or HEAD asks for and may have, and who else may keep a copy of the answer;
+    /// for whoever answers with something that is made of the blob. `None` leaves the request to
+    /// [`Self::respond`], which says what is wrong with it.
+    pub fn admits(&self, request: &request::Parts) -> Option<(FileId, Sharing)> {
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return None;
+        }
+        let id = path::file_id(request.uri.path(), self.settings.default_group).ok()?;
+        let sharing = self.admit(request, &id).ok()?;
+        Some((id, sharing))
+    }
+
+    /// Whether the request may have the blob.
+    fn admit(&self, request: &request::Parts, id: &FileId) -> Result<Sharing, Refusal> {
         if let Groups::Only(group) = self.settings.groups
             && group != id.group
         {
             return Err(Refusal::OtherGroup(id.group));
         }
-        let sharing = match &self.settings.access {
-            Access::Public => Sharing::Public,
+        match &self.settings.access {
+            Access::Public => Ok(Sharing::Public),
             Access::Token(rule) => {
                 let query = request.uri.query().unwrap_or_default();
                 rule.check(&id.name, query, clock::unix_seconds())?;
-                Sharing::Private
+                Ok(Sharing::Private)
             }
-        };
-        let opened = self.source.open(&id).await?;
+        }
+    }
+
+    async fn download(
+        &self,
+        request: &request::Parts,
+        id: &FileId,
+    ) -> Result<Response<Body>, Refusal> {
+        let sharing = self.admit(request, id)?;
+        let opened = self.source.open(id).await?;
         let plan = download::respond(
             request,
             &opened.facts,
@@ -128,14 +159,41 @@ impl<S> fmt::Debug for Front<S> {
 /// Why a request gets no blob.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("path")]
-    Path(#[from] path::PathError),
     #[error("group {0} is not served here")]
     OtherGroup(GroupName),
     #[error("access denied")]
     Denied(#[from] super::anti_leech::Denied),
     #[error("source")]
     Source(#[from] SourceError),
+}
+
+/// What a page of another origin needs to read a download, or why there is none.
+pub fn open_to_all_pages(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let exposed = "accept-ranges, content-disposition, content-length, content-range, etag";
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(exposed),
+    );
+    response
+}
+
+/// The answer to a browser that asks whether a page may send ranges and conditions.
+fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    for (name, value) in [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        (ACCESS_CONTROL_MAX_AGE, "86400"),
+    ] {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn method_not_allowed() -> Response<Body> {

@@ -10,8 +10,9 @@ use prometheus::{
 use crate::env::clock;
 
 /// Statuses that are counted by their own; anything else counts as `other`.
-const STATUSES: [u16; 14] = [
-    200, 206, 304, 400, 403, 404, 405, 412, 416, 429, 500, 501, 503, 507,
+const STATUSES: [u16; 20] = [
+    200, 204, 206, 302, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 416, 429, 500, 501, 503,
+    507,
 ];
 
 /// Counters of one HTTP server.

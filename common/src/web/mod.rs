@@ -21,6 +21,7 @@ pub mod body;
 pub mod metrics;
 pub mod source;
 pub mod text;
+pub mod tls;
 
 pub mod front;
 pub mod operations;

@@ -108,17 +108,14 @@ impl FromStr for Authority {
         if limits::HTTP_AUTHORITY_LEN_MAX < text.len() {
             return Err(AuthorityError::TooLong);
         }
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (address, port) = rest.split_once(']').ok_or(AuthorityError::Host)?;
-                let address: Ipv6Addr = address.parse().map_err(|_| AuthorityError::Host)?;
-                (format!("[{address}]"), port)
-            }
-            None => {
-                let colon = text.find(':').unwrap_or(text.len());
-                let (host, port) = text.split_at_checked(colon).ok_or(AuthorityError::Host)?;
-                (name(host)?, port)
-            }
+        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+            let (address, port) = rest.split_once(']').ok_or(AuthorityError::Host)?;
+            let address: Ipv6Addr = address.parse().map_err(|_| AuthorityError::Host)?;
+            (format!("[{address}]"), port)
+        } else {
+            let colon = text.find(':').unwrap_or(text.len());
+            let (host, port) = text.split_at_checked(colon).ok_or(AuthorityError::Host)?;
+            (name(host)?, port)
         };
         let port = match port.strip_prefix(':') {
             None if port.is_empty() => None,

@@ -6,6 +6,7 @@
 
 mod change;
 mod metrics;
+mod prepare;
 mod read;
 mod upload;
 
@@ -27,6 +28,7 @@ use tokio::time::timeout;
 use tracing::{debug, error};
 
 pub(crate) use metrics::ServiceMetrics;
+use prepare::{PreparedUpload, abandon};
 
 use crate::counters::Tally;
 use crate::error::StoreError;
@@ -44,7 +46,7 @@ pub(crate) struct Service {
     /// Counters.
     pub(crate) metrics: Arc<ServiceMetrics>,
     /// A permit for each byte of uploads that may be kept in memory.
-    pub(crate) buffers: Semaphore,
+    pub(crate) buffers: Arc<Semaphore>,
     /// Width of the address in file information.
     pub(crate) address_width: AddressWidth,
     /// Longest wait for the peer inside a packet.
@@ -60,6 +62,8 @@ enum Outcome {
     Body,
     /// The answer was sent.
     Sent,
+    /// The answer, this status, was sent, and the connection goes on or not.
+    Failed { status: Status, goes_on: bool },
     /// The answer is this status, and so many bytes of the body were not read.
     Refused { status: Status, unread: u64 },
 }
@@ -151,6 +155,7 @@ impl Service {
             service: self,
             connection,
             out: BytesMut::new(),
+            prepared: None,
         };
         if let Err(error) = session.run(&shutdown).await {
             debug!(
@@ -167,6 +172,8 @@ struct Session {
     connection: Connection<TcpStream>,
     /// The answer that is being made.
     out: BytesMut,
+    /// What waits for its commit. The next request takes it, whatever it is.
+    prepared: Option<PreparedUpload>,
 }
 
 impl Session {
@@ -174,19 +181,26 @@ impl Session {
         let mut stop = pin!(shutdown.requested());
         let mut is_first = true;
         loop {
-            let readable = tokio::select! {
-                biased;
-                readable = self.readable(is_first) => readable?,
-                () = &mut stop => return Ok(()),
+            let next = if self.prepared.is_some() {
+                self.decision(shutdown).await?
+            } else {
+                let readable = tokio::select! {
+                    biased;
+                    readable = self.readable(is_first) => readable?,
+                    () = &mut stop => false,
+                };
+                if readable {
+                    self.connection.header().await?
+                } else {
+                    None
+                }
             };
-            if !readable {
-                return Ok(());
-            }
-            let Some(header) = self.connection.header().await? else {
+            let Some(header) = next else {
                 return Ok(());
             };
             is_first = false;
-            if !self.request(&header).await? || shutdown.is_requested() {
+            let goes_on = self.request(&header).await?;
+            if !goes_on || (shutdown.is_requested() && self.prepared.is_none()) {
                 return Ok(());
             }
         }
@@ -206,6 +220,8 @@ impl Session {
     async fn request(&mut self, header: &Header) -> Result<bool, ConnectionError> {
         let started = clock::monotonic();
         self.out.clear();
+        // Whatever is not its commit abandons what was prepared.
+        let prepared = self.prepared.take();
         let command = Command::from_byte(header.command);
         let outcome = match command {
             Some(Command::Quit) => return Ok(false),
@@ -213,6 +229,9 @@ impl Session {
             Some(Command::Upload) => self.upload(header, upload::Kind::Normal).await?,
             Some(Command::UploadAppender) => self.upload(header, upload::Kind::Appender).await?,
             Some(Command::UploadSlave) => self.upload_slave(header).await?,
+            Some(Command::PrepareUpload) => self.prepare(header).await?,
+            Some(Command::CommitUpload) => self.commit(header, prepared).await,
+            Some(Command::AbandonUpload) => abandon(header, prepared),
             Some(Command::Append) => self.append(header).await?,
             Some(Command::Modify) => self.modify(header).await?,
             Some(Command::Truncate) => self.truncate(header).await?,
@@ -229,6 +248,7 @@ impl Session {
         };
         let (status, goes_on) = match outcome {
             Outcome::Sent => (Status::OK, true),
+            Outcome::Failed { status, goes_on } => (status, goes_on),
             Outcome::Body => {
                 let out = std::mem::take(&mut self.out);
                 self.connection.send(&out).await?;

@@ -16,7 +16,7 @@ use crate::node::Node;
 use crate::store::{PathStore, PendingParts};
 
 /// Names that are drawn before an upload is given up; the first is practically always free.
-const NAMES_MAX: usize = 10;
+pub(super) const NAMES_MAX: usize = 10;
 
 /// What an upload makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Session {
 
 impl Content {
     /// Makes the content, whose checksum is `crc`, a blob. Can be called again if the name is taken.
-    async fn store(
+    pub(super) async fn store(
         &mut self,
         store: &PathStore,
         key: Vec<u8>,

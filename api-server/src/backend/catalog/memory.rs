@@ -28,6 +28,8 @@ struct State {
     entries: Arc<Entries>,
     /// How many writes go well before the next failure, and how that one fails.
     fault: Option<(u64, Fault)>,
+    /// Whether everything is refused after that failure.
+    dies: bool,
     repeats: bool,
     is_closed: bool,
 }
@@ -47,7 +49,23 @@ impl MemoryCatalog {
     /// Makes the `n`-th write from now, counted from 1, answer [`CatalogError::Unknown`]. Only
     /// writes whose work returns `Ok` count. A later call replaces an earlier one.
     pub fn fail_write(&self, n: u64, fault: Fault) {
-        self.locked().fault = Some((n.saturating_sub(1), fault));
+        let mut state = self.locked();
+        state.fault = Some((n.saturating_sub(1), fault));
+        state.dies = false;
+    }
+
+    /// Like [`Self::fail_write`], but everything after it is refused too, until [`Self::revive`]: to
+    /// whoever uses the catalog it is as if the process had ended there.
+    pub fn die_at_write(&self, n: u64, fault: Fault) {
+        self.fail_write(n, fault);
+        self.locked().dies = true;
+    }
+
+    /// Ends what [`Self::die_at_write`] began, and takes back what is due.
+    pub fn revive(&self) {
+        let mut state = self.locked();
+        state.fault = None;
+        state.is_closed = false;
     }
 
     /// Has all work run twice, the first time in vain, as an implementation may.
@@ -191,8 +209,74 @@ impl MemoryCatalog {
         }
         if fault.is_some() {
             state.fault = None;
+            state.is_closed |= state.dies;
             return Err(CatalogError::Unknown("as the test asked for".to_owned()).into());
         }
         Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance;
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn it_is_a_catalog() {
+        conformance::check(
+            async || MemoryCatalog::new(),
+            async |catalog| catalog.close(),
+        )
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn it_is_a_catalog_when_it_repeats_work() {
+        let fresh = async || {
+            let catalog = MemoryCatalog::new();
+            catalog.repeat_work(true);
+            catalog
+        };
+        conformance::check(fresh, async |catalog| catalog.close()).await;
+    }
+
+    async fn put(catalog: &MemoryCatalog, key: &'static str) -> Result<(), CatalogError> {
+        catalog
+            .write(|transaction| transaction.put(key.as_bytes(), b""))
+            .await
+    }
+
+    async fn has(catalog: &MemoryCatalog, key: &'static str) -> bool {
+        let read = catalog.read(|view| view.get(key.as_bytes()));
+        read.await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_is_lost_or_kept_as_asked_for_and_the_next_one_goes_well() {
+        let catalog = MemoryCatalog::new();
+        for (fault, key, is_kept) in [(Fault::Before, "lost", false), (Fault::After, "kept", true)]
+        {
+            catalog.fail_write(2, fault);
+            put(&catalog, "first").await.unwrap();
+            let refused = catalog.write(|_| Err::<(), _>(CatalogError::Busy)).await;
+            assert!(matches!(refused, Err(CatalogError::Busy)), "does not count");
+            let failed = put(&catalog, key).await;
+            assert!(matches!(failed, Err(CatalogError::Unknown(_))));
+            assert_eq!(has(&catalog, key).await, is_kept);
+            put(&catalog, "next").await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_brings_everything_back() {
+        let catalog = MemoryCatalog::new();
+        put(&catalog, "before").await.unwrap();
+        let snapshot = catalog.snapshot();
+        put(&catalog, "after").await.unwrap();
+        catalog.fail_write(1, Fault::Before);
+        catalog.restore(snapshot.clone());
+        assert_eq!(catalog.snapshot(), snapshot);
+        assert!(has(&catalog, "before").await && !has(&catalog, "after").await);
+        put(&catalog, "after").await.unwrap();
     }
 }

@@ -158,7 +158,7 @@ pub fn respond(
     if let Some(policy) = content_type.policy {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
-    if let Some(value) = request.uri.query().and_then(disposition::of_query) {
+    if let Some(value) = disposition::of(request.uri.query(), content_type.presentation) {
         headers.insert(CONTENT_DISPOSITION, value);
     }
     insert_validators(headers, facts, etag, sharing);

@@ -75,8 +75,23 @@ fn a_plain_get_has_the_bytes_and_everything_caches_want() {
     ] {
         assert_eq!(header(&plan, name), Some(value), "{name}");
     }
-    assert_eq!(header(&plan, "content-disposition"), None);
-    assert_eq!(header(&plan, "content-security-policy"), None);
+    // Text is saved: it comes from anybody, and the port may be the one that serves our pages.
+    assert_eq!(header(&plan, "content-disposition"), Some("attachment"));
+    let policy = header(&plan, "content-security-policy");
+    assert_eq!(policy, Some("default-src 'none'; sandbox"));
+}
+
+#[test]
+fn pictures_are_shown_unless_the_query_gives_a_name() {
+    for (uri, expected) in [
+        ("/", None),
+        ("/?filename=a.jpg", Some("attachment; filename=\"a.jpg\"")),
+    ] {
+        let (head, ()) = Request::get(uri).body(()).unwrap().into_parts();
+        let plan = respond(&head, &FACTS, "jpg", Sharing::Public, || 0);
+        assert_eq!(header(&plan, "content-disposition"), expected);
+        assert_eq!(header(&plan, "x-content-type-options"), Some("nosniff"));
+    }
 }
 
 #[test]
@@ -202,7 +217,7 @@ fn an_empty_blob_is_sent_whole() {
 }
 
 #[test]
-fn active_content_is_sandboxed_in_every_answer_that_carries_it() {
+fn active_content_is_saved_and_sandboxed_in_every_answer_that_carries_it() {
     let fields: [&[(&str, &str)]; 3] = [
         &[],
         &[("range", "bytes=0-1")],
@@ -218,8 +233,9 @@ fn active_content_is_sandboxed_in_every_answer_that_carries_it() {
         assert!(
             header(&plan, "content-security-policy")
                 .unwrap()
-                .starts_with("sandbox;")
+                .ends_with("; sandbox")
         );
+        assert_eq!(header(&plan, "content-disposition"), Some("attachment"));
         assert_eq!(header(&plan, "x-content-type-options"), Some("nosniff"));
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 over a listener: limits, timeouts, draining. What is answered is a [`Handler`]'s.
+//! HTTP/1.1 over a listener, with or without TLS: limits, timeouts, draining. What is answered is a [`Handler`]'s.
 //!
 //! A connection costs one task and, while it idles, no buffer of ours. Slow senders are cut by the
 //! head timeout and, within a body, by the stall timeout; slow receivers by the stall timeout. Both
@@ -24,9 +24,12 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 
 use self::patience::Patient;
@@ -35,6 +38,7 @@ use super::front::Front;
 use super::metrics::HttpMetrics;
 use super::source::BlobSource;
 use super::text;
+use super::tls::{self, Tls};
 use crate::env::{Shutdown, clock};
 use crate::limits;
 use crate::rpc::{AcceptLimits, accept_connections};
@@ -67,7 +71,10 @@ pub struct ServerLimits {
     /// Time for a whole request head, counted from the end of the last answer: how long a
     /// connection may idle, and how long a slow sender may take.
     pub head_timeout: Duration,
-    /// Time without one byte taken by the client while an answer is under way.
+    /// Time for the handshake of a TLS connection.
+    pub handshake_timeout: Duration,
+    /// Time without one byte taken by the client while an answer is under way, and without one byte
+    /// sent by it while a handler waits for the request's body.
     pub stall_timeout: Duration,
     /// Time that answers under way get when the server stops.
     pub drain: Duration,
@@ -78,6 +85,7 @@ impl Default for ServerLimits {
         Self {
             connections_max: 10_000,
             head_timeout: Duration::from_mins(1),
+            handshake_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_mins(1),
             drain: Duration::from_secs(30),
         }
@@ -96,8 +104,40 @@ pub async fn serve<H: Handler>(
     metrics: Arc<HttpMetrics>,
     shutdown: Shutdown,
 ) {
+    accept(listener, None, handler, limits, metrics, shutdown).await;
+}
+
+/// As [`serve`], by TLS only. A client that speaks anything else sees the connection end.
+///
+/// # Cancel safety
+///
+/// Dropping the future cuts all connections off.
+pub async fn serve_tls<H: Handler>(
+    listener: TcpListener,
+    tls: Tls,
+    handler: Arc<H>,
+    limits: ServerLimits,
+    metrics: Arc<HttpMetrics>,
+    shutdown: Shutdown,
+) {
+    let acceptor = Some(tls.acceptor());
+    tokio::select! {
+        () = accept(listener, acceptor, handler, limits, metrics, shutdown) => {}
+        () = tls.keep_current(tls::CHECK_EVERY) => {}
+    }
+}
+
+async fn accept<H: Handler>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    handler: Arc<H>,
+    limits: ServerLimits,
+    metrics: Arc<HttpMetrics>,
+    shutdown: Shutdown,
+) {
     let shared = Arc::new(Shared {
         handler,
+        tls,
         limits,
         metrics,
         places: Arc::new(Semaphore::new(limits.connections_max)),
@@ -118,6 +158,8 @@ pub async fn serve<H: Handler>(
 
 struct Shared<H> {
     handler: Arc<H>,
+    /// `None` for a port without TLS.
+    tls: Option<TlsAcceptor>,
     limits: ServerLimits,
     metrics: Arc<HttpMetrics>,
     /// One permit per connection that is served.
@@ -156,15 +198,40 @@ impl<H> Shared<H> {
 async fn serve_connection<H: Handler>(shared: Arc<Shared<H>>, stream: TcpStream, peer: SocketAddr) {
     let Ok(_place) = shared.places.try_acquire() else {
         shared.refuse(peer);
-        refusal::too_many(stream).await;
+        // A client that waits for a handshake would not understand it.
+        if shared.tls.is_none() {
+            refusal::too_many(stream).await;
+        }
         return;
     };
     let _open = OpenConnection::new(&shared.metrics);
+    let stream = Patient::new(stream, shared.limits.stall_timeout);
+    let Some(tls) = shared.tls.clone() else {
+        return serve_stream(&shared, stream, peer).await;
+    };
+    let handshake = timeout(shared.limits.handshake_timeout, tls.accept(stream));
+    let stream = tokio::select! {
+        stream = handshake => stream,
+        // Nothing was asked yet.
+        () = shared.shutdown.requested() => return,
+    };
+    match stream {
+        Ok(Ok(stream)) => serve_stream(&shared, stream, peer).await,
+        Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => debug!(%peer, "TLS handshake took too long"),
+    }
+}
+
+async fn serve_stream<H: Handler>(
+    shared: &Arc<Shared<H>>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    peer: SocketAddr,
+) {
     let began = AtomicBool::new(false);
     let (leave, left) = mpsc::channel(leftover::WAITING_MAX);
     let service = service_fn(|request: Request<Incoming>| {
         began.store(true, Ordering::Relaxed);
-        let shared = Arc::clone(&shared);
+        let shared = Arc::clone(shared);
         let request = shared.received(request, peer, leave.clone());
         async move {
             let started = clock::monotonic();
@@ -178,7 +245,7 @@ async fn serve_connection<H: Handler>(shared: Arc<Shared<H>>, stream: TcpStream,
         .header_read_timeout(shared.limits.head_timeout)
         .max_buf_size(limits::HTTP_HEAD_LEN_MAX)
         .max_headers(limits::HTTP_HEADERS_MAX)
-        .serve_connection(Patient::new(stream, shared.limits.stall_timeout), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut throwing_away = pin!(leftover::throw_away(left));
     let ended = tokio::select! {

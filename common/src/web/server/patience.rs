@@ -1,7 +1,8 @@
-//! A TCP stream for hyper that gives up on a client which takes no bytes for too long.
+//! A TCP stream that gives up on a client which takes no bytes for too long.
 //!
 //! hyper bounds how long a head may take to arrive, but not how long an answer may take to leave: a
-//! client that stops reading would hold its connection, and the piece in its buffer, for ever.
+//! client that stops reading would hold its connection, and the piece in its buffer, for ever. TLS
+//! stands above this stream, so what counts is what the network takes, encrypted or not.
 
 use std::io;
 use std::io::IoSlice;
@@ -9,28 +10,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 #[derive(Debug)]
 pub(super) struct Patient {
-    stream: TokioIo<TcpStream>,
-    stall_timeout: Duration,
-    /// Made when the socket is full for the first time, then used again.
-    timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the timer runs.
-    waiting: bool,
+    stream: TcpStream,
+    patience: Patience,
 }
 
 impl Patient {
     pub(super) fn new(stream: TcpStream, stall_timeout: Duration) -> Self {
         Self {
-            stream: TokioIo::new(stream),
-            stall_timeout,
-            timer: None,
-            waiting: false,
+            stream,
+            patience: Patience::new(stall_timeout),
         }
     }
 
@@ -41,34 +35,26 @@ impl Patient {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = false;
+            self.patience.progress();
             return written;
         }
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep(self.stall_timeout)));
-        if !self.waiting {
-            self.waiting = true;
-            timer.as_mut().reset(Instant::now() + self.stall_timeout);
-        }
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
+        self.patience
+            .poll_lost(cx)
+            .map(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl Read for Patient {
+impl AsyncRead for Patient {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl Write for Patient {
+impl AsyncWrite for Patient {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -97,5 +83,46 @@ impl Write for Patient {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A clock that runs only while somebody waits.
+#[derive(Debug)]
+pub(super) struct Patience {
+    limit: Duration,
+    /// Made by the first wait, then used again.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the timer runs.
+    waiting: bool,
+}
+
+impl Patience {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            timer: None,
+            waiting: false,
+        }
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// The wait is over.
+    pub(super) fn progress(&mut self) {
+        self.waiting = false;
+    }
+
+    /// Waits on; ready with the limit once the wait has lasted that long.
+    pub(super) fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep(self.limit)));
+        if !self.waiting {
+            self.waiting = true;
+            timer.as_mut().reset(Instant::now() + self.limit);
+        }
+        timer.as_mut().poll(cx).map(|()| self.limit)
     }
 }

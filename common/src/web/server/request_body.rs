@@ -19,7 +19,9 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep};
+
+use super::leftover;
+use super::patience::Patience;
 
 /// Why a body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,7 @@ enum Source {
     Wire {
         incoming: Option<Incoming>,
         /// Takes what the handler leaves.
-        leftover: mpsc::Sender<RequestBody>,
+        leave: mpsc::Sender<RequestBody>,
         /// The client waits to be asked for the body, and was not asked yet.
         must_be_asked_for: bool,
     },
@@ -58,12 +60,12 @@ impl RequestBody {
         incoming: Incoming,
         must_be_asked_for: bool,
         stall_timeout: Duration,
-        leftover: mpsc::Sender<RequestBody>,
+        leave: mpsc::Sender<RequestBody>,
     ) -> Self {
         Self {
             source: Source::Wire {
                 incoming: Some(incoming),
-                leftover,
+                leave,
                 must_be_asked_for,
             },
             patience: Patience::new(stall_timeout),
@@ -175,7 +177,7 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         let Source::Wire {
             incoming,
-            leftover,
+            leave,
             must_be_asked_for,
         } = &mut self.source
         else {
@@ -189,9 +191,9 @@ impl Drop for RequestBody {
             return;
         }
         // A connection has one request at a time, so there is room; else the connection just ends.
-        let _ = leftover.try_send(Self {
+        let _ = leave.try_send(Self {
             source: Source::Rest(Some(incoming)),
-            patience: Patience::new(self.patience.limit),
+            patience: Patience::new(leftover::stall_timeout(self.patience.limit())),
         });
     }
 }
@@ -201,39 +203,5 @@ impl fmt::Debug for RequestBody {
         f.debug_struct("RequestBody")
             .field("announced_len", &self.announced_len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A clock that runs only while somebody waits.
-struct Patience {
-    limit: Duration,
-    /// Made by the first wait, then used again.
-    timer: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
-}
-
-impl Patience {
-    fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            timer: None,
-            waiting: false,
-        }
-    }
-
-    fn progress(&mut self) {
-        self.waiting = false;
-    }
-
-    /// Ready with the limit once a wait has lasted that long.
-    fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep(self.limit)));
-        if !self.waiting {
-            self.waiting = true;
-            timer.as_mut().reset(Instant::now() + self.limit);
-        }
-        timer.as_mut().poll(cx).map(|()| self.limit)
     }
 }

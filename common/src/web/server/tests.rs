@@ -1,5 +1,8 @@
 //! The server over real sockets, with a source that the tests steer.
 
+mod bodies;
+mod tls;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -311,7 +314,7 @@ async fn refusals_say_why_in_plain_text() {
     assert_eq!(get(&server, &long).await.0, 400);
     let (head, _) = fetch(&server, "HEAD", ABSENT, &[]).await.unwrap();
     assert_eq!(head.status, 404);
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let (head, _) = fetch(&server, method, ID, &[]).await.unwrap();
         assert_eq!(
             (head.status.as_u16(), &head.headers["allow"]),
@@ -348,6 +351,31 @@ async fn a_line_break_in_a_file_name_adds_no_header() {
         disposition,
         "attachment; filename=\"aSet-Cookie: evil=1.txt\""
     );
+}
+
+#[tokio::test]
+async fn pages_of_every_origin_may_read_downloads() {
+    let server = start_simple(source(1)).await;
+    let origin = ("origin", "https://elsewhere.example");
+    for (method, path, status) in [
+        ("GET", ID, 200),
+        ("HEAD", ID, 200),
+        ("GET", ABSENT, 404),
+        ("OPTIONS", ID, 204),
+    ] {
+        let (head, _) = fetch(&server, method, path, &[origin]).await.unwrap();
+        assert_eq!(head.status.as_u16(), status, "{method} {path}");
+        assert_eq!(head.headers["access-control-allow-origin"], "*");
+        let credentials = head.headers.get("access-control-allow-credentials");
+        assert_eq!(credentials, None);
+    }
+    // What operators ask is no business of pages.
+    let (head, _) = fetch(&server, "GET", "/metrics", &[origin]).await.unwrap();
+    assert!(!head.headers.contains_key("access-control-allow-origin"));
+    let (head, _) = fetch(&server, "OPTIONS", "/metrics", &[origin])
+        .await
+        .unwrap();
+    assert_eq!(head.status, 405);
 }
 
 #[tokio::test]

@@ -16,21 +16,21 @@ pub(super) trait Job: Send {
 
 /// A job with the types of its work.
 pub(super) struct Work<T, E, F> {
-    work: F,
+    run: F,
     answer: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
 impl<T, E, F> Work<T, E, F> {
     /// A job, and where its answer arrives.
-    pub(super) fn new(work: F) -> (Self, oneshot::Receiver<Result<T, E>>) {
+    pub(super) fn new(run: F) -> (Self, oneshot::Receiver<Result<T, E>>) {
         let (reply, receiver) = oneshot::channel();
-        let work = Self {
-            work,
+        let job = Self {
+            run,
             answer: None,
             reply,
         };
-        (work, receiver)
+        (job, receiver)
     }
 }
 
@@ -41,7 +41,7 @@ where
     F: FnMut(&mut dyn Transaction) -> Result<T, E> + Send,
 {
     fn run(&mut self, transaction: &mut dyn Transaction) -> Verdict {
-        let answer = (self.work)(transaction);
+        let answer = (self.run)(transaction);
         let verdict = match &answer {
             Ok(_) => Verdict::Keep,
             Err(_) => Verdict::Forget,

@@ -1,4 +1,4 @@
-//! The catalog on RocksDB.
+//! The catalog on `RocksDB`.
 //!
 //! One thread runs all transactions, so they are serial by themselves; what waits for it is kept in
 //! one batch with one sync. Reads do not pass through it: they look at a snapshot, on the caller's
@@ -11,6 +11,8 @@ mod options;
 mod view;
 mod writer;
 
+#[cfg(test)]
+mod figures;
 #[cfg(test)]
 mod tests;
 
@@ -81,7 +83,11 @@ impl CatalogSettings {
     }
 }
 
-/// The catalog on RocksDB. Clones share it.
+/// The catalog on `RocksDB`. Clones share it.
+///
+/// After a failed write or sync it takes no more changes until it is opened again, because nobody
+/// knows what the disk holds; reads go on. Dropping the last clone without [`Self::close`] makes
+/// everything durable too, but nobody waits for it.
 #[derive(Clone)]
 pub struct RocksCatalog {
     shared: Arc<Shared>,

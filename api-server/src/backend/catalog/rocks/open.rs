@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use common::code::ErrorCode;
@@ -10,7 +11,7 @@ use rocksdb::{DB, ErrorKind};
 use tracing::warn;
 
 use super::CatalogSettings;
-use super::options::{LogTrust, SCAN_FLUSH, options, write_options};
+use super::options::{LATER_OPTIONS, LogTrust, options, write_options};
 use super::writer::Sync;
 
 /// Where the version of the key schema stands.
@@ -41,19 +42,19 @@ pub enum OpenError {
     Damaged {
         /// The directory of the database.
         path: PathBuf,
-        /// What RocksDB said.
+        /// What `RocksDB` said.
         #[source]
         source: rocksdb::Error,
     },
     /// The database cannot be reached.
     #[error(
         "cannot open the catalog in {path}; remedy: check that no other process uses it, its \
-         permissions, and the disk"
+         permissions, and the disk; if files are missing, put a backup of the directory in its place"
     )]
     Failed {
         /// The directory of the database.
         path: PathBuf,
-        /// What RocksDB said.
+        /// What `RocksDB` said.
         #[source]
         source: rocksdb::Error,
     },
@@ -109,7 +110,7 @@ pub(super) fn open(settings: &CatalogSettings) -> Result<DB, OpenError> {
     }
     let db = open_existing(path, settings)?;
     check_version(path, &db)?;
-    db.set_options(SCAN_FLUSH).map_err(classify(path))?;
+    db.set_options(LATER_OPTIONS).map_err(classify(path))?;
     Ok(db)
 }
 
@@ -133,7 +134,12 @@ fn create(path: &Path, settings: &CatalogSettings) -> Result<(), OpenError> {
         }
         _ => {}
     }
-    fs::create_dir_all(&unfinished).map_err(directory_error(&unfinished))?;
+    // Hashes of passwords and tokens are nobody else's business.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&unfinished)
+        .map_err(directory_error(&unfinished))?;
     let mut options = options(settings, LogTrust::Whole);
     options.create_if_missing(true);
     let db = DB::open(&options, &unfinished).map_err(classify(&unfinished))?;
@@ -212,12 +218,15 @@ fn directory_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
 fn classify(path: &Path) -> impl FnOnce(rocksdb::Error) -> OpenError {
     move |source| {
         let path = path.into();
-        match source.kind() {
-            // The second is what a directory without its list of files is called.
-            ErrorKind::Corruption | ErrorKind::InvalidArgument | ErrorKind::NotFound => {
-                OpenError::Damaged { path, source }
-            }
-            _ => OpenError::Failed { path, source },
+        // The last two are what a directory without its list of files is called.
+        let is_damaged = matches!(
+            source.kind(),
+            ErrorKind::Corruption | ErrorKind::InvalidArgument | ErrorKind::NotFound
+        );
+        if is_damaged {
+            OpenError::Damaged { path, source }
+        } else {
+            OpenError::Failed { path, source }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How RocksDB is set up for the catalog. Reasons and figures: docs/decisions/0009-catalog.md.
+//! How `RocksDB` is set up for the catalog. Reasons and figures: docs/decisions/0009-catalog.md.
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, InfoLogger,
@@ -16,11 +16,18 @@ const MEMTABLE_BLOOM_RATIO: f64 = 0.05;
 const MEMTABLES_MAX: i32 = 3;
 /// Bytes of a block of entries.
 const BLOCK_LEN: usize = 4 * 1024;
-/// Removed entries that one step of a scan may meet in memory before the memtable is written out.
-/// Keys of rankings and counters come and go, and without this a scan walks over all that went.
-pub(super) const SCAN_FLUSH: &[(&str, &str)] = &[
-    ("memtable_op_scan_flush_trigger", "1000"),
-    ("memtable_avg_op_scan_flush_trigger", "100"),
+/// Options that have no call of their own and are set once the database is open.
+pub(super) const LATER_OPTIONS: &[(&str, &str)] = &[
+    // Removed entries that one step of a scan may meet in memory before the memtable is written
+    // out. Keys of rankings come and go, and without this a scan walks over all that went. Only
+    // ascending scans are looked at.
+    ("memtable_op_scan_flush_trigger", "500"),
+    ("memtable_avg_op_scan_flush_trigger", "50"),
+    // What a memtable held stays in memory when it becomes a file: it is what is read next.
+    (
+        "block_based_table_factory",
+        "{prepopulate_block_cache=kFlushOnly;}",
+    ),
 ];
 /// A file is compacted early where so many of so many entries in a row are removals.
 const REMOVALS_WINDOW: usize = 1024;
@@ -86,7 +93,7 @@ pub(super) fn write_options(sync: super::writer::Sync) -> WriteOptions {
     options
 }
 
-/// Passes on what RocksDB says, above all which bytes of its log it could not read.
+/// Passes on what `RocksDB` says, above all which bytes of its log it could not read.
 fn log(level: LogLevel, text: &str) {
     let text = text.trim_end();
     match level {

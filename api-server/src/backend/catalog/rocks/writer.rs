@@ -210,3 +210,6 @@ fn outcome(
         (Ok(Verdict::Forget), Some(failure)) => Err(CatalogError::Database(failure.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests;

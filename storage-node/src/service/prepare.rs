@@ -1,0 +1,307 @@
+//! Uploads in two steps: prepare, then commit or abandon. Source: docs/wire.md, prepared uploads.
+//!
+//! What was prepared belongs to its connection and to the next request on it: a commit makes it a
+//! blob, everything else, the end of the connection included, drops it and so gives its space back.
+
+mod incoming;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use common::code::ErrorCode;
+use common::digest::Crc32;
+use common::env::Shutdown;
+use common::id::RemoteName;
+use common::limits;
+use common::rpc::ConnectionError;
+use common::wire::storage::{ChunkHead, PathChoice, PrepareHead, PreparedResponse};
+use common::wire::{Header, Status};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use self::incoming::Incoming;
+use super::{Content, Failure, LINGER, Outcome, Session};
+use crate::error::StoreError;
+use crate::store::PathStore;
+
+/// A blob in all but its record.
+pub(super) struct PreparedUpload {
+    store: PathStore,
+    name: RemoteName,
+    time: u32,
+    size: u64,
+    crc: Crc32,
+    content: Content,
+    /// Counts what is kept in memory.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// How the content of an upload ended.
+enum Ended {
+    /// All of it is here.
+    Complete,
+    /// The peer gave it up.
+    Aborted,
+}
+
+/// Why content is not taken, and where in it the connection stands.
+struct Refused {
+    failure: Failure,
+    rest: Rest,
+}
+
+/// What of the content was not read.
+enum Rest {
+    /// Nothing.
+    Read,
+    /// So many bytes of a chunk, and the chunks behind it.
+    Chunks { unread: u64 },
+    /// Nobody knows: the head of a chunk was wrong.
+    Lost,
+}
+
+impl Session {
+    /// Takes content and keeps it for a commit.
+    pub(super) async fn prepare(&mut self, header: &Header) -> Result<Outcome, ConnectionError> {
+        if header.body_len != PrepareHead::BODY_LEN {
+            // Another layout: what would follow is in nobody's knowledge.
+            return Ok(Outcome::Refused {
+                status: Status::INVALID,
+                unread: header.body_len,
+            });
+        }
+        let head = self.connection.take(PrepareHead::LEN).await?;
+        let received = match PrepareHead::decode(&head) {
+            Ok(head) => self.receive(&head).await?,
+            Err(error) => Err(Refused {
+                failure: error.into(),
+                rest: Rest::Chunks { unread: 0 },
+            }),
+        };
+        match received {
+            Ok(Some(prepared)) => {
+                PreparedResponse {
+                    group: self.service.node.group,
+                    size: prepared.size,
+                    crc: prepared.crc,
+                    name: prepared.name,
+                }
+                .encode(&mut self.out);
+                self.prepared = Some(prepared);
+                Ok(Outcome::Body)
+            }
+            Ok(None) => Ok(Outcome::Status(Status::CANCELED)),
+            Err(refused) => {
+                self.service.node.counters.upload.add(1, false);
+                self.refuse_content(refused).await
+            }
+        }
+    }
+
+    /// Receives the content behind `head`; `None` if the peer gave it up.
+    async fn receive(
+        &mut self,
+        head: &PrepareHead,
+    ) -> Result<Result<Option<PreparedUpload>, Refused>, ConnectionError> {
+        let node = Arc::clone(&self.service.node);
+        let wanted = match head.path {
+            PathChoice::Any => None,
+            PathChoice::Path(path) => Some(path),
+        };
+        let (path, store) = match node.store_for_upload(wanted, 0) {
+            Ok(found) => found,
+            Err(refusal) => {
+                return Ok(Err(Refused {
+                    failure: refusal.into(),
+                    rest: Rest::Chunks { unread: 0 },
+                }));
+            }
+        };
+        let mut incoming = Incoming::new(&node, store, path);
+        match self.chunks(&mut incoming).await? {
+            Ok(Ended::Complete) => {}
+            Ok(Ended::Aborted) => return Ok(Ok(None)),
+            Err(refused) => return Ok(Err(refused)),
+        }
+        let prepared = incoming.prepare(head.extension).await;
+        Ok(prepared.map(Some).map_err(|failure| Refused {
+            failure,
+            rest: Rest::Read,
+        }))
+    }
+
+    /// Reads chunks up to the end of the content.
+    async fn chunks(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+    ) -> Result<Result<Ended, Refused>, ConnectionError> {
+        loop {
+            let head = self.connection.take(ChunkHead::LEN).await?;
+            let len = match ChunkHead::decode(&head) {
+                Ok(ChunkHead::Content(len)) => len,
+                Ok(ChunkHead::End) => return Ok(Ok(Ended::Complete)),
+                Ok(ChunkHead::Abort) => return Ok(Ok(Ended::Aborted)),
+                Err(error) => {
+                    return Ok(Err(Refused {
+                        failure: Failure::Wire(error.into()),
+                        rest: Rest::Lost,
+                    }));
+                }
+            };
+            if let Err(refused) = self.chunk(incoming, len).await? {
+                return Ok(Err(refused));
+            }
+        }
+    }
+
+    /// Reads one chunk of `len` bytes.
+    async fn chunk(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+        len: u32,
+    ) -> Result<Result<(), Refused>, ConnectionError> {
+        let mut unread = u64::from(len);
+        let refused = |failure: Failure, unread| Refused {
+            failure,
+            rest: Rest::Chunks { unread },
+        };
+        let grown = match ChunkHead::grown(incoming.len, len) {
+            Ok(grown) => grown,
+            Err(error) => return Ok(Err(refused(error.into(), unread))),
+        };
+        if limits::UPLOAD_UNCOUNTED_LEN_MAX < grown && incoming.permit.is_none() {
+            // A whole record at once: whoever held a part of one and waited for the rest could wait
+            // for others that do the same. The semaphore is never closed, so this only waits.
+            let buffers = Arc::clone(&self.service.buffers);
+            let record = u32::try_from(limits::RECORD_PAYLOAD_LEN_MAX).unwrap_or(u32::MAX);
+            incoming.permit = buffers.acquire_many_owned(record).await.ok();
+        }
+        while 0 < unread {
+            if let Err(failure) = incoming.make_room().await {
+                return Ok(Err(refused(failure, unread)));
+            }
+            let taken = incoming
+                .room()
+                .min(usize::try_from(unread).unwrap_or(usize::MAX));
+            let piece = self.connection.take(taken).await?;
+            unread -= piece.len() as u64;
+            incoming.push(piece);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Answers an upload whose content is not wanted, at once so that the peer may stop sending, and
+    /// reads on to its end, up to a bound.
+    async fn refuse_content(&mut self, refused: Refused) -> Result<Outcome, ConnectionError> {
+        let status = refused.failure.status();
+        self.connection
+            .send(&Header::error(status).encode())
+            .await?;
+        let goes_on = match refused.rest {
+            Rest::Read => true,
+            Rest::Chunks { unread } => self.discard_chunks(unread).await?,
+            Rest::Lost => false,
+        };
+        if !goes_on {
+            // As in `refuse`: closing with unread bytes would lose the answer.
+            self.connection.half_close().await?;
+            let drained = timeout(LINGER, self.connection.discard(u64::MAX)).await;
+            debug!(
+                finished = drained.is_ok(),
+                "closed a connection with a long unwanted upload"
+            );
+        }
+        Ok(Outcome::Failed { status, goes_on })
+    }
+
+    /// Throws chunks away until the content ends; whether it did within the bound.
+    async fn discard_chunks(&mut self, mut unread: u64) -> Result<bool, ConnectionError> {
+        let mut left = limits::DRAIN_LEN_MAX;
+        loop {
+            if left < unread {
+                return Ok(false);
+            }
+            self.connection.discard(unread).await?;
+            // The heads count too: else chunks of one byte would be free.
+            left = left.saturating_sub(unread + ChunkHead::LEN as u64);
+            let head = self.connection.take(ChunkHead::LEN).await?;
+            unread = match ChunkHead::decode(&head) {
+                Ok(ChunkHead::Content(len)) => len.into(),
+                Ok(ChunkHead::End | ChunkHead::Abort) => return Ok(true),
+                Err(_) => return Ok(false),
+            };
+        }
+    }
+
+    /// Waits for the request behind a prepared upload: not longer than for anything inside a packet,
+    /// and only a moment when the node stops, for a peer that means to commit does so at once.
+    pub(super) async fn decision(
+        &mut self,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Header>, ConnectionError> {
+        let patience = self.service.network_timeout;
+        let stop = pin!(async {
+            shutdown.requested().await;
+            sleep(LINGER).await;
+        });
+        tokio::select! {
+            biased;
+            next = timeout(patience, self.connection.header()) => {
+                next.unwrap_or(Err(ConnectionError::Timeout(patience)))
+            }
+            () = stop => Ok(None),
+        }
+    }
+
+    /// Makes what was prepared a blob.
+    pub(super) async fn commit(
+        &mut self,
+        header: &Header,
+        prepared: Option<PreparedUpload>,
+    ) -> Outcome {
+        let Some(prepared) = prepared.filter(|_| header.body_len == 0) else {
+            return nothing_prepared(header);
+        };
+        let counters = &self.service.node.counters;
+        let (size, time) = (prepared.size, prepared.time);
+        let committed = prepared.commit().await;
+        counters.upload.add(1, committed.is_ok());
+        counters.upload_bytes.add(size, committed.is_ok());
+        match committed {
+            Ok(()) => {
+                counters.note_change(time);
+                Outcome::Status(Status::OK)
+            }
+            Err(error) => Outcome::Status(Failure::Store(error).status()),
+        }
+    }
+}
+
+/// Forgets what was prepared, which dropping it does.
+pub(super) fn abandon(header: &Header, prepared: Option<PreparedUpload>) -> Outcome {
+    match prepared.filter(|_| header.body_len == 0) {
+        Some(_) => Outcome::Status(Status::OK),
+        None => nothing_prepared(header),
+    }
+}
+
+fn nothing_prepared(header: &Header) -> Outcome {
+    let failure = Failure::Rule("no upload is prepared", ErrorCode::Invalid);
+    Outcome::Refused {
+        status: failure.status(),
+        unread: header.body_len,
+    }
+}
+
+impl PreparedUpload {
+    async fn commit(mut self) -> Result<(), StoreError> {
+        let key = self.name.to_key();
+        self.content
+            .store(&self.store, key, self.time, self.crc)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;
