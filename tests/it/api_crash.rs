@@ -3,11 +3,11 @@
 //! contents that files refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::{fs, io};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use std::{fs, io};
 
 use serde_json::{Value, json};
 

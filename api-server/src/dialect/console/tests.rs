@@ -291,9 +291,11 @@ fn address() -> IpAddr {
 /// The texts of a member of all objects of a list.
 fn column(list: &Value, name: &str) -> Vec<String> {
     let rows = list.as_array().unwrap().iter();
-    let text = |row: &Value| match &row[name] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let text = |row: &Value| {
+        let value = &row[name];
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
     };
     rows.map(text).collect()
 }
