@@ -27,6 +27,7 @@ async fn add_files(server: &Server, count: u64) {
                 uploads::add_known(tx, account, &name, &digests, moment)?;
             } else {
                 let blob = blob.parse().unwrap();
+                uploads::announce(tx, &blob, 1, moment.now)?;
                 uploads::complete(tx, account, &name, &digests, &blob, moment)?;
             }
         }
