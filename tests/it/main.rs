@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod api_crash;
 #[cfg(test)]
 mod bad_input;
