@@ -75,10 +75,12 @@ fn what_the_api_acknowledged_outlives_kill_9_and_nothing_else_stays() {
     for (what, count) in workers.iter().flat_map(|worker| &worker.done) {
         *done.entry(what).or_default() += count;
     }
+    let orphans: u64 = reclaims(&home).iter().sum();
     let doubts: u64 = workers.iter().map(|worker| worker.doubts).sum();
     tell(format_args!(
-        "API crash loop: {rounds} rounds, acknowledged: {done:?}; {doubts} were under way; {} contents left",
-        seen.len()
+        "API crash loop: {rounds} rounds, acknowledged: {done:?}; {doubts} changes were under way; \
+         {orphans} blobs without an owner were deleted by and by, {} have one",
+        seen.len(),
     ));
 }
 
@@ -180,7 +182,11 @@ impl Worker {
                         // What was saved has the name that its sharer shares it by.
                         Change::Share => !file.is_shared && self.is_own_name(label),
                         Change::Cancel => file.is_shared,
-                        _ => true,
+                        Change::Upload
+                        | Change::Instant
+                        | Change::Save
+                        | Change::Delete
+                        | Change::View => true,
                     })
                     .map(|(label, _)| label)
                     .collect();
@@ -270,7 +276,8 @@ impl Worker {
             Change::Delete => "/api/dealfile?cmd=del",
             Change::Share => "/api/dealfile?cmd=share",
             Change::Cancel => "/api/dealsharefile?cmd=cancel",
-            _ => "/api/dealfile?cmd=pv",
+            Change::View => "/api/dealfile?cmd=pv",
+            Change::Upload | Change::Instant | Change::Save => panic!("{change:?} adds a file"),
         };
         let code = if change == Change::Cancel {
             self.client.ask_by_name(target, label)
@@ -428,19 +435,24 @@ fn check_shares(client: &mut Client, shared: &BTreeSet<(String, Label)>) {
 /// Waits until the server looked after what nobody owns, which the crash left.
 fn wait_for_reclaim(home: &Home, client: &mut Client) {
     // It looks once a minute, and whenever a content lost its last owner: so one does.
-    let reclaims = || {
-        let said = fs::read_to_string(home.file("stderr.log")).unwrap();
-        said.matches("reclaimed blobs without an owner").count()
-    };
-    let before = reclaims();
+    let before = reclaims(home).len();
     let content = b"a content of no other file";
     let label = Label::new("probe", content);
     assert_eq!(client.upload("probe", content).unwrap(), 0);
     let deleted = client.ask_as_owner("/api/dealfile?cmd=del", &label);
     assert_eq!(deleted.unwrap(), 0);
     eventually("a look at orphans", Duration::from_mins(2), || {
-        (before < reclaims()).then_some(())
+        (before < reclaims(home).len()).then_some(())
     });
+}
+
+/// How many blobs the server found without an owner, each time that it found some.
+fn reclaims(home: &Home) -> Vec<u64> {
+    let said = fs::read_to_string(home.file("stderr.log")).unwrap();
+    said.lines()
+        .filter_map(|line| line.split_once("reclaimed blobs without an owner count="))
+        .map(|(_, count)| count.parse().unwrap())
+        .collect()
 }
 
 /// A stopped server's storage is sound and holds so many blobs.

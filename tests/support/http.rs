@@ -76,7 +76,12 @@ impl fmt::Debug for Http {
 impl Http {
     /// A plain connection.
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self::over(dial(address)?, address.to_string()))
+        Self::connect_as(address, &address.to_string())
+    }
+
+    /// A plain connection to a server that is asked for by another name.
+    pub(crate) fn connect_as(address: SocketAddr, host: &str) -> io::Result<Self> {
+        Ok(Self::over(dial(address)?, host.to_owned()))
     }
 
     /// A connection to `host`, whose certificate is checked as `config` says.
@@ -117,7 +122,8 @@ impl Http {
             request.extend([name, ": ", value, "\r\n"]);
         }
         if let Some(body) = body {
-            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            let len = body.len().to_string();
+            request.extend(["Content-Length: ", &len, "\r\n"]);
         }
         request.push_str("\r\n");
         self.send(&[request.as_bytes(), body.unwrap_or_default()].concat())?;
@@ -135,6 +141,7 @@ impl Http {
         let line = self.line()?;
         let status = line
             .strip_prefix("HTTP/1.1 ")
+            .or_else(|| line.strip_prefix("HTTP/1.0 "))
             .and_then(|rest| rest.get(..3))
             .and_then(|digits| digits.parse().ok())
             .unwrap_or_else(|| panic!("not a status line: {line:?}"));

@@ -118,6 +118,11 @@ impl Client {
         self.http.ask("POST", target, &headers, Some(body))
     }
 
+    /// The connection itself.
+    pub(crate) fn http(&mut self) -> &mut Http {
+        &mut self.http
+    }
+
     /// GET of a path, or of a link to this server.
     pub(crate) fn get(&mut self, target: &str) -> io::Result<HttpAnswer> {
         let target = target.split_once("://").map_or(target, |(_, rest)| {
@@ -146,8 +151,7 @@ impl Label {
 
 /// The MD5 of a content, as calls name it.
 pub(crate) fn md5_hex(content: &[u8]) -> String {
-    let digest = Md5::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(Md5::digest(content).into()))
 }
 
 /// Whether a text is as tokens and links are: 32 hexadecimal digits in lower case.
