@@ -41,6 +41,9 @@ use crate::service::{
 use crate::settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits};
 use crate::thumbnail::{ThumbSettings, Thumbnails};
 
+/// Bytes of an upload that a stranger may send before showing a name or a token. Without a bound,
+/// strangers could have storage take as much as files may have, to be refused only then.
+const UNKNOWN_SENDER_LEN_MAX: u64 = 64 * 1024 * 1024;
 /// Connections of the operator's commands at the same time.
 const OPERATOR_CONNECTIONS_MAX: usize = 16;
 
@@ -113,6 +116,7 @@ impl ApiServer {
         let upload_size_max = settings.accounts.upload_size_max;
         let image_host = ImageHostSettings {
             upload_size_max,
+            unknown_sender_len_max: UNKNOWN_SENDER_LEN_MAX,
             time_zone: TimeZone::system(),
         };
         let image_host = ImageHost::new(opened.service.clone(), image_host);

@@ -56,7 +56,10 @@ fn refused(home: &Home, arguments: &[&str], code: i32) -> String {
 fn log_in(server: &Server, name: &str, md5: &str) -> Option<String> {
     let body = json!({"user": name, "pwd": md5}).to_string();
     let api = server.addresses.api;
-    let answer = http::send(api, "POST", "/api/login", &[], body.as_bytes());
+    let mut http = http::Http::connect(api).unwrap();
+    let answer = http
+        .ask("POST", "/api/login", &[], Some(body.as_bytes()))
+        .unwrap();
     assert_eq!(answer.status, 200);
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     let token = answer["token"].as_str().map(str::to_owned);

@@ -7,9 +7,13 @@ mod support;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod api_crash;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod big_upload;
+#[cfg(test)]
+mod browser;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
@@ -24,6 +28,10 @@ mod damage;
 mod downloads;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod image_host;
+#[cfg(test)]
+mod image_host_codes;
 #[cfg(test)]
 mod offline;
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! The smallest HTTP/1.1 client that can measure a file server: GET, keep-alive, bodies of known length.
+//! The smallest HTTP/1.1 client that can measure a server: GET and POST, keep-alive, bodies of known
+//! length.
 //! Written by hand so that what is measured is the server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use common::client::Address;
 use common::digest::Crc32Hasher;
 use common::id::FileId;
@@ -18,6 +19,8 @@ use crate::cli::client::parse_id;
 const BUFFER_LEN: usize = 256 * 1024;
 /// Longest head of a response.
 const HEAD_LEN_MAX: usize = 32 * 1024;
+/// Longest answer to a POST.
+const ANSWER_LEN_MAX: u64 = 1024 * 1024;
 
 /// A parsed link.
 #[derive(Clone, Debug)]
@@ -70,6 +73,13 @@ struct Head {
     close: bool,
 }
 
+impl Url {
+    /// Where to connect.
+    pub(super) fn host(&self) -> &Arc<Address> {
+        &self.host
+    }
+}
+
 impl HttpLink {
     pub(super) fn new(timeout: Duration, verify: bool) -> Self {
         Self {
@@ -81,9 +91,9 @@ impl HttpLink {
     }
 
     /// Connects before the clock runs.
-    pub(super) async fn open(&mut self, url: &Url) -> Result<(), OpError> {
-        let stream = open_stream(&url.host, self.timeout).await?;
-        self.connections.push((Arc::clone(&url.host), stream));
+    pub(super) async fn open(&mut self, host: &Arc<Address>) -> Result<(), OpError> {
+        let stream = open_stream(host, self.timeout).await?;
+        self.connections.push((Arc::clone(host), stream));
         Ok(())
     }
 
@@ -94,28 +104,55 @@ impl HttpLink {
 
     /// Gets a link; the bytes of its body.
     pub(super) async fn get(&mut self, url: &Url) -> Result<u64, OpError> {
-        let known = self
-            .connections
-            .iter()
-            .position(|(host, _)| *host == url.host);
-        // Taken out while in use: a failure or an early end leaves none behind.
-        let (host, mut stream) = match known {
-            Some(index) => self.connections.swap_remove(index),
-            None => (
-                Arc::clone(&url.host),
-                open_stream(&url.host, self.timeout).await?,
-            ),
-        };
+        let mut stream = self.take(&url.host).await?;
         stream.write_all(&url.request).await?;
         let head = self.head(&mut stream).await?;
         let len = self.body(&mut stream, url, head).await?;
         if !head.close {
-            self.connections.push((host, stream));
+            self.connections.push((Arc::clone(&url.host), stream));
         }
         if head.status == 200 {
             Ok(len)
         } else {
             Err(OpError::HttpStatus(head.status))
+        }
+    }
+
+    /// Sends a whole request; the body of its answer.
+    pub(super) async fn post(
+        &mut self,
+        host: &Arc<Address>,
+        request: &mut (impl Buf + Send),
+    ) -> Result<Bytes, OpError> {
+        let mut stream = self.take(host).await?;
+        stream.write_all_buf(request).await?;
+        let head = self.head(&mut stream).await?;
+        if ANSWER_LEN_MAX < head.content_len {
+            return Err(OpError::Answer);
+        }
+        let len = usize::try_from(head.content_len).unwrap_or(0);
+        while self.buffer.len() < len {
+            self.buffer.reserve(len - self.buffer.len());
+            if stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+        let answer = self.buffer.split_to(len).freeze();
+        if !head.close {
+            self.connections.push((Arc::clone(host), stream));
+        }
+        match head.status {
+            200 => Ok(answer),
+            status => Err(OpError::HttpStatus(status)),
+        }
+    }
+
+    /// A connection, taken out while in use: a failure or an early end leaves none behind.
+    async fn take(&mut self, host: &Arc<Address>) -> Result<TcpStream, OpError> {
+        let known = self.connections.iter().position(|(known, _)| known == host);
+        match known {
+            Some(index) => Ok(self.connections.swap_remove(index).1),
+            None => open_stream(host, self.timeout).await,
         }
     }
 

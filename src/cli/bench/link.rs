@@ -46,6 +46,9 @@ pub(super) enum OpError {
     /// An HTTP status other than 200.
     #[error("HTTP status {0}")]
     HttpStatus(u16),
+    /// A call of the API was refused.
+    #[error("refused with code {0}")]
+    Code(u8),
     /// Size or checksum differ from what the id says.
     #[error("content does not match its id")]
     Content,
@@ -61,7 +64,18 @@ impl OpError {
     /// Whether the next request may go over the same connections. A refusal is a whole answer, but the
     /// original server closes behind "invalid".
     pub(super) fn leaves_connections_in_step(&self) -> bool {
-        matches!(self, Self::Status(status) if *status != Status::INVALID)
+        match self {
+            Self::Status(status) => *status != Status::INVALID,
+            // The HTTP connection is put back when its answer was read, and else dropped.
+            Self::Code(_) => true,
+            Self::Connect(_)
+            | Self::Connection(_)
+            | Self::Io(_)
+            | Self::Timeout
+            | Self::Answer
+            | Self::HttpStatus(_)
+            | Self::Content => false,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
-//! `hayloft bench`: a load generator for any server that speaks FastDFS, and for HTTP links.
+//! `hayloft bench`: a load generator for any server that speaks FastDFS, for HTTP links, and for the
+//! image-host API.
 
+mod api;
 mod http;
 mod ids;
 mod link;
@@ -17,6 +19,7 @@ use clap::ValueEnum;
 use common::client::Address;
 use common::id::{FileId, GroupName};
 
+use self::api::{Api, ApiArgs, Call};
 use self::http::Url;
 use self::link::{Find, Target};
 use self::payload::{Payloads, SizeMix};
@@ -42,6 +45,9 @@ Examples:
   hayloft bench mixed --upload-percent 20 --delete-percent 5 --seconds 60
   hayloft bench delete --ids ids.txt                 each id once
   hayloft bench query --query fetch --ids ids.txt    the tracker alone
+  hayloft bench api-upload --api http://127.0.0.1:8080 --size 64KiB
+  hayloft bench api-instant --count 100000 --seed 3  as many files of one content
+  hayloft bench api-list --start 99980 --order pvdesc
 
 Works against Hayloft and the original alike: compare both on one machine, one after the other, with
 the same options. Without --ids, files to read or delete are uploaded first and not measured.
@@ -125,6 +131,9 @@ pub(crate) struct BenchArgs {
     seed: u64,
 
     #[command(flatten)]
+    calls: ApiArgs,
+
+    #[command(flatten)]
     cluster: Cluster,
 }
 
@@ -142,6 +151,16 @@ enum Kind {
     Delete,
     /// Query a tracker only
     Query,
+    /// List a page of files over the image-host API
+    ApiList,
+    /// Add files of a content that the server has over the image-host API
+    ApiInstant,
+    /// Share files that an api-instant run with the same seed added
+    ApiShare,
+    /// Count views of files that an api-instant run with the same seed added
+    ApiView,
+    /// Upload files over the image-host API, each with its MD5
+    ApiUpload,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -196,7 +215,8 @@ impl BenchArgs {
         }
         let (ids, urls) = self.subjects().await?;
         let budget = self.budget(&ids);
-        let plan = self.plan(self.work(), budget, ids, urls);
+        let mut plan = self.plan(self.work(), budget, ids, urls);
+        plan.api = self.api().await?;
         let mut before = Vec::new();
         let outcome = run::run(plan, || before = self.samples()).await?;
         let after = self.samples();
@@ -212,8 +232,22 @@ impl BenchArgs {
         Ok(outcome.stats.failed())
     }
 
+    /// The calls of a run of calls.
+    async fn api(&self) -> Result<Option<Api>, Failure> {
+        let Some(call) = self.kind.call() else {
+            return Ok(None);
+        };
+        let timeout = Duration::from_secs(self.cluster.timeout);
+        let size = self.size.largest();
+        let api = self.calls.open(call, self.seed, size, timeout);
+        Box::pin(api).await.map(Some)
+    }
+
     fn work(&self) -> Work {
         match self.kind {
+            Kind::ApiList | Kind::ApiInstant | Kind::ApiShare | Kind::ApiView | Kind::ApiUpload => {
+                Work::Call
+            }
             Kind::Upload => Work::Upload,
             Kind::Download => Work::Download,
             Kind::HttpGet => Work::HttpGet,
@@ -259,6 +293,7 @@ impl BenchArgs {
             payloads: Payloads::new(self.seed, self.size.clone()),
             ids,
             urls,
+            api: None,
             seed: self.seed,
             verify: self.verify,
             keep_ids: self.save_ids.is_some(),
@@ -271,7 +306,12 @@ impl BenchArgs {
             return Ok((Vec::new(), ids::load_urls(path).await?));
         }
         let needed = match self.kind {
-            Kind::Upload => false,
+            Kind::Upload
+            | Kind::ApiList
+            | Kind::ApiInstant
+            | Kind::ApiShare
+            | Kind::ApiView
+            | Kind::ApiUpload => false,
             Kind::Query => self.query != Query::Store,
             Kind::Download | Kind::HttpGet | Kind::Mixed | Kind::Delete => true,
         };
@@ -374,10 +414,13 @@ impl BenchArgs {
     }
 
     fn writes(&self) -> bool {
-        matches!(self.kind, Kind::Upload | Kind::Mixed)
+        matches!(self.kind, Kind::Upload | Kind::Mixed | Kind::ApiUpload)
     }
 
     fn target_text(&self) -> String {
+        if self.kind.call().is_some() {
+            return format!("API server {}", self.calls.target());
+        }
         match (&self.urls, &self.storage, self.kind) {
             (Some(path), _, _) => format!("links of {}", path.display()),
             (None, _, Kind::HttpGet) => match &self.cluster.http_base {
@@ -410,11 +453,33 @@ impl BenchArgs {
             (Kind::Delete, false) => "each operation is a tracker query and a delete",
             (Kind::Delete, true) => "each operation is a delete, without a tracker query",
             (Kind::Query, _) => "each operation is a tracker query",
+            (Kind::ApiList, _) => "each operation is a page of a list",
+            (Kind::ApiInstant, _) => "each operation is a new file of content that is there",
+            (Kind::ApiShare, _) => "each operation is a file that is shared",
+            (Kind::ApiView, _) => "each operation is a view that is counted",
+            (Kind::ApiUpload, _) => "each operation is a form with a file, its MD5 and its size",
         }
     }
 }
 
 impl Kind {
+    /// What is called, in a run of calls.
+    fn call(self) -> Option<Call> {
+        match self {
+            Self::ApiList => Some(Call::List),
+            Self::ApiInstant => Some(Call::Instant),
+            Self::ApiShare => Some(Call::Share),
+            Self::ApiView => Some(Call::View),
+            Self::ApiUpload => Some(Call::Upload),
+            Self::Upload
+            | Self::Download
+            | Self::HttpGet
+            | Self::Mixed
+            | Self::Delete
+            | Self::Query => None,
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Self::Upload => "upload",
@@ -423,6 +488,11 @@ impl Kind {
             Self::Mixed => "mixed",
             Self::Delete => "delete",
             Self::Query => "query",
+            Self::ApiList => "api-list",
+            Self::ApiInstant => "api-instant",
+            Self::ApiShare => "api-share",
+            Self::ApiView => "api-view",
+            Self::ApiUpload => "api-upload",
         }
     }
 }

@@ -65,7 +65,8 @@ impl SizeMix {
         &self.text
     }
 
-    fn largest(&self) -> u64 {
+    /// The largest of them.
+    pub(super) fn largest(&self) -> u64 {
         self.sizes.iter().map(|(size, _)| *size).max().unwrap_or(0)
     }
 

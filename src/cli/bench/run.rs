@@ -10,6 +10,7 @@ use common::id::FileId;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::api::Api;
 use super::http::{HttpLink, Url};
 use super::link::{Find, Link, OpError, Target};
 use super::payload::{Payloads, scramble};
@@ -32,6 +33,7 @@ pub(super) enum Work {
     QueryStore,
     Query(Find),
     Mixed(Mix),
+    Call,
 }
 
 /// Percentages of a mixed run; the rest are downloads.
@@ -70,6 +72,8 @@ pub(super) struct Plan {
     pub(super) payloads: Payloads,
     pub(super) ids: Vec<FileId>,
     pub(super) urls: Vec<Url>,
+    /// The calls of a run of calls.
+    pub(super) api: Option<Api>,
     pub(super) seed: u64,
     pub(super) verify: bool,
     /// Whether the ids of uploads are wanted afterwards.
@@ -212,11 +216,14 @@ impl<'a> Worker<'a> {
     }
 
     async fn open(&mut self) -> Result<(), OpError> {
+        if let Some(api) = &self.plan.api {
+            return self.http.open(api.address()).await;
+        }
         match (self.plan.work, self.plan.urls.as_slice()) {
             (Work::HttpGet, [first, ..]) => {
                 let count = self.plan.urls.len();
                 let url = self.plan.urls.get(self.number % count).unwrap_or(first);
-                self.http.open(url).await
+                self.http.open(url.host()).await
             }
             _ => self.link.open().await,
         }
@@ -252,6 +259,7 @@ impl<'a> Worker<'a> {
             Work::Delete => Op::Delete,
             Work::QueryStore | Work::Query(_) => Op::Query,
             Work::Mixed(mix) => mix.op(random),
+            Work::Call => Op::Call,
         };
         let mixed = matches!(self.plan.work, Work::Mixed(_));
         let nothing_to_delete = op == Op::Delete && self.own.is_empty();
@@ -298,6 +306,10 @@ impl<'a> Worker<'a> {
                 self.link.delete(&id.ok_or(OpError::Content)?).await?;
                 Ok(0)
             }
+            Op::Call => {
+                let api = self.plan.api.as_ref().ok_or(OpError::Answer)?;
+                api.call(&mut self.http, n).await
+            }
             Op::Query => {
                 if let Work::Query(find) = self.plan.work {
                     let id = pick(&self.plan.ids, random).ok_or(OpError::Content)?;
@@ -342,7 +354,7 @@ mod tests {
             match mix.op(scramble(n)) {
                 Op::Upload => counts[0] += 1,
                 Op::Delete => counts[1] += 1,
-                Op::Download | Op::HttpGet | Op::Query => counts[2] += 1,
+                Op::Download | Op::HttpGet | Op::Query | Op::Call => counts[2] += 1,
             }
         }
         assert!((19_000..21_000).contains(&counts[0]), "{counts:?}");

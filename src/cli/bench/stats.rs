@@ -22,6 +22,7 @@ pub(super) enum Op {
     HttpGet,
     Delete,
     Query,
+    Call,
 }
 
 impl Op {
@@ -32,6 +33,7 @@ impl Op {
             Self::HttpGet => "http-get",
             Self::Delete => "delete",
             Self::Query => "query",
+            Self::Call => "call",
         }
     }
 }

@@ -27,6 +27,7 @@ async fn add_files(server: &Server, count: u64) {
                 uploads::add_known(tx, account, &name, &digests, moment)?;
             } else {
                 let blob = blob.parse().unwrap();
+                uploads::announce(tx, &blob, 1, moment.now)?;
                 uploads::complete(tx, account, &name, &digests, &blob, moment)?;
             }
         }
@@ -63,8 +64,8 @@ async fn pages_neither_repeat_nor_lose_rows() {
         let order: Vec<_> = order.split(' ').map(|name| format!("{name}.txt")).collect();
         for count in 1..=8 {
             let mut found = Vec::new();
-            for start in (0..8).step_by(count) {
-                let rows = user.rows(start.try_into().unwrap(), count.try_into().unwrap());
+            for start in (0..8).step_by(usize::try_from(count).unwrap()) {
+                let rows = user.rows(start, count);
                 let list = server.call(&target, rows).await;
                 assert_eq!(list["total"], 7);
                 found.extend(names(&list, "file_name"));

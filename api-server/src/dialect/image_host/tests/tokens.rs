@@ -1,7 +1,7 @@
 //! Who may act: tokens of others, wrong ones and none, and where a token may stand.
 
 use super::*;
-use crate::service::TokenlessPolicy;
+use crate::service::{Rate, RateSettings, TokenlessPolicy};
 
 /// Calls that must bring a token, with what they need, and the code for a bad one.
 fn required(user: &User) -> Vec<(&'static str, Value, u64)> {
@@ -73,9 +73,7 @@ async fn where_a_token_is_required_only_the_users_own_will_do() {
 
 #[tokio::test]
 async fn a_session_that_is_over_proves_nothing() {
-    let mut settings = ServiceSettings::default();
-    settings.session_life = Duration::ZERO;
-    let server = Server::with(settings);
+    let server = Server::new();
     let user = server.user("a").await;
     let moment = server.host.service.change(|tx, moment| {
         let account = accounts::find(tx, &"a".parse().unwrap())?.unwrap().0;
@@ -104,15 +102,15 @@ async fn a_session_that_is_over_proves_nothing() {
 
 /// A server with a share of `a`, and the calls that need no token, as `a`.
 async fn with_a_share(tokenless: TokenlessPolicy) -> (Server, User, Vec<(&'static str, Value)>) {
-    let mut settings = ServiceSettings::default();
-    settings.tokenless = tokenless;
-    let server = Server::with(settings);
+    let server = Server::with(ServiceSettings {
+        tokenless,
+        ..ServiceSettings::default()
+    });
     let user = server.user("a").await;
     let md5 = md5_of(b"content");
-    let mut fields = vec![("user", "a"), ("token", user.token.as_str())];
+    let fields = [("user", "a"), ("token", user.token.as_str())];
     let body = form(&[("a.txt", b"content")], &fields);
     assert_eq!(server.code_of("/api/upload", body).await, 0);
-    fields.clear();
     let shared = server.code("/api/dealfile?cmd=share", user.label(&md5, "a.txt"));
     assert_eq!(shared.await, 0);
     let label = user.bare_label(&md5, "a.txt");
@@ -237,4 +235,35 @@ async fn a_page_of_somebody_else_cannot_use_the_cookie() {
         assert_eq!(code == 0, expected, "{origin}");
         assert_eq!(server.state() != before, expected, "{origin}");
     }
+}
+
+#[tokio::test]
+async fn what_is_tried_too_often_is_1() {
+    let once = Rate {
+        burst: 1,
+        per: Duration::from_hours(1),
+    };
+    let server = Server::with(ServiceSettings {
+        rates: RateSettings {
+            registrations_per_address: once,
+            misses_per_user: once,
+            tokenless_per_address: once,
+            ..RateSettings::default()
+        },
+        ..ServiceSettings::default()
+    });
+    let user = server.user("a").await;
+    let registration = |name| json!({"userName": name, "nickName": "n", "firstPwd": PASSWORD});
+    assert_eq!(server.code("/api/reg", registration("b")).await, 0);
+    assert_eq!(server.code("/api/reg", registration("c")).await, 1);
+    let md5 = md5_of(b"x");
+    let token = [("user", "a"), ("token", user.token.as_str())];
+    let body = form(&[("f", b"x")], &token);
+    assert_eq!(server.code_of("/api/upload", body).await, 0);
+    // Only digests that nobody has are counted.
+    for (digest, code) in [(md5.as_str(), 5), (PASSWORD, 1), (&md5, 1)] {
+        assert_eq!(server.code("/api/md5", user.label(digest, "f")).await, code);
+    }
+    assert_eq!(server.upload(&user, "g", b"x").await, 0);
+    assert_eq!(server.upload(&user, "h", b"x").await, 1);
 }

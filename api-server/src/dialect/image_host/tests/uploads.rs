@@ -199,3 +199,28 @@ async fn a_failure_of_storage_is_a_fault_and_leaves_nothing() {
     assert_eq!(server.blobs.ids(), []);
     assert_eq!(server.upload(&user, "a", b"abc").await, 0);
 }
+
+#[tokio::test]
+async fn a_stranger_is_heard_only_for_a_while() {
+    let server = Server::new();
+    let user = server.user("a").await;
+    let content = vec![7; usize::try_from(UNKNOWN_SENDER_LEN_MAX).unwrap() + 1];
+    // Who sends it stands behind the file, so nobody knows whether it will be taken.
+    refused(&server, form(&[("long", &content)], &[("user", "a")])).await;
+    let short = &content[1..];
+    let behind = form(&[("short", short)], &[("user", "a")]);
+    assert_eq!(server.code_of("/api/upload", behind).await, 0);
+    // A name in front, of a user who is logged in from there, and a token in the target are enough.
+    let md5 = md5_of(&content);
+    let head = format!("user=\"a\" filename=\"named\" md5=\"{md5}\"");
+    assert_eq!(
+        server
+            .code_of("/api/upload", literal(&head, &content))
+            .await,
+        0
+    );
+    let target = format!("/api/upload?token={}", user.token);
+    let behind = form(&[("proved", &content)], &[("user", "a")]);
+    assert_eq!(server.code_of(&target, behind).await, 0);
+    assert_eq!(server.blobs.ids().len(), 2);
+}
