@@ -52,7 +52,7 @@ fn what_the_api_acknowledged_outlives_kill_9_and_nothing_else_stays() {
         }
         server = start(&home, &mut workers);
         let paths = check(&mut workers);
-        server = reclaimed(&home, server, &mut workers, paths.len() as u64);
+        server = reclaimed(&home, server, &mut workers, &paths);
         for path in seen.difference(&paths) {
             let status = workers[0].client.get(path).unwrap().status;
             assert_eq!(status, 404, "nobody owns {path}");
@@ -430,17 +430,24 @@ fn check_shares(client: &mut Client, shared: &BTreeSet<(String, Label)>) {
     assert_eq!(total["total"], count, "the total");
 }
 
-/// Waits until storage holds so many blobs, each at an address that was read, and nothing else; the
-/// server that runs then.
-fn reclaimed(home: &Home, server: Server, workers: &mut [Worker], blobs: u64) -> Server {
+/// Waits until storage holds the blobs at these paths, which were read, and nothing else; the server
+/// that runs then.
+fn reclaimed(
+    home: &Home,
+    server: Server,
+    workers: &mut [Worker],
+    paths: &BTreeSet<String>,
+) -> Server {
     let mut running = Some(server);
     eventually("no blob without an owner", Duration::from_mins(2), || {
         lose_an_owner(&mut workers[0].client);
+        // Whoever reclaims works meanwhile, and takes nothing that somebody owns.
+        assert_eq!(&check(workers), paths);
         running.take()?.terminate();
-        let held = blobs_left(home);
-        assert!(blobs <= held, "{held} of {blobs} blobs");
+        let left = blobs_left(home);
+        assert!(paths.len() as u64 <= left, "{left} blobs are left");
         let server = start(home, workers);
-        if held == blobs {
+        if left == paths.len() as u64 {
             return Some(server);
         }
         running = Some(server);
