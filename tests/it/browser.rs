@@ -6,16 +6,14 @@
 //! `screenshots` of the build's temporary files.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clients::{installed, succeed};
 use crate::support::home::Home;
-use crate::support::http::Http;
-use crate::support::image_host::md5_hex;
 use crate::support::server::Server;
 use crate::support::tell;
 
@@ -155,25 +153,19 @@ fn install_chromium() -> Result<(), String> {
     )
 }
 
-/// Makes an administrator, as the operator's command does: through the port that only whoever reads
-/// the data directory finds.
+/// Makes an administrator, who has the first account.
 fn add_administrator(home: &Home) {
-    let file = home.data_dir().join("api/admin.json");
-    let access: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-    let address: SocketAddr = access["address"].as_str().unwrap().parse().unwrap();
-    let bearer = format!("Bearer {}", access["token"].as_str().unwrap());
-    let password = md5_hex(PASSWORD.as_bytes());
-    let account = json!({"user": ADMINISTRATOR, "password": password});
-    let promoted = format!("/console/api/admin/accounts/{ADMINISTRATOR}");
-    let mut operator = Http::connect(address).unwrap();
-    for (target, body) in [
-        ("/console/api/admin/accounts", account),
-        (promoted.as_str(), json!({"administrator": true})),
-    ] {
-        let headers = [("Authorization", bearer.as_str())];
-        let body = body.to_string();
-        let answer = operator.ask("POST", target, &headers, Some(body.as_bytes()));
-        let answer = answer.unwrap();
-        assert!(answer.status < 300, "{target}: {}", answer.text());
-    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hayloft"))
+        .args(["user", "add", ADMINISTRATOR, "--password-stdin"])
+        .arg("--data-dir")
+        .arg(home.data_dir())
+        .env_remove("HAYLOFT_CONFIG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = command.stdin.take().unwrap();
+    writeln!(input, "{PASSWORD}").unwrap();
+    drop(input);
+    assert!(command.wait().unwrap().success());
 }

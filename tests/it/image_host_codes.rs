@@ -1,47 +1,30 @@
-//! Every code of every endpoint of the image host, what is refused at which status, the forms that
-//! uploads come in, and HTTPS; over sockets, against the real server. Whatever is refused leaves no
-//! trace in lists, counts and storage.
+//! Every code of every endpoint of the image host, over sockets, against the real server. A call that
+//! is refused leaves no trace in lists, counts and storage.
 
-use std::fs;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 
-use crate::support::chance;
 use crate::support::home::Home;
 use crate::support::http::Http;
-use crate::support::image_host::{
-    Client, Label, ORDINARY, PASSWORD, code_of, is_hex_of_128_bits, json_of, literal, literal_as,
-    md5_hex, ordinary,
-};
-use crate::support::server::Server;
-
-/// Bodies of JSON are not longer.
-const JSON_LEN_MAX: usize = 1024 * 1024;
-
-/// A digest of nothing that is stored.
-const NO_MD5: &str = "0123456789abcdef0123456789abcdef";
+use crate::support::image_host::{Client, Label, NO_MD5, PASSWORD, code_of, is_hex_of_128_bits};
+use crate::support::server::{Server, blobs_left};
 
 /// A server with two users; ann shares `a.txt` and has `b.txt`.
-struct Fixture {
-    ann: Client,
-    bob: Client,
-    a: Label,
-    b: Label,
-    server: Server,
+pub(crate) struct Fixture {
+    pub(crate) ann: Client,
+    pub(crate) bob: Client,
+    pub(crate) a: Label,
+    pub(crate) b: Label,
+    pub(crate) server: Server,
     // Dropped after the server, whose files it holds.
     home: Home,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(Home::new())
     }
 
-    fn on(home: Home) -> Self {
+    pub(crate) fn on(home: Home) -> Self {
         let server = Server::start(&home);
         let connect = || Http::connect(server.addresses.api).unwrap();
         let mut ann = Client::register(connect(), "ann");
@@ -62,7 +45,7 @@ impl Fixture {
     }
 
     /// Ann sends this and gets this code; one that is not 0 changes nothing that she sees.
-    fn expect(&mut self, target: &str, body: &Value, code: u64) {
+    pub(crate) fn expect(&mut self, target: &str, body: &Value, code: u64) {
         let before = (code != 0).then(|| self.seen());
         let answer = self.ann.ask(target, body).unwrap();
         assert_eq!(code_of(&answer), code, "{target} {body}");
@@ -72,7 +55,7 @@ impl Fixture {
     }
 
     /// All lists that ann sees.
-    fn seen(&mut self) -> Vec<Vec<Value>> {
+    pub(crate) fn seen(&mut self) -> Vec<Vec<Value>> {
         let own = ["/api/myfiles?cmd=normal", "/api/sharepic?cmd=normal"];
         let own = own.map(|target| self.ann.own_list(target).unwrap());
         let public = ["/api/sharefiles?cmd=normal", "/api/sharefiles?cmd=pvdesc"];
@@ -107,25 +90,14 @@ impl Fixture {
     }
 
     /// Stops the server, whose storage holds so many blobs and nothing else.
-    fn end_with(self, blobs: u64) {
+    pub(crate) fn end_with(self, blobs: u64) {
         self.server.terminate();
-        let output = Command::new(env!("CARGO_BIN_EXE_hayloft"))
-            .args(["check", "--json", "--data-dir"])
-            .arg(self.home.data_dir())
-            .arg("--config")
-            .arg(self.home.config().unwrap())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let path = &report["paths"][0];
-        assert_eq!(path["blobs"], blobs, "{report}");
-        assert_eq!(path["unowned_parts"], 0, "{report}");
+        assert_eq!(blobs_left(&self.home), blobs);
     }
 }
 
 /// A body with this label, and these members.
-fn of(label: &Label, more: &Value) -> Value {
+pub(crate) fn of(label: &Label, more: &Value) -> Value {
     let mut body = more.clone();
     body["md5"] = json!(label.md5);
     body["filename"] = json!(label.name);
@@ -351,290 +323,4 @@ fn instant_uploads_and_picture_shares_have_their_codes() {
     let answer = fixture.ann.ask("/api/sharepic?cmd=share", &a).unwrap();
     fixture.expect("/api/dealfile?cmd=del", &a, 0);
     fixture.expect(browse, &json!({"urlmd5": answer["urlmd5"]}), 2);
-}
-
-#[test]
-fn uploads_have_their_codes_and_leave_nothing_when_refused() {
-    let mut fixture = Fixture::new();
-    // Long enough to stream into storage before its end is known.
-    let content = chance::content(7, 700 * 1024);
-    let (md5, size) = (md5_hex(&content), content.len().to_string());
-    let bob = fixture.bob.token.clone();
-    let ann = fixture.ann.token.clone();
-    let fields = |more: &[(&'static str, &str)]| -> Vec<u8> {
-        let known = [
-            ("user", "ann"),
-            ("md5", md5.as_str()),
-            ("size", size.as_str()),
-        ];
-        let mut fields: Vec<(&str, &str)> = known.to_vec();
-        for (name, value) in more {
-            fields.retain(|(known, _)| known != name);
-            fields.push((name, value));
-        }
-        ordinary("new.bin", &content, &fields)
-    };
-    let line = |text: &str| literal_as(text, &content);
-    let whole = fields(&[]);
-    let two_files = [
-        ordinary("one.bin", b"1", &[])
-            .strip_suffix(b"--browser--\r\n")
-            .unwrap(),
-        &whole,
-    ]
-    .concat();
-    let no_file = whole[whole.windows(9).rposition(|w| w == b"--browser").unwrap()..].to_vec();
-    let refused: Vec<(&str, &str, Vec<u8>)> = vec![
-        ("another md5", ORDINARY, fields(&[("md5", NO_MD5)])),
-        ("no md5", ORDINARY, fields(&[("md5", "x")])),
-        ("a smaller size", ORDINARY, fields(&[("size", "716799")])),
-        ("a larger size", ORDINARY, fields(&[("size", "716801")])),
-        ("no size", ORDINARY, fields(&[("size", "many")])),
-        ("nobody", ORDINARY, fields(&[("user", "nobody")])),
-        ("an empty user", ORDINARY, fields(&[("user", "")])),
-        ("another's token", ORDINARY, fields(&[("token", &bob)])),
-        (
-            "a token that is none",
-            ORDINARY,
-            fields(&[("token", NO_MD5)]),
-        ),
-        ("no user", ORDINARY, ordinary("new.bin", &content, &[])),
-        (
-            "no name",
-            ORDINARY,
-            ordinary("", &content, &[("user", "ann")]),
-        ),
-        ("no end", ORDINARY, whole[..whole.len() - 15].to_vec()),
-        ("two files", ORDINARY, two_files),
-        ("no file", ORDINARY, no_file),
-        (
-            "another boundary",
-            "multipart/form-data; boundary=other",
-            whole.clone(),
-        ),
-        ("nothing", ORDINARY, Vec::new()),
-        (
-            "the literal form, larger",
-            "application/octet-stream",
-            line(r#"user="ann" filename="new.bin" size=716801"#),
-        ),
-        (
-            "the literal form, another md5",
-            "application/octet-stream",
-            line(&format!(r#"user="ann" filename="new.bin" md5="{NO_MD5}""#)),
-        ),
-        (
-            "the literal form, too long a name",
-            "application/octet-stream",
-            line(&format!(r#"user="ann" filename="{}""#, "n".repeat(129))),
-        ),
-    ];
-    let before = fixture.seen();
-    for (what, kind, body) in refused {
-        let answer = fixture.ann.send("/api/upload", kind, &body).unwrap();
-        assert_eq!(code_of(&json_of(&answer)), 1, "{what}");
-        assert_eq!(before, fixture.seen(), "{what} left a trace");
-    }
-    let label = Label::new("new.bin", &content);
-    let known = fixture.ann.ask_as_owner("/api/md5", &label).unwrap();
-    assert_eq!(known, 1, "a refused content is offered");
-
-    for (kind, body) in [
-        (ORDINARY, fields(&[])),
-        (ORDINARY, fields(&[("token", &ann)])),
-        ("application/json", literal("ann", "new.bin", &content)),
-        ("multipart/form-data", literal("ann", "new.bin", &content)),
-        ("", literal("ann", "empty.bin", b"")),
-    ] {
-        let answer = fixture.ann.send("/api/upload", kind, &body).unwrap();
-        assert_eq!(code_of(&json_of(&answer)), 0, "{kind}");
-    }
-    let rows = fixture.ann.own_list("/api/myfiles?cmd=normal").unwrap();
-    let names: Vec<&Value> = rows.iter().map(|row| &row["file_name"]).collect();
-    assert_eq!(names, ["a.txt", "b.txt", "new.bin", "empty.bin"]);
-    for (row, content) in rows[2..].iter().zip([content.as_slice(), b""]) {
-        let answer = fixture.ann.get(row["url"].as_str().unwrap()).unwrap();
-        assert!(answer.body == content, "{row}");
-    }
-    fixture.end_with(4);
-}
-
-#[test]
-fn an_upload_that_is_cut_off_leaves_nothing() {
-    let fixture = Fixture::new();
-    let content = chance::content(8, 1_200_000);
-    let body = literal("ann", "cut.bin", &content);
-    let head = format!(
-        "POST /api/upload HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    for len in [0, 100, 300_000, body.len() - 1] {
-        let mut http = Http::connect(fixture.server.addresses.api).unwrap();
-        http.send(head.as_bytes()).unwrap();
-        http.send(&body[..len]).unwrap();
-    }
-    let mut ann = fixture.ann;
-    let label = Label::new("cut.bin", &content);
-    assert_eq!(ann.ask_as_owner("/api/md5", &label).unwrap(), 1);
-    assert_eq!(ann.own_list("/api/myfiles?cmd=normal").unwrap().len(), 2);
-    Fixture { ann, ..fixture }.end_with(2);
-}
-
-#[test]
-fn bodies_come_in_chunks_after_a_question_and_from_old_proxies() {
-    let mut fixture = Fixture::new();
-    let body = literal("ann", "chunks.bin", b"in three chunks");
-    let http = fixture.ann.http();
-    http.send(b"POST /api/upload HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .unwrap();
-    for piece in body.chunks(body.len().div_ceil(3)) {
-        let head = format!("{:x}\r\n", piece.len());
-        http.send(&[head.as_bytes(), piece, b"\r\n"].concat())
-            .unwrap();
-    }
-    http.send(b"0\r\n\r\n").unwrap();
-    assert_eq!(code_of(&json_of(&http.answer("POST").unwrap())), 0);
-
-    let body = literal("ann", "asked.bin", b"may I?");
-    let head = format!(
-        "POST /api/upload HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    http.send(head.as_bytes()).unwrap();
-    assert_eq!(http.answer("HEAD").unwrap().status, 100);
-    http.send(&body).unwrap();
-    assert_eq!(code_of(&json_of(&http.answer("POST").unwrap())), 0);
-
-    let mut old = Http::connect(fixture.server.addresses.api).unwrap();
-    let login = format!(r#"{{"user":"ann","pwd":"{PASSWORD}"}}"#);
-    let head = format!(
-        "POST /api/login HTTP/1.0\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        login.len()
-    );
-    old.send(&[head.as_bytes(), login.as_bytes()].concat())
-        .unwrap();
-    assert_eq!(code_of(&json_of(&old.answer("POST").unwrap())), 0);
-    old.expect_end().unwrap();
-    assert_eq!(fixture.seen()[0].len(), 4);
-}
-
-#[test]
-fn statuses_other_than_200_are_for_what_reached_no_call() {
-    let mut fixture = Fixture::new();
-    let http = fixture.ann.http();
-    let long = vec![b' '; JSON_LEN_MAX + 1];
-    for (method, target, body, status) in [
-        ("POST", "/api/nothing", Some(&b"{}"[..]), 404),
-        ("GET", "/api/", None, 404),
-        ("GET", "/api/login", None, 405),
-        ("DELETE", "/api/myfiles?cmd=count", None, 405),
-        ("GET", "/api/sharefiles?cmd=normal", None, 405),
-    ] {
-        let answer = http.ask(method, target, &[], body).unwrap();
-        assert_eq!(answer.status, status, "{method} {target}");
-        assert_eq!(answer.text(), r#"{"code":1}"#, "{method} {target}");
-        assert_eq!(answer.header("cache-control"), "no-store");
-    }
-    let options = http.ask("OPTIONS", "/api/login", &[], None).unwrap();
-    assert_eq!(options.status, 204);
-    // Malformed is not a status: clients read the code of a 200 only.
-    let deep = format!(r#"{{"user":{}"#, "[".repeat(100_000));
-    for text in ["", "{", "null", "[]", "{\"user\":\"\\ud800\"}", &deep] {
-        let answer = http.ask("POST", "/api/login", &[], Some(text.as_bytes()));
-        assert_eq!(code_of(&json_of(&answer.unwrap())), 1, "{text:.40}");
-    }
-    // Comments, a mark in front and unknown members are no mistake.
-    let lenient =
-        format!("\u{feff}{{/* me */\"user\":\"ann\", // and\n\"pwd\":\"{PASSWORD}\",\"x\":[1]}}");
-    let answer = http.ask("POST", "/api/login", &[], Some(lenient.as_bytes()));
-    assert_eq!(code_of(&json_of(&answer.unwrap())), 0);
-    let mut http = Http::connect(fixture.server.addresses.api).unwrap();
-    let head = format!(
-        "POST /api/login HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
-        long.len()
-    );
-    http.send(head.as_bytes()).unwrap();
-    let answer = http.answer("POST").unwrap();
-    assert_eq!(
-        (answer.status, answer.text().as_str()),
-        (413, r#"{"code":1}"#)
-    );
-}
-
-#[test]
-fn writes_without_a_token_are_for_who_is_logged_in_from_the_same_address() {
-    // The proxy says who the client is, so that one machine can be several.
-    let mut fixture = Fixture::on(Home::with_config(
-        "[storage]\nvolume_size = \"32MiB\"\n[api]\ntrusted_proxies = [\"127.0.0.1\"]\n",
-    ));
-    let target = "/api/dealsharefile?cmd=cancel";
-    let body = of(&fixture.a, &json!({"user": "ann"})).to_string();
-    // Behind a loopback name the origin would not be compared: a proxy may hide the public one.
-    let mut http = Http::connect_as(fixture.server.addresses.api, "img.example.com").unwrap();
-    let mut code = |headers: &[(&str, &str)]| {
-        let answer = http.ask("POST", target, headers, Some(body.as_bytes()));
-        code_of(&json_of(&answer.unwrap()))
-    };
-    let elsewhere = ("X-Forwarded-For", "203.0.113.9");
-    assert_eq!(code(&[elsewhere]), 1, "from elsewhere");
-    let foreign = ("Origin", "https://evil.example");
-    assert_eq!(code(&[foreign]), 1, "from somebody else's page");
-    let own = ("Origin", "http://img.example.com");
-    assert_eq!(code(&[own]), 0, "from where ann is");
-    // An account without a session cannot be written to from anywhere.
-    let account = json!({"userName": "eve", "nickName": "n", "firstPwd": PASSWORD});
-    fixture.expect("/api/reg", &account, 0);
-    let upload = literal("eve", "x.txt", b"x");
-    let answer = fixture.ann.send("/api/upload", "", &upload).unwrap();
-    assert_eq!(code_of(&json_of(&answer)), 1);
-}
-
-#[test]
-fn a_port_with_a_certificate_serves_the_api_and_links_by_https() {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let home = Home::with_defaults();
-    let (chain, key) = (home.file("chain.pem"), home.file("key.pem"));
-    fs::write(&chain, made.cert.pem()).unwrap();
-    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let config = format!(
-        "[storage]\nvolume_size = \"32MiB\"\n[api]\ntls_certificate = {chain:?}\ntls_key = {key:?}\n"
-    );
-    fs::write(home.file("hayloft.toml"), config).unwrap();
-    let server = Server::start(&home);
-    let address = server.addresses.api;
-    let mut http = Http::connect_tls(address, "localhost", trusting(made.cert.der())).unwrap();
-    let health = http.ask("GET", "/healthz", &[], None).unwrap();
-    assert_eq!(health.status, 200);
-    let mut ann = Client::register(http, "ann");
-    let content = chance::content(9, 300_000);
-    assert_eq!(ann.upload("secret.bin", &content).unwrap(), 0);
-    let rows = ann.own_list("/api/myfiles?cmd=normal").unwrap();
-    let url = rows[0]["url"].as_str().unwrap();
-    let base = format!("https://localhost:{}/group1/M00/", address.port());
-    assert!(url.starts_with(&base), "{url}");
-    assert!(ann.get(url).unwrap().body == content);
-    let page = ann.get("/").unwrap();
-    assert_ne!(page.header("strict-transport-security"), "");
-
-    // Whoever speaks plainly gets nothing.
-    let mut plain = Http::connect(address).unwrap();
-    assert!(plain.ask("GET", "/healthz", &[], None).is_err());
-    // And who does not know the certificate says so.
-    let strangers = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let config = trusting(strangers.cert.der());
-    let mut other = Http::connect_tls(address, "localhost", config).unwrap();
-    assert!(other.ask("GET", "/healthz", &[], None).is_err());
-    server.terminate();
-}
-
-/// A client that believes this certificate and no other.
-fn trusting(certificate: &CertificateDer<'static>) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth()
 }

@@ -33,6 +33,10 @@ mod image_host;
 #[cfg(test)]
 mod image_host_codes;
 #[cfg(test)]
+mod image_host_transport;
+#[cfg(test)]
+mod image_host_uploads;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod process;

@@ -11,6 +11,9 @@ use super::http::{Http, HttpAnswer};
 /// The MD5 of `123456`, which the document sends as the password.
 pub(crate) const PASSWORD: &str = "e10adc3949ba59abbe56e057f20f883e";
 
+/// A digest of nothing that is stored, and a token of nobody.
+pub(crate) const NO_MD5: &str = "0123456789abcdef0123456789abcdef";
+
 /// Rows of one call; the tests have fewer.
 pub(crate) const ALL: u64 = 100_000;
 

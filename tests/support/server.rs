@@ -176,6 +176,22 @@ impl Addresses {
     }
 }
 
+/// How many blobs a stopped server's storage holds, which must be sound and hold nothing else.
+pub(crate) fn blobs_left(home: &Home) -> u64 {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hayloft"));
+    command.args(["check", "--json", "--data-dir"]);
+    command.arg(home.data_dir());
+    if let Some(config) = home.config() {
+        command.arg("--config").arg(config);
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let path = &report["paths"][0];
+    assert_eq!(path["unowned_parts"], 0, "{report}");
+    path["blobs"].as_u64().unwrap()
+}
+
 fn spawn(home: &Home, ready: &std::path::Path, variables: &[(&str, &str)]) -> Child {
     // A file of an earlier run would be taken for this one's.
     let _ = fs::remove_file(ready);
