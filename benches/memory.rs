@@ -8,11 +8,16 @@
 //!
 //! Data set: `--files` files of `--size` bytes, uploaded over 64 connections; then a GiB of 4 KiB
 //! files before the kill; then 64 uploads at the same time of `--big-size` each to a fresh server.
+//! Then a server with `--catalogued` entries of one account in its catalog, and `--api-uploads` forms
+//! at the same time with `--api-upload-size` bytes each: a page of the catalog's cache and a few
+//! pieces per upload, so 100 to 200 MB.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 mod support {
+    pub(crate) mod catalog_footprint;
     pub(crate) mod error;
+    pub(crate) mod finding;
     pub(crate) mod footprint;
     pub(crate) mod generator;
     pub(crate) mod inspect;
@@ -28,14 +33,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use support::catalog_footprint;
 use support::error::{self, BenchError};
-use support::footprint::{self, Finding, Scale};
+use support::finding::{self, Finding, Notes};
+use support::footprint::{self, Scale};
 use support::machine::{Machine, load_average};
 
 /// Measure memory, disk and start times
 #[derive(Debug, Parser)]
 struct Options {
-    /// Not used: this benchmark is one sequence
+    /// Only `storage` or only `api`
     filter: Option<String>,
 
     /// Files to store
@@ -49,6 +56,18 @@ struct Options {
     /// Bytes of each of the 64 big uploads
     #[arg(long, default_value_t = 64 * 1024 * 1024)]
     big_size: u64,
+
+    /// Files to have in the catalog
+    #[arg(long, default_value_t = 1_000_000)]
+    catalogued: u64,
+
+    /// Uploads over the API at the same time
+    #[arg(long, default_value_t = 64)]
+    api_uploads: u64,
+
+    /// Bytes of each of them; the disk must hold all, and the generator one
+    #[arg(long, default_value_t = 64 * 1024 * 1024)]
+    api_upload_size: u64,
 
     /// Starts of each kind; the median counts
     #[arg(long, default_value_t = 3)]
@@ -75,21 +94,39 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), BenchError> {
     let machine = Machine::look();
-    println!("{}\n\n{}", machine.text(), footprint::HEAD);
+    println!("{}\n\n{}", machine.text(), finding::HEAD);
     let scale = Scale {
         files: options.files,
         size: options.size,
         big_size: options.big_size,
         rounds: options.rounds.max(1),
     };
-    let findings = footprint::measure(&scale, |finding: &Finding| println!("{}", finding.text()))?;
+    let api_scale = catalog_footprint::Scale {
+        files: options.catalogued,
+        uploads: options.api_uploads.max(1),
+        upload_size: options.api_upload_size,
+    };
+    let mut notes = Notes::new(|finding: &Finding| println!("{}", finding.text()));
+    let is_wanted = |part: &str| {
+        options
+            .filter
+            .as_deref()
+            .is_none_or(|filter| filter == part)
+    };
+    if is_wanted("storage") {
+        footprint::measure(&scale, &mut notes)?;
+    }
+    if is_wanted("api") {
+        catalog_footprint::measure(&api_scale, &mut notes)?;
+    }
+    let findings = notes.findings;
     println!("\nload average {} at the end", load_average());
     let file = options.json.clone().unwrap_or_else(|| {
         [env!("CARGO_TARGET_TMPDIR"), "memory.json"]
             .iter()
             .collect()
     });
-    let json = serde_json::json!({ "machine": machine, "scale": scale, "findings": findings });
+    let json = serde_json::json!({ "machine": machine, "scale": scale, "api_scale": api_scale, "findings": findings });
     fs::write(&file, format!("{json:#}\n")).map_err(BenchError::io("cannot write the figures"))?;
     println!("all figures: {}", file.display());
     Ok(())

@@ -1,24 +1,20 @@
 //! The life of one server, with a look at memory, disk and clock at every stage.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use common::env::clock;
 use serde::Serialize;
-use tempfile::TempDir;
 
 use super::error::BenchError;
+use super::finding::{Finding, MB, Notes, Target, float, folder, watched};
 use super::generator::{Figures, Load};
 use super::inspect::{self, Recovered};
 use super::memory::{self, Memory};
 use super::server::{Durability, Server, data_dir};
 use super::wait;
-
-/// The head of the table; Markdown, to be pasted into the README.
-pub(crate) const HEAD: &str = "| what | measured | target | |\n|---|---|---|---|";
 
 /// Connections that upload.
 const CONNECTIONS: u64 = 64;
@@ -28,14 +24,10 @@ const BYTES_BEFORE_KILL: u64 = 1 << 30;
 const SIZE_BEFORE_KILL: u64 = 4096;
 /// How long the idle server is watched.
 const IDLE_TIME: Duration = Duration::from_secs(2);
-/// How long a stage's uploads may take.
-const LOAD_LIMIT: Duration = Duration::from_hours(1);
 
 /// Of the server that gets many files: memory and disk are the same with `always`, and it is sooner
 /// there. That of the big uploads has the default.
 const DURABILITY: Durability = Durability::Os;
-
-const MB: f64 = 1e6;
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -50,98 +42,18 @@ pub(crate) struct Scale {
     pub(crate) rounds: usize,
 }
 
-/// One figure.
-#[derive(Debug, Serialize)]
-pub(crate) struct Finding {
-    what: String,
-    value: f64,
-    unit: &'static str,
-    target: Option<Target>,
-}
-
-/// What a figure is to be.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Target {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-impl Finding {
-    /// A line of the table.
-    pub(crate) fn text(&self) -> String {
-        let (target, is_met) = match self.target {
-            Some(Target::AtMost(most)) => (format!("≤ {most}"), Some(self.value <= most)),
-            Some(Target::AtLeast(least)) => (format!("≥ {least}"), Some(least <= self.value)),
-            None => (String::new(), None),
-        };
-        let verdict = match is_met {
-            Some(true) => "met",
-            Some(false) => "missed",
-            None => "",
-        };
-        let digits = if self.value < 100.0 { 2 } else { 0 };
-        let Self {
-            what, value, unit, ..
-        } = self;
-        format!("| {what} | {value:.digits$} {unit} | {target} | {verdict} |")
-    }
-}
-
-/// Collects findings and shows each at once.
-struct Notes<F> {
-    findings: Vec<Finding>,
-    show: F,
-}
-
-impl<F: FnMut(&Finding)> Notes<F> {
-    fn add(
-        &mut self,
-        what: impl Into<String>,
-        value: f64,
-        unit: &'static str,
-        target: impl Into<Option<Target>>,
-    ) {
-        let finding = Finding {
-            what: what.into(),
-            value,
-            unit,
-            target: target.into(),
-        };
-        (self.show)(&finding);
-        self.findings.push(finding);
-    }
-
-    fn memory(&mut self, what: &str, seen: Memory, most: f64) {
-        let own = format!("memory of its own, {what}");
-        self.add(own, float(seen.own) / MB, "MB", Target::AtMost(most));
-        let mapped = format!("resident pages of mapped files, {what}");
-        self.add(mapped, float(seen.mapped) / MB, "MB", None);
-    }
-}
-
-/// Measures everything; `show` sees each figure when it is known.
-pub(crate) fn measure(
+/// Measures everything.
+pub(crate) fn measure<F: FnMut(&Finding)>(
     scale: &Scale,
-    show: impl FnMut(&Finding),
-) -> Result<Vec<Finding>, BenchError> {
-    let mut notes = Notes {
-        findings: Vec::new(),
-        show,
-    };
+    notes: &mut Notes<F>,
+) -> Result<(), BenchError> {
     let home = folder()?;
-    many_files(scale, home.path(), &mut notes)?;
-    clean_starts(scale, home.path(), &mut notes)?;
-    start_after_kill(home.path(), &mut notes)?;
-    rebuilds(scale, home.path(), &mut notes)?;
+    many_files(scale, home.path(), notes)?;
+    clean_starts(scale, home.path(), notes)?;
+    start_after_kill(home.path(), notes)?;
+    rebuilds(scale, home.path(), notes)?;
     drop(home);
-    big_uploads(scale, &mut notes)?;
-    Ok(notes.findings)
-}
-
-fn folder() -> Result<TempDir, BenchError> {
-    TempDir::with_prefix_in("bench-", env!("CARGO_TARGET_TMPDIR"))
-        .map_err(BenchError::io("cannot make a folder"))
+    big_uploads(scale, notes)
 }
 
 /// A server and the time from the start of its process until all roles answered.
@@ -279,21 +191,7 @@ fn upload(server: &Server, count: u64, size: u64) -> Result<(Figures, Memory), B
         .with("--size", size.to_string())
         .with("--timeout", "300")
         .with("--count", count.to_string());
-    let mut peak = Memory::default();
-    let figures = std::thread::scope(|scope| {
-        let load = scope.spawn(|| load.measure(&[server.pid()]));
-        let watched = wait::until("the uploads end", LOAD_LIMIT, || {
-            let seen = memory::look(server.pid())?;
-            peak.own = peak.own.max(seen.own);
-            peak.mapped = peak.mapped.max(seen.mapped);
-            Ok(load.is_finished().then_some(()))
-        });
-        let panicked =
-            || BenchError::io("the watch over the generator")(io::ErrorKind::Other.into());
-        let figures = load.join().map_err(|_| panicked())?;
-        watched.and(figures)
-    })?;
-    Ok((figures, peak))
+    watched(server, &load)
 }
 
 /// The most memory that the server takes while nobody asks it anything.
@@ -333,12 +231,4 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "figures for people; 53 bits are more than enough"
-)]
-fn float(value: u64) -> f64 {
-    value as f64
 }

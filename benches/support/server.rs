@@ -64,6 +64,8 @@ impl Server {
         for role in ["tracker", "storage", "storage-http", "api"] {
             command.arg(format!("--{role}-listen")).arg("127.0.0.1:0");
         }
+        // Of the API's catalog, to be the same; it has no flag.
+        command.env("HAYLOFT_API_DURABILITY", durability.text());
         // For those who read the log.
         command.env("HAYLOFT_LOG_FORMAT", "json");
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -97,7 +99,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Where a role listens: `tracker`, `storage` or `storage_http`.
+    /// Where a role listens: `tracker`, `storage`, `storage_http` or `api`.
     pub(crate) fn address(&self, role: &'static str) -> Result<&str, BenchError> {
         let address = self.ready.get(role).and_then(Value::as_str);
         address.ok_or(BenchError::Lacking {

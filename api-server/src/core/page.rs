@@ -14,7 +14,7 @@ pub struct Page<T> {
 }
 
 /// Rows for which room is made beforehand; clients may ask for any number.
-const ROWS_RESERVED_MAX: u64 = 256;
+const ROWS_RESERVED_MAX: u64 = 64;
 
 impl<T> Page<T> {
     /// Reads rows of `list`; `decode` makes a row of sort key and value.
@@ -26,7 +26,7 @@ impl<T> Page<T> {
         count: u64,
         decode: impl Fn(&[u8], &[u8]) -> Result<T, CatalogError>,
     ) -> Result<Self, CoreError> {
-        Self::collect(list, view, start, count, decode, |visit| {
+        Self::collect(count, decode, |visit| {
             list.page(view, direction, start, count, visit)
         })
     }
@@ -40,26 +40,21 @@ impl<T> Page<T> {
         count: u64,
         decode: impl Fn(&[u8], &[u8]) -> Result<T, CatalogError>,
     ) -> Result<Self, CoreError> {
-        Self::collect(list, view, start, count, decode, |visit| {
+        Self::collect(count, decode, |visit| {
             list.page_of_groups(view, group_len, start, count, visit)
         })
     }
 
+    /// `read` visits up to `count` rows and returns how many the whole list has.
     fn collect(
-        list: &List,
-        view: &dyn View,
-        start: u64,
         count: u64,
         decode: impl Fn(&[u8], &[u8]) -> Result<T, CatalogError>,
-        read: impl FnOnce(&mut dyn FnMut(&[u8], &[u8])) -> Result<(), CatalogError>,
+        read: impl FnOnce(&mut dyn FnMut(&[u8], &[u8])) -> Result<u64, CatalogError>,
     ) -> Result<Self, CoreError> {
-        let total = list.total(view)?;
-        let expected = count
-            .min(total.saturating_sub(start))
-            .min(ROWS_RESERVED_MAX);
-        let mut rows = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
+        let expected = usize::try_from(count.min(ROWS_RESERVED_MAX)).unwrap_or_default();
+        let mut rows = Vec::with_capacity(expected);
         let mut malformed = None;
-        read(&mut |sort_key, value| match decode(sort_key, value) {
+        let total = read(&mut |sort_key, value| match decode(sort_key, value) {
             Ok(row) => rows.push(row),
             Err(error) => malformed = Some(error),
         })?;

@@ -79,8 +79,7 @@ impl List {
         let mut head = self.head(tx)?;
         let tower_level = level(chance);
         for level in 1..=LEVELS {
-            let before = self.tower_before(tx, &head, level, sort_key)?;
-            let span = self.span(tx, &head, level, before.as_deref())?;
+            let (before, span) = self.tower_before(tx, &head, level, sort_key)?;
             if tower_level < level {
                 self.set_span(tx, &mut head, level, before.as_deref(), span + 1)?;
                 continue;
@@ -108,8 +107,7 @@ impl List {
         }
         let mut head = self.head(tx)?;
         for level in 1..=LEVELS {
-            let before = self.tower_before(tx, &head, level, sort_key)?;
-            let mut span = self.span(tx, &head, level, before.as_deref())?;
+            let (before, mut span) = self.tower_before(tx, &head, level, sort_key)?;
             let tower = self.tower_key(level, sort_key);
             if head.level(level).towers != 0
                 && let Some(own) = tx.get(&tower)?
@@ -127,7 +125,7 @@ impl List {
     }
 
     /// Visits up to `count` entries, sort key and value, from the one with `start` entries before it
-    /// on in the order of `direction`.
+    /// on in the order of `direction`. Returns how many entries the list has.
     pub(super) fn page(
         &self,
         view: &dyn View,
@@ -135,17 +133,28 @@ impl List {
         start: u64,
         count: u64,
         visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<u64, CatalogError> {
+        let head = self.head(view)?;
+        self.part(view, &head, direction, start, count, visit)?;
+        Ok(head.total)
+    }
+
+    /// [`Self::page`] of a list whose head is known.
+    fn part(
+        &self,
+        view: &dyn View,
+        head: &Head,
+        direction: Direction,
+        start: u64,
+        count: u64,
+        visit: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<(), CatalogError> {
-        if count == 0 {
-            return Ok(());
-        }
-        let total = self.total(view)?;
-        if total <= start {
+        if count == 0 || head.total <= start {
             return Ok(());
         }
         let (mut skip, from, to) = match direction {
             Direction::Ascending => {
-                let (place, skip) = self.descend(view, start)?;
+                let (place, skip) = self.descend(view, head, start)?;
                 (
                     skip,
                     self.entry_key(place.as_deref().unwrap_or_default()),
@@ -153,7 +162,7 @@ impl List {
                 )
             }
             Direction::Descending => {
-                let last = self.nth(view, total - 1 - start)?;
+                let last = self.nth(view, head, head.total - 1 - start)?;
                 let mut to = self.entry_key(&last);
                 to.push(0);
                 (0, self.prefix.clone(), to)
@@ -184,25 +193,27 @@ impl List {
         start: u64,
         count: u64,
         visit: &mut dyn FnMut(&[u8], &[u8]),
-    ) -> Result<(), CatalogError> {
-        let total = self.total(view)?;
+    ) -> Result<u64, CatalogError> {
+        let head = self.head(view)?;
+        let total = head.total;
         let (mut at, mut left) = (start, count);
         while at < total && left != 0 {
-            let last = self.nth(view, total - 1 - at)?;
+            let last = self.nth(view, &head, total - 1 - at)?;
             let group = last.get(..group_len).unwrap_or(&last);
-            let first = self.rank(view, group)?;
+            let first = self.rank(view, &head, group)?;
             let end = match keys::successor(group) {
-                Some(next) => self.rank(view, &next)?,
+                Some(next) => self.rank(view, &head, &next)?,
                 None => total,
             };
             // Entries of later groups come first: `total - end` of them.
             let within = at.checked_sub(total - end).ok_or(SPANS)?;
             let wanted = left.min((end - first).checked_sub(within).ok_or(SPANS)?);
-            self.page(view, Direction::Ascending, first + within, wanted, visit)?;
+            let (direction, start) = (Direction::Ascending, first + within);
+            self.part(view, &head, direction, start, wanted, visit)?;
             at += wanted;
             left -= wanted;
         }
-        Ok(())
+        Ok(total)
     }
 
     /// Visits entries, sort key and value, from sort key `from` on, until the visitor breaks.
@@ -221,9 +232,9 @@ impl List {
     }
 
     /// The sort key with `rank` entries before it; `rank` is below the total.
-    fn nth(&self, view: &dyn View, rank: u64) -> Result<Vec<u8>, CatalogError> {
+    fn nth(&self, view: &dyn View, head: &Head, rank: u64) -> Result<Vec<u8>, CatalogError> {
         let mut found = None;
-        let (place, mut skip) = self.descend(view, rank)?;
+        let (place, mut skip) = self.descend(view, head, rank)?;
         self.walk(
             view,
             place.as_deref().unwrap_or_default(),
@@ -241,8 +252,12 @@ impl List {
 
     /// The last tower at or before the entry with `rank` entries before it, and how many entries
     /// are to be skipped from there.
-    fn descend(&self, view: &dyn View, rank: u64) -> Result<(Place, u64), CatalogError> {
-        let head = self.head(view)?;
+    fn descend(
+        &self,
+        view: &dyn View,
+        head: &Head,
+        rank: u64,
+    ) -> Result<(Place, u64), CatalogError> {
         let (mut place, mut left): (Place, u64) = (None, rank);
         for level in (1..=LEVELS).rev() {
             let Level { span, towers } = *head.level(level);
@@ -269,8 +284,7 @@ impl List {
     }
 
     /// Entries before `sort_key`, which need not be in the list.
-    fn rank(&self, view: &dyn View, sort_key: &[u8]) -> Result<u64, CatalogError> {
-        let head = self.head(view)?;
+    fn rank(&self, view: &dyn View, head: &Head, sort_key: &[u8]) -> Result<u64, CatalogError> {
         let (mut place, mut rank): (Place, u64) = (None, 0);
         for level in (1..=LEVELS).rev() {
             if head.level(level).towers == 0 {
@@ -291,7 +305,7 @@ impl List {
                 ControlFlow::Continue(())
             })?;
         }
-        Ok(rank + self.count(view, &head, 0, place.as_deref(), sort_key)?)
+        Ok(rank + self.count(view, head, 0, place.as_deref(), sort_key)?)
     }
 
     /// Entries from `place`, which is a tower above `level` or the beginning, up to `sort_key`,
@@ -349,38 +363,26 @@ impl List {
         malformed.map_or(Ok(()), Err)
     }
 
-    /// The sort key of the last tower of `level` before `sort_key`.
+    /// The last tower of `level` before `sort_key`, or the list's beginning, and its span.
     fn tower_before(
         &self,
         view: &dyn View,
         head: &Head,
         level: u8,
         sort_key: &[u8],
-    ) -> Result<Place, CatalogError> {
-        if head.level(level).towers == 0 {
-            return Ok(None);
+    ) -> Result<(Place, u64), CatalogError> {
+        let Level { span, towers } = *head.level(level);
+        let mut found = Ok((None, span));
+        if towers == 0 {
+            return found;
         }
-        let mut found = None;
         let (from, to) = (self.tower_key(level, &[]), self.tower_key(level, sort_key));
-        view.scan(&from, &to, Direction::Descending, &mut |key, _| {
-            found = Some(self.tower_sort_key(key).to_vec());
+        view.scan(&from, &to, Direction::Descending, &mut |key, value| {
+            let tower = self.tower_sort_key(key).to_vec();
+            found = decode_span(key, value).map(|span| (Some(tower), span));
             ControlFlow::Break(())
         })?;
-        Ok(found)
-    }
-
-    fn span(
-        &self,
-        view: &dyn View,
-        head: &Head,
-        level: u8,
-        tower: Option<&[u8]>,
-    ) -> Result<u64, CatalogError> {
-        let Some(tower) = tower else {
-            return Ok(head.level(level).span);
-        };
-        let key = self.tower_key(level, tower);
-        decode_span(&key, &view.get(&key)?.ok_or(SPANS)?)
+        found
     }
 
     fn set_span(
