@@ -82,7 +82,8 @@ impl RoleError {
     }
 }
 
-/// Binds the roles in the order in which they need each other.
+/// Binds the roles in the order in which they need each other. They stop the other way round: the
+/// API server's requests may need storage and tracker until the last of them has ended.
 pub(crate) async fn bind(
     roles: Roles,
     config: &Config,
@@ -91,13 +92,23 @@ pub(crate) async fn bind(
 ) -> Result<(Addresses, Vec<Bound>), RoleError> {
     let mut addresses = Addresses::default();
     let mut bound = Vec::new();
+    let (behind_api, api_ended) = Shutdown::new();
+    let shutdown_of_others = match roles {
+        Roles::All => &api_ended,
+        Roles::Tracker | Roles::Storage | Roles::Api => shutdown,
+    };
     if matches!(roles, Roles::All | Roles::Tracker) {
-        let (address, role) = bind_tracker(config, registry, shutdown)?;
+        let (address, role) = bind_tracker(config, registry, shutdown_of_others)?;
         addresses.tracker = Some(address);
         bound.push(role);
         // In one process with the others, their ports have health and metrics.
         if let Some(address) = config.tracker.http_listen {
-            bound.push(bind_tracker_http(address, config, registry, shutdown)?);
+            bound.push(bind_tracker_http(
+                address,
+                config,
+                registry,
+                shutdown_of_others,
+            )?);
         }
     }
     if matches!(roles, Roles::All | Roles::Storage) {
@@ -110,7 +121,7 @@ pub(crate) async fn bind(
         let node = StorageNode::bind(settings, registry).await?;
         addresses.storage = Some(ready::reachable(node.local_addr()));
         addresses.storage_http = Some(ready::reachable(node.http_addr()));
-        let shutdown = shutdown.clone();
+        let shutdown = shutdown_of_others.clone();
         let serve = Box::pin(async move { Ok(node.serve(shutdown).await?) });
         bound.push(Bound {
             name: "storage node",
@@ -121,7 +132,13 @@ pub(crate) async fn bind(
         let trackers = trackers(&config.api.trackers, addresses.tracker, "api.trackers")?;
         let (address, role) = bind_api(config, trackers, registry, shutdown).await?;
         addresses.api = Some(address);
-        bound.push(role);
+        let Bound { name, serve } = role;
+        let serve = Box::pin(async move {
+            let ended = serve.await;
+            behind_api.trigger();
+            ended
+        });
+        bound.push(Bound { name, serve });
     }
     Ok((addresses, bound))
 }

@@ -30,13 +30,21 @@ pub(crate) struct ClusterBlobs {
     uploads: Client,
 }
 
+/// Uploads and downloads that may be under way to and from one node, whatever the setting for short
+/// exchanges: each may take as long as its client likes, and costs a socket.
+const LONG_EXCHANGES_MAX: usize = 1024;
+
 impl ClusterBlobs {
     /// Connects when the first blob is asked for.
     pub(crate) fn new(trackers: Vec<Address>, pool: PoolSettings) -> Result<Self, ClientError> {
+        let long = PoolSettings {
+            connections_max: pool.connections_max.max(LONG_EXCHANGES_MAX),
+            ..pool
+        };
         Ok(Self {
             client: Client::new(trackers.clone(), pool)?,
-            streams: Client::new(trackers.clone(), pool)?,
-            uploads: Client::new(trackers, pool)?,
+            streams: Client::new(trackers.clone(), long)?,
+            uploads: Client::new(trackers, long)?,
         })
     }
 

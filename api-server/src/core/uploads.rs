@@ -109,17 +109,19 @@ pub fn complete(
     Ok((idempotent(added)?, surplus))
 }
 
-/// Remembers that an announced blob is to be deleted. One that has an owner by now stays: whoever
-/// gives an upload up may have missed the news that it succeeded.
-pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<(), CoreError> {
+/// Remembers that an announced blob is to be deleted, and from then on nobody can own it. One that
+/// has an owner by now stays, and the answer is false: whoever gives an upload up may have missed the
+/// news that it succeeded.
+pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<bool, CoreError> {
     if keys::get::<Orphans>(tx, &(*blob,))?.is_none() {
-        return Ok(());
+        return Ok(false);
     }
     let orphan = OrphanRecord {
         state: OrphanState::Garbage,
         since: now,
     };
-    Ok(keys::put::<Orphans>(tx, &(*blob,), &orphan)?)
+    keys::put::<Orphans>(tx, &(*blob,), &orphan)?;
+    Ok(true)
 }
 
 /// Forgets an orphan whose blob is gone.

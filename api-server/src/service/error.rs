@@ -35,6 +35,9 @@ pub(crate) enum ServiceError {
         /// What came.
         received: String,
     },
+    /// More content for an upload that failed.
+    #[error("the upload failed before")]
+    Broken,
     /// Hashing a password failed.
     #[error("the password could not be hashed: {0}")]
     Password(argon2::password_hash::Error),
@@ -58,7 +61,7 @@ impl ServiceError {
             Self::Denied | Self::WrongPassword | Self::RegistrationClosed => ErrorCode::Forbidden,
             Self::TooOften => ErrorCode::Busy,
             Self::Mismatch { .. } => ErrorCode::Invalid,
-            Self::Password(_) | Self::Task(_) => ErrorCode::Storage,
+            Self::Broken | Self::Password(_) | Self::Task(_) => ErrorCode::Storage,
         }
     }
 

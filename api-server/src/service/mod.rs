@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::env::{Shutdown, clock, entropy};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use error::ServiceError;
@@ -37,9 +37,13 @@ use crate::core::error::CoreError;
 use crate::core::moment::Moment;
 use passwords::Passwords;
 use rate::Rates;
-use reclaim::Gone;
+use reclaim::{Gone, UnderWay};
 use tickets::Tickets;
 use upload::Buffers;
+
+/// Uploads at the same time of which nobody has said yet whose they are. Those of known users are
+/// bounded by the connections only.
+const STRANGERS_MAX: usize = 64;
 
 /// What the service is told.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +82,10 @@ struct Shared<C, B> {
     rates: Rates,
     tickets: Tickets,
     buffers: Buffers,
+    /// A place for each upload of somebody unknown.
+    strangers: Arc<Semaphore>,
+    /// Blobs whose announcement and completion are under way in this process.
+    announced: UnderWay,
     /// Tells announcements of this process from those of earlier ones.
     process: u64,
     /// Uploads that are past the point of no return, and deletions.
@@ -117,6 +125,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 rates: Rates::new(settings.rates),
                 tickets: Tickets::default(),
                 buffers: Buffers::default(),
+                strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+                announced: UnderWay::default(),
                 process: entropy::random_u64(),
                 tasks: TaskTracker::new(),
                 garbage: Notify::new(),
@@ -133,6 +143,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Its settings.
     pub(crate) fn settings(&self) -> &ServiceSettings {
         &self.shared.settings
+    }
+
+    /// A place for an upload of somebody unknown, if there is one left.
+    pub(crate) fn admit_stranger(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.strangers).try_acquire_owned().ok()
     }
 
     /// Looks at the catalog. `work` may run more than once.

@@ -31,7 +31,7 @@ pub(crate) struct Rate {
 pub(crate) struct RateSettings {
     /// Log-ins that failed, from one address.
     pub(crate) failures_per_address: Rate,
-    /// Log-ins that failed, for one account from one address: others can still log in to it.
+    /// Log-ins that failed, for one account from one place: from elsewhere its user can still log in.
     pub(crate) failures_per_account: Rate,
     /// Accounts made from one address.
     pub(crate) registrations_per_address: Rate,
@@ -42,29 +42,51 @@ pub(crate) struct RateSettings {
 }
 
 impl Default for RateSettings {
+    /// No limits.
     fn default() -> Self {
-        let per_minute = |burst| Rate {
-            burst,
+        let unlimited = Rate {
+            burst: 0,
             per: Duration::from_mins(1),
         };
         Self {
-            failures_per_address: per_minute(60),
-            failures_per_account: per_minute(20),
-            registrations_per_address: per_minute(300),
-            misses_per_user: per_minute(6_000),
-            tokenless_per_address: per_minute(6_000),
+            failures_per_address: unlimited,
+            failures_per_account: unlimited,
+            registrations_per_address: unlimited,
+            misses_per_user: unlimited,
+            tokenless_per_address: unlimited,
         }
+    }
+}
+
+/// Where somebody is: an IPv4 address, or the network of an IPv6 address that one customer is given.
+/// Whoever has such a network has more addresses than anybody could remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Neighbourhood(IpAddr);
+
+impl Neighbourhood {
+    /// Bits of an IPv6 address that a customer chooses.
+    const OWN_BITS: u32 = 64;
+
+    /// Where an address is.
+    pub(super) fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => {
+                let network = address.to_bits() >> Self::OWN_BITS << Self::OWN_BITS;
+                IpAddr::V6(network.into())
+            }
+        })
     }
 }
 
 /// All buckets.
 #[derive(Debug)]
 pub(super) struct Rates {
-    pub(super) failures_by_address: Buckets<IpAddr>,
-    pub(super) failures_by_account: Buckets<(UserName, IpAddr)>,
-    pub(super) registrations: Buckets<IpAddr>,
+    pub(super) failures_by_address: Buckets<Neighbourhood>,
+    pub(super) failures_by_account: Buckets<(UserName, Neighbourhood)>,
+    pub(super) registrations: Buckets<Neighbourhood>,
     pub(super) misses: Buckets<UserName>,
-    pub(super) tokenless: Buckets<IpAddr>,
+    pub(super) tokenless: Buckets<Neighbourhood>,
 }
 
 impl Rates {
@@ -103,6 +125,18 @@ impl<K: Eq + Hash> Buckets<K> {
     /// Takes an attempt; false if none is left.
     pub(super) fn take(&self, key: K) -> bool {
         self.take_at(key, clock::monotonic())
+    }
+
+    /// Takes back an attempt that should not count.
+    pub(super) fn give_back(&self, key: &K) {
+        if self.rate.burst == 0 {
+            return;
+        }
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full) = full_at.get_mut(key) {
+            let cost = self.rate.per / self.rate.burst;
+            *full = full.checked_sub(cost).unwrap_or(*full);
+        }
     }
 
     fn is_open_at(&self, key: &K, now: Instant) -> bool {
@@ -174,6 +208,18 @@ mod tests {
         assert!(!buckets.take_at("a", after(10)));
         assert!((0..3).all(|_| buckets.take_at("a", after(1_000))));
         assert!(!buckets.take_at("a", after(1_000)));
+        buckets.give_back(&"a");
+        assert!(buckets.take_at("a", after(1_000)));
+        assert!(!buckets.take_at("a", after(1_000)));
+    }
+
+    #[test]
+    fn all_addresses_of_one_network_are_one_place() {
+        let of = |text: &str| Neighbourhood::of(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! The catalog lists exactly the blobs that were made, or were about to be made, for it and that no
 //! content refers to. So nothing else in storage is ever looked at or deleted here.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::id::FileId;
@@ -41,14 +42,51 @@ impl Gone {
     }
 }
 
+/// Blobs that this process has announced and whose upload is under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UnderWay(Arc<Mutex<HashSet<FileId>>>);
+
+/// An upload is under way as long as this lives.
+#[derive(Debug)]
+pub(super) struct Announcement {
+    blob: FileId,
+    under_way: UnderWay,
+}
+
+impl UnderWay {
+    /// To be called before the blob is announced.
+    pub(super) fn begin(&self, blob: FileId) -> Announcement {
+        self.locked().insert(blob);
+        Announcement {
+            blob,
+            under_way: self.clone(),
+        }
+    }
+
+    fn has(&self, blob: &FileId) -> bool {
+        self.locked().contains(blob)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashSet<FileId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        self.under_way.locked().remove(&self.blob);
+    }
+}
+
 impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Deletes a blob that just lost its last owner. What cannot be done now is done later.
     pub(super) async fn delete_orphan(&self, orphan: Option<FileId>) {
         let Some(blob) = orphan else {
             return;
         };
-        match tokio::time::timeout(PROMPT, self.shared.blobs.delete(&blob)).await {
-            Ok(Ok(())) => self.shared.gone.push(blob),
+        match tokio::time::timeout(PROMPT, self.delete_for_certain(&blob)).await {
+            Ok(Ok(true)) => self.shared.gone.push(blob),
+            Ok(Ok(false)) => warn!(%blob, "a blob without an owner is still there"),
             Ok(Err(error)) => warn!(%blob, %error, "a blob without an owner is deleted later"),
             Err(_) => warn!(%blob, "a blob without an owner is deleted later: storage is slow"),
         }
@@ -58,13 +96,13 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     pub(super) async fn reclaim_forever(&self) {
         loop {
-            // A timeout is the usual end of waiting.
-            let _ = tokio::time::timeout(INTERVAL, self.shared.garbage.notified()).await;
             match self.reclaim().await {
                 Ok(0) => {}
                 Ok(count) => info!(count, "reclaimed blobs without an owner"),
                 Err(error) => warn!(%error, "blobs without an owner were not reclaimed"),
             }
+            // A timeout is the usual end of waiting.
+            let _ = tokio::time::timeout(INTERVAL, self.shared.garbage.notified()).await;
         }
     }
 
@@ -84,23 +122,44 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             after = Some(*last);
             let mut gone = Vec::new();
             for (blob, orphan) in orphans {
-                match orphan.state {
-                    // Its upload is under way.
-                    OrphanState::Pending(process) if process == self.shared.process => {}
-                    OrphanState::Pending(_) | OrphanState::Garbage => {
-                        match self.delete_for_certain(&blob).await {
-                            Ok(true) => gone.push(blob),
-                            Ok(false) => warn!(%blob, "a blob without an owner is still there"),
-                            Err(error) => {
-                                warn!(%blob, %error, "a blob without an owner stays for now");
-                            }
-                        }
+                match self.delete_if_orphan(&blob, orphan.state).await {
+                    Ok(true) => gone.push(blob),
+                    Ok(false) => {}
+                    Err(error) => {
+                        let since = orphan.since;
+                        warn!(%blob, since, %error, "a blob without an owner stays for now");
                     }
                 }
             }
             count += gone.len();
             self.forget(gone).await?;
         }
+    }
+
+    /// Deletes a blob that was listed as an orphan, unless its upload is under way or has succeeded.
+    async fn delete_if_orphan(
+        &self,
+        blob: &FileId,
+        state: OrphanState,
+    ) -> Result<bool, ServiceError> {
+        if let OrphanState::Pending(process) = state {
+            if process == self.shared.process && self.shared.announced.has(blob) {
+                return Ok(false);
+            }
+            // It may have got its owner since it was listed. Once this says no, it gets none any more.
+            let blob = *blob;
+            let is_orphan = self
+                .change(move |tx, moment| uploads::discard(tx, &blob, moment.now))
+                .await?;
+            if !is_orphan {
+                return Ok(false);
+            }
+        }
+        let is_gone = self.delete_for_certain(blob).await?;
+        if !is_gone {
+            warn!(%blob, "a blob without an owner is still there");
+        }
+        Ok(is_gone)
     }
 
     /// Deletes a blob and asks all who may have it whether it is gone.

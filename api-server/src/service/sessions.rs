@@ -8,10 +8,11 @@ use tracing::info;
 
 use super::error::ServiceError;
 use super::passwords::Secret;
+use super::rate::Neighbourhood;
 use super::{Service, random_bytes};
 use crate::backend::Blobs;
 use crate::core::accounts::{self, AccountRecord, Profile, Standing};
-use crate::core::catalog::{Catalog, View};
+use crate::core::catalog::{Catalog, Transaction, View};
 use crate::core::error::CoreError;
 use crate::core::id::{AccountId, Md5, Token, TokenHash};
 use crate::core::name::UserName;
@@ -22,7 +23,7 @@ use crate::core::sessions::{self, SessionRecord};
 pub(crate) enum RegistrationPolicy {
     /// Everybody.
     Open,
-    /// Only whoever comes first; later accounts are made by nobody.
+    /// Nobody; the operator makes accounts.
     Closed,
 }
 
@@ -82,16 +83,16 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         address: IpAddr,
         registration: Registration,
     ) -> Result<AccountId, ServiceError> {
-        if !self.shared.rates.registrations.take(address) {
+        if !self
+            .shared
+            .rates
+            .registrations
+            .take(Neighbourhood::of(address))
+        {
             return Err(ServiceError::TooOften);
         }
         if self.shared.settings.registration == RegistrationPolicy::Closed {
-            let total = self
-                .look(|view| Ok(accounts::page(view, 0, 0)?.total))
-                .await?;
-            if 0 < total {
-                return Err(ServiceError::RegistrationClosed);
-            }
+            return Err(ServiceError::RegistrationClosed);
         }
         let user = registration.user.clone();
         let account = self.add_account(registration).await?;
@@ -111,8 +112,13 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         user: UserName,
         secret: Secret,
     ) -> Result<(Token, SessionRecord), ServiceError> {
-        let (account, _) = self.check_password(address, user, secret).await?;
-        self.open_session(account, address).await
+        let (account, record) = self.check_password(address, user, secret).await?;
+        self.open_session(account, address, move |tx| {
+            // The password that was right may have been changed, to end all that it began.
+            Ok(accounts::get(tx, account)?.password == record.password)
+        })
+        .await?
+        .ok_or(ServiceError::WrongPassword)
     }
 
     /// The account of a name and a password.
@@ -126,10 +132,16 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         user: UserName,
         secret: Secret,
     ) -> Result<(AccountId, AccountRecord), ServiceError> {
+        // Each attempt is counted before it is judged, or as many could be made as fit in the time that
+        // one takes; those that are right are given back.
         let rates = &self.shared.rates;
-        let who = (user, address);
-        if !rates.failures_by_address.is_open(&address) || !rates.failures_by_account.is_open(&who)
-        {
+        let place = Neighbourhood::of(address);
+        let who = (user, place);
+        if !rates.failures_by_address.take(place) {
+            return Err(ServiceError::TooOften);
+        }
+        if !rates.failures_by_account.take(who.clone()) {
+            rates.failures_by_address.give_back(&place);
             return Err(ServiceError::TooOften);
         }
         let name = who.0.clone();
@@ -138,11 +150,13 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let is_right = self.shared.passwords.verify(secret, kept).await?;
         let is_active = |record: &AccountRecord| record.standing != Standing::Disabled;
         match found {
-            Some((account, record)) if is_right && is_active(&record) => Ok((account, record)),
+            Some((account, record)) if is_right && is_active(&record) => {
+                rates.failures_by_address.give_back(&place);
+                rates.failures_by_account.give_back(&who);
+                Ok((account, record))
+            }
             _ => {
-                rates.failures_by_address.take(address);
                 info!(user = %who.0, %address, "log-in refused");
-                rates.failures_by_account.take(who);
                 Err(ServiceError::WrongPassword)
             }
         }
@@ -155,28 +169,40 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         actor: &Actor,
         address: IpAddr,
     ) -> Result<(Token, SessionRecord), ServiceError> {
-        let opened = self.open_session(actor.account, address).await?;
         let account = actor.account;
-        self.change(move |tx, _| match sessions::close(tx, account, token) {
-            // The new session may have pushed the old one out.
-            Err(CoreError::NoSession) => Ok(()),
-            closed => closed,
+        self.open_session(account, address, move |tx| {
+            // A session that was ended meanwhile gives no other.
+            match sessions::close(tx, account, token) {
+                Ok(()) => Ok(true),
+                Err(CoreError::NoSession) => Ok(false),
+                Err(error) => Err(error),
+            }
         })
-        .await?;
-        Ok(opened)
+        .await?
+        .ok_or(ServiceError::Denied)
     }
 
-    async fn open_session(
+    /// Begins a session if `may_open` says so in the same transaction.
+    async fn open_session<F>(
         &self,
         account: AccountId,
         address: IpAddr,
-    ) -> Result<(Token, SessionRecord), ServiceError> {
+        may_open: F,
+    ) -> Result<Option<(Token, SessionRecord)>, ServiceError>
+    where
+        F: Fn(&mut dyn Transaction) -> Result<bool, CoreError> + Send + 'static,
+    {
         let token = Token(random_bytes());
         let (hash, life) = (token.hash(), self.shared.settings.session_life);
         let session = self
-            .change(move |tx, moment| sessions::open(tx, account, hash, address, life, moment.now))
+            .change(move |tx, moment| {
+                if !may_open(tx)? {
+                    return Ok(None);
+                }
+                sessions::open(tx, account, hash, address, life, moment.now).map(Some)
+            })
             .await?;
-        Ok((token, session))
+        Ok(session.map(|session| (token, session)))
     }
 
     /// Whom a token proves.
@@ -261,21 +287,35 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         if !matches!(proof, Proof::Nothing) {
             return self.actor(user, proof).await;
         }
-        let policy = self.shared.settings.tokenless;
-        if policy == TokenlessPolicy::Strict {
-            return Err(ServiceError::Denied);
-        }
-        if !self.shared.rates.tokenless.take(address) {
+        let actor = self.named(user, address, call).await?;
+        if !self.shared.rates.tokenless.take(Neighbourhood::of(address)) {
             return Err(ServiceError::TooOften);
         }
+        // Nobody proved anything: whoever investigates needs to see it.
+        info!(%user, %address, ?call, "acting without a token");
+        Ok(actor)
+    }
+
+    /// The user of a documented call without a token, if the policy allows that. Asking has no effect.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Denied`], [`CoreError::NoAccount`].
+    pub(crate) async fn named(
+        &self,
+        user: &UserName,
+        address: IpAddr,
+        call: TokenlessCall,
+    ) -> Result<Actor, ServiceError> {
+        let policy = self.shared.settings.tokenless;
         let (name, now) = (user.clone(), clock::unix_seconds());
         let (account, is_here) = self
             .look(move |view| {
                 let Some((account, record)) = accounts::find(view, &name)? else {
-                    return Err(crate::core::error::CoreError::NoAccount);
+                    return Err(CoreError::NoAccount);
                 };
                 if record.standing == Standing::Disabled {
-                    return Err(crate::core::error::CoreError::NoAccount);
+                    return Err(CoreError::NoAccount);
                 }
                 let is_here = sessions::is_open_from(view, account, address, now)?;
                 Ok((account, is_here))
@@ -294,8 +334,6 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         if !is_allowed {
             return Err(ServiceError::Denied);
         }
-        // Nobody proved anything: whoever investigates needs to see it.
-        info!(%user, %address, ?call, "acting without a token");
         Ok(Actor {
             account,
             user: user.clone(),

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use common::id::{Extension, FileId};
 use md5::{Digest as _, Md5 as Md5Hasher};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -64,12 +64,15 @@ pub(crate) struct Upload<C, B: Blobs> {
 }
 
 enum Sink<W> {
-    /// In memory, with room for it.
-    Memory(Vec<Bytes>, OwnedSemaphorePermit),
+    /// In memory, with room for it. Copied together: a slice of what a connection read keeps all of
+    /// its buffer, so a slow sender's bytes could hold thousands of times their number.
+    Memory(BytesMut, OwnedSemaphorePermit),
     /// On its way to storage.
     Storage(W),
     /// Nothing came yet.
     Nothing,
+    /// A write failed: what came since is lost.
+    Broken,
 }
 
 impl<C: Catalog, B: Blobs> std::fmt::Debug for Upload<C, B> {
@@ -108,29 +111,31 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
         self.md5.update(&content);
         self.hash.update(&content);
         self.size += content.len() as u64;
-        self.sink = match std::mem::replace(&mut self.sink, Sink::Nothing) {
+        self.sink = match std::mem::replace(&mut self.sink, Sink::Broken) {
             Sink::Nothing => {
                 // All the room that it may need, so that it never has to wait for more.
                 let room = u32::try_from(BUFFERED_LEN_MAX).unwrap_or(u32::MAX);
                 match Arc::clone(&self.service.shared.buffers.0).try_acquire_many_owned(room) {
                     Ok(permit) if content.len() <= BUFFERED_LEN_MAX => {
-                        Sink::Memory(vec![content], permit)
+                        Sink::Memory(BytesMut::from(&*content), permit)
                     }
-                    _ => Sink::Storage(self.begin_to_store(vec![content]).await?),
+                    _ => Sink::Storage(self.begin_to_store(content).await?),
                 }
             }
-            Sink::Memory(mut pieces, permit) => {
-                pieces.push(content);
-                if self.size <= BUFFERED_LEN_MAX as u64 {
-                    Sink::Memory(pieces, permit)
-                } else {
-                    Sink::Storage(self.begin_to_store(pieces).await?)
-                }
+            Sink::Memory(mut held, permit) if self.size <= BUFFERED_LEN_MAX as u64 => {
+                held.extend_from_slice(&content);
+                Sink::Memory(held, permit)
+            }
+            Sink::Memory(held, _room) => {
+                let mut writer = self.begin_to_store(held.freeze()).await?;
+                writer.write(content).await?;
+                Sink::Storage(writer)
             }
             Sink::Storage(mut writer) => {
                 writer.write(content).await?;
                 Sink::Storage(writer)
             }
+            Sink::Broken => return Err(ServiceError::Broken),
         };
         Ok(())
     }
@@ -166,13 +171,15 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
         }
         let writer = match std::mem::replace(&mut self.sink, Sink::Nothing) {
             Sink::Storage(writer) => writer,
-            Sink::Memory(pieces, _room) => self.begin_to_store(pieces).await?,
-            Sink::Nothing => self.begin_to_store(Vec::new()).await?,
+            Sink::Memory(held, _room) => self.begin_to_store(held.freeze()).await?,
+            Sink::Nothing => self.begin_to_store(Bytes::new()).await?,
+            Sink::Broken => return Err(ServiceError::Broken),
         };
         let prepared = writer.finish().await?;
         let (service, name, account) = (self.service, self.name, actor.account);
         let tasks = service.shared.tasks.clone();
         let task = tasks.spawn(async move {
+            let _under_way = service.shared.announced.begin(*prepared.file_id());
             let blob = service.store(prepared).await?;
             let completed = service
                 .change(move |tx, moment| {
@@ -229,11 +236,11 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
     }
 
     /// Begins to store what was received so far.
-    async fn begin_to_store(&mut self, pieces: Vec<Bytes>) -> Result<B::Writer, ServiceError> {
+    async fn begin_to_store(&mut self, content: Bytes) -> Result<B::Writer, ServiceError> {
         let extension = Extension::of_file_name(self.name.as_str());
         let mut writer = self.service.shared.blobs.begin(extension).await?;
-        for piece in pieces {
-            writer.write(piece).await?;
+        if !content.is_empty() {
+            writer.write(content).await?;
         }
         Ok(writer)
     }

@@ -138,6 +138,7 @@ fn said_of_service(error: &ServiceError) -> (StatusCode, &'static str) {
         ServiceError::Core(_)
         | ServiceError::RegistrationClosed
         | ServiceError::Mismatch { .. }
+        | ServiceError::Broken
         | ServiceError::Password(_)
         | ServiceError::Task(_) => (status, word),
     }

@@ -124,10 +124,21 @@ fn without_comments(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     let mut in_string = false;
+    // Once no end of a block is found there is none behind either. Looking again at each of a body's
+    // `/*` would take time that grows with the square of its length.
+    let mut may_close = true;
     while let Some(at) = rest.find(['"', '\\', '/']) {
         let (before, found) = rest.split_at(at);
         kept.push_str(before);
-        let comment_len = if in_string { None } else { comment_len(found) };
+        let comment_len = if in_string {
+            None
+        } else if found.starts_with("/*") {
+            let len = may_close.then(|| block_len(found)).flatten();
+            may_close = len.is_some();
+            len
+        } else {
+            line_len(found)
+        };
         let token_len = comment_len.unwrap_or_else(|| token_len(found, in_string));
         let (token, behind) = found.split_at(token_len);
         in_string ^= token == "\"";
@@ -138,11 +149,14 @@ fn without_comments(text: &str) -> String {
     kept
 }
 
-/// Bytes of the comment that `text` begins with. The line end behind a `//` comment is not part of it.
-fn comment_len(text: &str) -> Option<usize> {
-    if text.starts_with("//") {
-        return Some(text.find(['\n', '\r']).unwrap_or(text.len()));
-    }
+/// Bytes of the `//` comment that `text` begins with. The line end behind it is not part of it.
+fn line_len(text: &str) -> Option<usize> {
+    text.starts_with("//")
+        .then(|| text.find(['\n', '\r']).unwrap_or(text.len()))
+}
+
+/// Bytes of the block comment that `text` begins with, if it is closed.
+fn block_len(text: &str) -> Option<usize> {
     let body = text.strip_prefix("/*")?;
     body.find("*/").map(|at| "/*".len() + at + "*/".len())
 }

@@ -150,6 +150,7 @@ impl Refusal {
             | ServiceError::TooOften
             | ServiceError::RegistrationClosed
             | ServiceError::Mismatch { .. }
+            | ServiceError::Broken
             | ServiceError::Password(_)
             | ServiceError::Task(_) => None,
         }

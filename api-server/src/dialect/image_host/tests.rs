@@ -40,7 +40,6 @@ const ELSEWHERE: &str = "198.51.100.9";
 const PASSWORD: &str = "e10adc3949ba59abbe56e057f20f883e";
 /// Bytes that a file may have on the servers of these tests.
 const UPLOAD_SIZE_MAX: u64 = 64 * 1024;
-const UNKNOWN_SENDER_LEN_MAX: u64 = 16 * 1024;
 
 /// A server and what it stands on.
 #[derive(Debug)]
@@ -88,7 +87,7 @@ impl Server {
         let service = Service::new(catalog.clone(), blobs.clone(), settings).unwrap();
         let settings = ImageHostSettings {
             upload_size_max: UPLOAD_SIZE_MAX,
-            unknown_sender_len_max: UNKNOWN_SENDER_LEN_MAX,
+            unknown_sender_len_max: UPLOAD_SIZE_MAX,
             time_zone: TimeZone::fixed(tz::offset(8)),
         };
         let host = ImageHost::new(service, settings);

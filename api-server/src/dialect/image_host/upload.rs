@@ -7,6 +7,7 @@
 
 use http::header::CONTENT_TYPE;
 use http::request;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
@@ -14,7 +15,7 @@ use crate::core::name::UserName;
 use crate::http::Exchange;
 use crate::http::body::Pieces;
 use crate::http::caller::Caller;
-use crate::service::{Actor, Announced, Proof, Service, TokenlessCall, Upload};
+use crate::service::{Actor, Announced, Proof, Service, ServiceError, TokenlessCall, Upload};
 
 use super::ImageHost;
 use super::answer::Answer;
@@ -85,9 +86,20 @@ impl<C: Catalog, B: Blobs> Sender<'_, C, B> {
     /// Whether a token beside the body is somebody's, or the user who is named by now would do
     /// without one. Whether that counts is seen at the end of the body.
     async fn is_somebody(&self, values: &Values) -> bool {
-        let proof = proof::of_head(self.head).unwrap_or(Proof::Malformed);
-        self.service.actor_of(&proof).await.is_ok()
-            || (values.user.is_some() && self.actor(values).await.is_ok())
+        match proof::of_head(self.head) {
+            Ok(Proof::Nothing) => {}
+            Ok(proof) => return self.service.actor_of(&proof).await.is_ok(),
+            Err(_) => return false,
+        }
+        let user = values.user.as_deref().map(str::parse);
+        let md5 = values.md5.as_deref().map(parse_md5).transpose();
+        match (user, md5) {
+            (Some(Ok(user)), Ok(md5)) => {
+                let (address, call) = (self.caller.address(), TokenlessCall::Upload(md5));
+                self.service.named(&user, address, call).await.is_ok()
+            }
+            _ => false,
+        }
     }
 }
 
@@ -107,6 +119,8 @@ struct Receipt<'a, C, B: Blobs> {
     unknown_len_max: u64,
     /// Bytes of content that this sender may send.
     received_max: u64,
+    /// Held by strangers, of whom there may be only some.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
@@ -120,6 +134,7 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
             actor: None,
             unknown_len_max,
             received_max: size_max,
+            place: None,
         }
     }
 
@@ -177,6 +192,10 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
             self.actor = Some(self.sender.actor(values).await?);
         } else if !self.sender.is_somebody(values).await {
             self.received_max = self.unknown_len_max;
+            self.place = self.sender.service.admit_stranger();
+            if self.place.is_none() {
+                return Err(ServiceError::TooOften.into());
+            }
         }
         self.upload = Some(self.sender.service.begin_upload(name));
         Ok(())

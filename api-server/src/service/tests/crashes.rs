@@ -184,10 +184,15 @@ async fn uploads_under_way_are_not_reclaimed() {
         .unwrap();
     let blob = files_of(&service, &king).await[0].1.blob;
     let process = service.shared.process;
+    let under_way = service.shared.announced.begin(blob);
     service
         .change(move |tx, _| uploads::announce(tx, &blob, process, 1))
         .await
         .unwrap();
     assert_eq!(service.reclaim().await.unwrap(), 0);
     assert_eq!(world.blobs.ids(), [blob]);
+    // Nobody gives it an owner any more.
+    drop(under_way);
+    assert_eq!(service.reclaim().await.unwrap(), 1);
+    assert_eq!(world.blobs.ids(), []);
 }

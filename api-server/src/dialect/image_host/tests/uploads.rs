@@ -202,9 +202,10 @@ async fn a_failure_of_storage_is_a_fault_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_stranger_is_heard_only_for_a_while() {
-    let server = Server::new();
+    let mut server = Server::new();
+    server.host.unknown_sender_len_max = 16 * 1024;
     let user = server.user("a").await;
-    let content = vec![7; usize::try_from(UNKNOWN_SENDER_LEN_MAX).unwrap() + 1];
+    let content = vec![7; 16 * 1024 + 1];
     // Who sends it stands behind the file, so nobody knows whether it will be taken.
     refused(&server, form(&[("long", &content)], &[("user", "a")])).await;
     let short = &content[1..];
