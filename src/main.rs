@@ -49,6 +49,9 @@ enum Command {
     Monitor(cli::monitor::MonitorArgs),
     Bench(cli::bench::BenchArgs),
 
+    // Administration.
+    User(cli::user::UserArgs),
+
     // Tools. Those of the data directory need the server to be stopped.
     Check(cli::check::CheckArgs),
     Repair(cli::repair::RepairArgs),
@@ -79,6 +82,8 @@ fn main() -> ExitCode {
         Command::Ls(args) => cli::client::run(args.run()),
         Command::Monitor(args) => cli::client::run(args.run()),
         Command::Bench(args) => args.run(),
+
+        Command::User(args) => cli::exit(args.run()),
 
         Command::Check(args) => args.run(),
         Command::Repair(args) => args.run(),

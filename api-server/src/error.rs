@@ -30,7 +30,7 @@ pub enum ApiError {
     Client(#[from] ClientError),
     /// The certificate is no use.
     #[error("cannot serve HTTPS")]
-    Tls(#[from] TlsError),
+    Tls(#[source] Box<TlsError>),
     /// The directory of the front end is no use.
     #[error("api.web_dir {} cannot be served; remedy: give a directory with an index.html that the server's user can read", .directory.display())]
     WebDir {

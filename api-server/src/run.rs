@@ -41,6 +41,9 @@ use crate::service::{
 use crate::settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits};
 use crate::thumbnail::{ThumbSettings, Thumbnails};
 
+/// Bytes of an upload that a stranger may send before showing a name or a token. Without a bound,
+/// strangers could have storage take as much as files may have, to be refused only then.
+const UNKNOWN_SENDER_LEN_MAX: u64 = 64 * 1024 * 1024;
 /// Connections of the operator's commands at the same time.
 const OPERATOR_CONNECTIONS_MAX: usize = 16;
 
@@ -92,7 +95,8 @@ impl ApiServer {
         let own = (Ipv4Addr::LOCALHOST, 0).into();
         let operator_listener = listen(own)?;
         let operator_address = address_of(&operator_listener, own)?;
-        let tls = settings.tls.map(Tls::load).transpose()?;
+        let tls = settings.tls.map(Tls::load).transpose();
+        let tls = tls.map_err(|error| ApiError::Tls(Box::new(error)))?;
         let web_dir = settings.web_dir.map(WebDir::open).transpose()?;
         let metrics = HttpMetrics::register(&registry, "api")?;
         // Nobody needs figures of a handful of commands.
@@ -109,7 +113,14 @@ impl ApiServer {
         };
         let opened = spawn_blocking(|| opening.open()).await??;
 
-        let console = Console::new(opened.service.clone(), settings.accounts.upload_size_max);
+        let upload_size_max = settings.accounts.upload_size_max;
+        let image_host = ImageHostSettings {
+            upload_size_max,
+            unknown_sender_len_max: UNKNOWN_SENDER_LEN_MAX,
+            time_zone: TimeZone::system(),
+        };
+        let image_host = ImageHost::new(opened.service.clone(), image_host);
+        let console = Console::new(opened.service.clone(), upload_size_max);
         let console = Arc::new(console);
         let operator = Operator::new(Arc::clone(&console));
         let access = OperatorAccess {
@@ -121,11 +132,6 @@ impl ApiServer {
             directory: settings.directory,
             source,
         })?;
-        let image_host = ImageHostSettings {
-            upload_size_max: settings.accounts.upload_size_max,
-            time_zone: TimeZone::system(),
-        };
-        let image_host = ImageHost::new(opened.service.clone(), image_host);
         let probed = (blobs.clone(), opened.service.clone());
         let operations = Operations::new(registry, move || {
             let (blobs, service) = probed.clone();

@@ -377,13 +377,16 @@ async fn tokens_are_asked_for_on_the_api_port_too() {
 }
 
 #[tokio::test]
-async fn the_landing_page_says_what_runs_here_and_loads_nothing() {
+async fn the_console_is_served_and_loads_nothing_from_elsewhere() {
     let (api, _tracker) = api_over(&[]).await;
     let (head, body) = get(&api, "/", None).await.unwrap();
     let page = String::from_utf8(body.to_vec()).unwrap();
     assert_eq!(head.status, 200);
-    assert!(page.contains("/healthz") && page.contains("/metrics"));
-    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("src="));
+    assert!(page.contains(r#"src="/console/main.js""#), "{page}");
+    assert!(
+        !page.contains("http://") && !page.contains("https://"),
+        "{page}"
+    );
     assert_eq!(status(&api, "/metrics").await, 200);
     assert_eq!(status(&api, "/nothing/here").await, 404);
 }

@@ -19,6 +19,7 @@ pub(crate) mod repair;
 pub(crate) mod serve;
 pub(crate) mod upload;
 pub(crate) mod url;
+pub(crate) mod user;
 
 #[cfg(test)]
 mod client_tests;

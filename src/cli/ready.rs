@@ -211,6 +211,7 @@ mod tests {
         let addresses = Addresses { api, ..addresses() };
         let text = welcome(
             &addresses,
+            Scheme::Https,
             Path::new("./data"),
             "192.0.2.7".parse().unwrap(),
         );

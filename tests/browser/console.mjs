@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { DESKTOP, Failure, PHONE, Visitor, expect, launch, mayUseClipboard } from './browser.mjs';
 import { note, pdf, picture, sound } from './samples.mjs';
 import {
-  act, cardOf, chooseFiles, drop, iconed, listed, names, paste, register, search, signIn, sortBy, toasted, token, uploaded,
+  act, cardOf, chooseFiles, drop, film, iconed, listed, names, paste, register, search, signIn, sortBy, toasted, token, uploaded,
 } from './steps.mjs';
 
 const [base, outDir] = process.argv.slice(2);
@@ -37,8 +37,9 @@ async function uploads(visitor, seed) {
     { name: 'note.md', mimeType: 'text/markdown', buffer: note(seed) },
     { name: 'bell.wav', mimeType: 'audio/wav', buffer: sound(seed) },
     { name: 'manual.pdf', mimeType: 'application/pdf', buffer: pdf(seed) },
+    { name: 'clip.webm', mimeType: 'video/webm', buffer: await film(visitor, seed) },
   ]);
-  for (const name of ['alpha.png', '谷仓 <b>&"x".png', 'note.md', 'bell.wav', 'manual.pdf']) await uploaded(visitor, name);
+  for (const name of ['alpha.png', '谷仓 <b>&"x".png', 'note.md', 'bell.wav', 'manual.pdf', 'clip.webm']) await uploaded(visitor, name);
 
   await drop(visitor, [{ name: 'dropped.png', mimeType: PNG, buffer: picture(seed + 3) }]);
   await uploaded(visitor, 'dropped.png');
@@ -151,6 +152,10 @@ async function previews(visitor) {
   await show('bell.wav');
   await page.waitForFunction(() => document.querySelector('audio.preview-audio')?.duration > 0);
   await visitor.inspect('preview-audio');
+  await close();
+  await show('clip.webm');
+  await page.waitForFunction(() => document.querySelector('video.preview-video')?.videoWidth > 0);
+  await visitor.inspect('preview-video');
   await close();
   await show('manual.pdf');
   const frame = await (await page.waitForSelector('iframe.preview-pdf')).contentFrame();

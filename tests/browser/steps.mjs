@@ -72,6 +72,33 @@ export async function paste({ page }, picture) {
   await page.keyboard.press('Control+V');
 }
 
+/** Has the browser itself film a few frames, since no encoder is at hand elsewhere; gives a WebM file. */
+export async function film({ page }, seed) {
+  const base64 = await page.evaluate(async (number) => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 160, height: 120 });
+    const context = canvas.getContext('2d');
+    const recorder = new MediaRecorder(canvas.captureStream(), { mimeType: 'video/webm' });
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const stopped = new Promise((done) => { recorder.onstop = done; });
+    recorder.start();
+    for (let frame = 0; frame < 30; frame += 1) {
+      context.fillStyle = `hsl(${(number + frame * 12) % 360} 60% 50%)`;
+      context.fillRect(0, 0, 160, 120);
+      context.fillStyle = 'black';
+      context.fillText(String(number + frame), 10, 60);
+      await new Promise((done) => { requestAnimationFrame(done); });
+    }
+    recorder.stop();
+    await stopped;
+    const reader = new FileReader();
+    reader.readAsDataURL(new Blob(parts));
+    await new Promise((done) => { reader.onload = done; });
+    return reader.result.split(',')[1];
+  }, seed);
+  return Buffer.from(base64, 'base64');
+}
+
 /** Chooses an entry of a file's menu by its icon. */
 export async function act({ page }, name, iconName) {
   await page.click(`${cardOf(name)} .more`);

@@ -192,7 +192,7 @@ fn run_script(command: &mut Command, tracker: SocketAddr) {
 }
 
 /// The folder of a client that `interpreter` can run, or nothing when there cannot be one here.
-fn installed(
+pub(crate) fn installed(
     interpreter: &str,
     name: &str,
     install: impl FnOnce(&Path) -> Result<(), String>,
@@ -248,7 +248,7 @@ fn npm(package: &str, folder: &Path) -> Result<(), String> {
     succeed(Command::new("npm").args(install).arg(folder).arg(package))
 }
 
-fn succeed(command: &mut Command) -> Result<(), String> {
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     let output = command
         .stdin(Stdio::null())
         .output()

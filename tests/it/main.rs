@@ -5,9 +5,15 @@
 mod support;
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
+mod api_crash;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod big_upload;
+#[cfg(test)]
+mod browser;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
@@ -22,6 +28,14 @@ mod damage;
 mod downloads;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod image_host;
+#[cfg(test)]
+mod image_host_codes;
+#[cfg(test)]
+mod image_host_transport;
+#[cfg(test)]
+mod image_host_uploads;
 #[cfg(test)]
 mod offline;
 #[cfg(test)]

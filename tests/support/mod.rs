@@ -6,6 +6,7 @@ pub(crate) mod chance;
 pub(crate) mod deadline;
 pub(crate) mod home;
 pub(crate) mod http;
+pub(crate) mod image_host;
 pub(crate) mod server;
 pub(crate) mod wire;
 

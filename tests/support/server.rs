@@ -39,8 +39,13 @@ pub(crate) struct Addresses {
 impl Server {
     /// Starts a server and waits until all roles answer.
     pub(crate) fn start(home: &Home) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// As [`Server::start`], with these variables in its environment.
+    pub(crate) fn start_with(home: &Home, variables: &[(&str, &str)]) -> Self {
         let ready = home.file("ready.json");
-        let mut child = spawn(home, &ready);
+        let mut child = spawn(home, &ready, variables);
         let said = home.file("stderr.log");
         let addresses = within(READY_LIMIT, || {
             if let Some(status) = child.try_wait().unwrap() {
@@ -66,7 +71,7 @@ impl Server {
     /// Starts a server and ends it by `kill -9` without waiting for anything but `pause`, which
     /// decides what the server is doing by then.
     pub(crate) fn start_and_kill(home: &Home, pause: Duration) {
-        let mut child = spawn(home, &home.file("ready.json"));
+        let mut child = spawn(home, &home.file("ready.json"), &[]);
         let ended = within(pause, || child.try_wait().unwrap());
         assert_eq!(ended, None, "{}", last_words(&home.file("stderr.log")));
         child.kill().unwrap();
@@ -171,7 +176,23 @@ impl Addresses {
     }
 }
 
-fn spawn(home: &Home, ready: &std::path::Path) -> Child {
+/// How many blobs a stopped server's storage holds, which must be sound and hold nothing else.
+pub(crate) fn blobs_left(home: &Home) -> u64 {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hayloft"));
+    command.args(["check", "--json", "--data-dir"]);
+    command.arg(home.data_dir());
+    if let Some(config) = home.config() {
+        command.arg("--config").arg(config);
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let path = &report["paths"][0];
+    assert_eq!(path["unowned_parts"], 0, "{report}");
+    path["blobs"].as_u64().unwrap()
+}
+
+fn spawn(home: &Home, ready: &std::path::Path, variables: &[(&str, &str)]) -> Child {
     // A file of an earlier run would be taken for this one's.
     let _ = fs::remove_file(ready);
     let said = OpenOptions::new()
@@ -180,6 +201,7 @@ fn spawn(home: &Home, ready: &std::path::Path) -> Child {
         .open(home.file("stderr.log"))
         .unwrap();
     command(home, ready)
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(said)

@@ -110,6 +110,62 @@ const LAYERS: &[Layer] = &[
         words: &["crate::service", "crate::http", "hyper", "rocksdb"],
         why: "the store knows no protocol and no kind of index",
     },
+    Layer {
+        under: "api-server/src/core/",
+        except: &[],
+        words: &[
+            "tokio",
+            "hyper",
+            "std::fs",
+            "std::net::Tcp",
+            "rocksdb",
+            "serde_json",
+            "http::",
+        ],
+        why: "the core knows no IO, no HTTP and no JSON",
+    },
+    Layer {
+        under: "api-server/src/core/",
+        except: &[],
+        words: &[
+            "crate::backend",
+            "crate::service",
+            "crate::http",
+            "crate::dialect",
+            "crate::thumbnail",
+        ],
+        why: "core stands below all others",
+    },
+    Layer {
+        under: "api-server/src/backend/",
+        except: &[],
+        words: &["crate::service", "crate::http", "crate::dialect", "hyper"],
+        why: "a backend does not know what it is used for",
+    },
+    Layer {
+        under: "api-server/src/service/",
+        except: &[],
+        words: &[
+            "crate::http",
+            "crate::dialect",
+            "rocksdb",
+            "serde_json",
+            "hyper",
+        ],
+        why: "the service knows no protocol and no kind of database",
+    },
+    Layer {
+        under: "api-server/src/http/",
+        except: &[],
+        words: &["crate::dialect", "rocksdb"],
+        why: "http <- dialect",
+    },
+    Layer {
+        under: "api-server/src/dialect/",
+        except: &[],
+        words: &["rocksdb", "crate::run"],
+        why: "a dialect knows no kind of database",
+    },
 ];
 
 #[test]

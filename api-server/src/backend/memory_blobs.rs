@@ -218,7 +218,6 @@ impl BlobWriter for MemoryWriter {
         Ok(PreparedInMemory {
             blobs: self.blobs,
             id,
-            crc,
             content,
         })
     }
@@ -231,21 +230,12 @@ impl BlobWriter for MemoryWriter {
 pub(crate) struct PreparedInMemory {
     blobs: MemoryBlobs,
     id: FileId,
-    crc: Crc32,
     content: Bytes,
 }
 
 impl PreparedBlob for PreparedInMemory {
     fn file_id(&self) -> &FileId {
         &self.id
-    }
-
-    fn size(&self) -> u64 {
-        self.content.len() as u64
-    }
-
-    fn crc(&self) -> Crc32 {
-        self.crc
     }
 
     async fn commit(self) -> Result<FileId, BlobsError> {
@@ -286,7 +276,8 @@ mod tests {
         let blobs = blobs();
         let prepared = prepare(&blobs).await.unwrap();
         let id = *prepared.file_id();
-        assert_eq!((prepared.size(), prepared.crc()), (5, Crc32::of(b"hello")));
+        let stem = *prepared.file_id().name.stem();
+        assert_eq!((stem.size(), stem.crc), (5, Crc32::of(b"hello")));
         assert!(!blobs.exists(&id).await.unwrap());
         assert_eq!(prepared.commit().await.unwrap(), id);
         assert!(blobs.exists(&id).await.unwrap());

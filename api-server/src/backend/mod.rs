@@ -10,7 +10,6 @@ mod state;
 use std::future::Future;
 
 use bytes::Bytes;
-use common::digest::Crc32;
 use common::id::{Extension, FileId};
 use common::web::operations::Readiness;
 use common::web::source::BlobSource;
@@ -69,12 +68,6 @@ pub(crate) trait BlobWriter: Send + 'static {
 pub(crate) trait PreparedBlob: Send + 'static {
     /// The id that the blob will have.
     fn file_id(&self) -> &FileId;
-
-    /// Bytes of content.
-    fn size(&self) -> u64;
-
-    /// Checksum of the content.
-    fn crc(&self) -> Crc32;
 
     /// Makes it a blob. [`BlobsError::Uncertain`] leaves open whether it became one.
     fn commit(self) -> impl Future<Output = Result<FileId, BlobsError>> + Send;

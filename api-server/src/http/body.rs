@@ -2,10 +2,6 @@
 //!
 //! What is not read here is the connection's concern, which lets the answer arrive all the same; see
 //! [`RequestBody`].
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the dialects behind this are the next step")
-)]
 
 use bytes::{Bytes, BytesMut};
 use common::web::server::{BodyError, RequestBody};

@@ -11,10 +11,9 @@ use std::sync::Arc;
 use common::web::body::Body;
 use common::web::query;
 use common::web::server::RequestBody;
-use http::{Response, StatusCode, request};
+use http::{Response, request};
 
 use super::caller::Caller;
-use super::json;
 
 /// One request on its way to a dialect.
 #[derive(Debug)]
@@ -54,19 +53,5 @@ impl<D: Dialect> Dialect for Arc<D> {
 
     fn failed(&self) -> Response<Body> {
         D::failed(self)
-    }
-}
-
-/// A dialect without calls.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NoCalls;
-
-impl Dialect for NoCalls {
-    async fn handle(&self, _: Exchange) -> Response<Body> {
-        json::code(StatusCode::NOT_FOUND, 1)
-    }
-
-    fn failed(&self) -> Response<Body> {
-        json::code(StatusCode::INTERNAL_SERVER_ERROR, 1)
     }
 }

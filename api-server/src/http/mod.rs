@@ -27,7 +27,7 @@ use futures_util::FutureExt as _;
 use http::{Method, Request, Response, StatusCode};
 use tracing::error;
 
-pub(crate) use self::dialect::{Dialect, Exchange, NoCalls};
+pub(crate) use self::dialect::{Dialect, Exchange};
 
 use self::caller::CallerRules;
 use self::downloads::Downloads;

@@ -5,43 +5,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::code::ErrorCode;
 use common::env::{Shutdown, ShutdownTrigger};
-use common::id::FileId;
 use common::web::anti_leech::Access;
-use common::web::front::{FrontSettings, Groups};
+use common::web::front::{Front, FrontSettings, Groups};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::{Operations, Readiness};
 use common::web::origin::Scheme;
 use common::web::server::{self, ServerLimits};
-use common::web::source::{BlobSource, NoReader, Opened, SourceError};
 use prometheus::Registry;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::web_dir::WebDir;
 use super::*;
+use crate::backend::MemoryBlobs;
+use crate::thumbnail::{ThumbSettings, Thumbnails};
 
 const ID: &str = "/group1/M00/02/44/rBAAD18AISGAP6QrAAACRhizVvQ79062.h";
 const DEADLINE: Duration = Duration::from_secs(20);
-
-/// Has no blobs.
-#[derive(Clone)]
-struct NoBlobs;
-
-impl BlobSource for NoBlobs {
-    type Reader = NoReader;
-
-    async fn open(&self, _: &FileId) -> Result<Opened<NoReader>, SourceError> {
-        Err(ErrorCode::NotFound.into())
-    }
-}
-
-impl Blobs for NoBlobs {
-    async fn readiness(&self) -> Readiness {
-        Readiness::Ready
-    }
-}
 
 /// Says its name and what it was asked.
 struct Echo(&'static str);
@@ -69,6 +51,8 @@ impl Dialect for Echo {
 
 struct Port {
     address: SocketAddr,
+    /// Of thumbnails.
+    _home: TempDir,
     _trigger: ShutdownTrigger,
 }
 
@@ -76,6 +60,10 @@ async fn start(web_dir: Option<PathBuf>, scheme: Scheme) -> Port {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let registry = Registry::new();
+    let home = tempfile::tempdir().unwrap();
+    let blobs = MemoryBlobs::new("group1".parse().unwrap(), 1.try_into().unwrap());
+    let settings = ThumbSettings::default();
+    let thumbnails = Thumbnails::new(&settings, home.path().to_owned(), &registry).unwrap();
     let metrics = HttpMetrics::register(&registry, "test").unwrap();
     let operations = Operations::new(registry, || Box::pin(async { Readiness::Ready }));
     let front = FrontSettings {
@@ -85,7 +73,11 @@ async fn start(web_dir: Option<PathBuf>, scheme: Scheme) -> Port {
     };
     let web_dir = web_dir.map(|directory| WebDir::open(directory).unwrap());
     let routes = Arc::new(Routes {
-        blobs: Front::new(NoBlobs, front, operations),
+        blobs: Downloads {
+            front: Front::new(blobs.clone(), front, operations),
+            blobs,
+            thumbnails,
+        },
         image_host: Echo("host"),
         console: Echo("console"),
         pages: Pages::new(web_dir, scheme),
@@ -102,6 +94,7 @@ async fn start(web_dir: Option<PathBuf>, scheme: Scheme) -> Port {
     tokio::spawn(server::serve(listener, routes, limits, metrics, shutdown));
     Port {
         address,
+        _home: home,
         _trigger: trigger,
     }
 }

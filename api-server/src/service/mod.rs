@@ -26,9 +26,9 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use error::ServiceError;
 pub(crate) use passwords::Secret;
-pub use rate::{Rate, RateSettings};
+pub(crate) use rate::{Rate, RateSettings};
 pub(crate) use sessions::{Actor, Proof, Registration, TokenlessCall};
-pub use sessions::{RegistrationPolicy, TokenlessPolicy};
+pub(crate) use sessions::{RegistrationPolicy, TokenlessPolicy};
 pub(crate) use upload::{Announced, Upload};
 
 use crate::backend::Blobs;
@@ -37,20 +37,21 @@ use crate::core::error::CoreError;
 use crate::core::moment::Moment;
 use passwords::Passwords;
 use rate::Rates;
+use reclaim::Gone;
 use tickets::Tickets;
 use upload::Buffers;
 
 /// What the service is told.
 #[derive(Clone, Copy, Debug)]
-pub struct ServiceSettings {
+pub(crate) struct ServiceSettings {
     /// How long a session lasts from its log-in.
-    pub session_life: Duration,
+    pub(crate) session_life: Duration,
     /// Who may make an account.
-    pub registration: RegistrationPolicy,
+    pub(crate) registration: RegistrationPolicy,
     /// What documented calls without a token need instead.
-    pub tokenless: TokenlessPolicy,
+    pub(crate) tokenless: TokenlessPolicy,
     /// How often what may be tried.
-    pub rates: RateSettings,
+    pub(crate) rates: RateSettings,
 }
 
 impl Default for ServiceSettings {
@@ -83,6 +84,7 @@ struct Shared<C, B> {
     tasks: TaskTracker,
     /// There is something to reclaim.
     garbage: Notify,
+    gone: Gone,
 }
 
 impl<C, B> Clone for Service<C, B> {
@@ -118,6 +120,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 process: entropy::random_u64(),
                 tasks: TaskTracker::new(),
                 garbage: Notify::new(),
+                gone: Gone::default(),
             }),
         })
     }

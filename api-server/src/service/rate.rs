@@ -19,26 +19,26 @@ const BUCKETS_MAX: usize = 100_000;
 
 /// A number of attempts, and the time in which as many come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// Attempts at once. 0 means no limit.
-    pub burst: u32,
+    pub(crate) burst: u32,
     /// Time in which an empty bucket fills.
-    pub per: Duration,
+    pub(crate) per: Duration,
 }
 
 /// The limits.
 #[derive(Clone, Copy, Debug)]
-pub struct RateSettings {
+pub(crate) struct RateSettings {
     /// Log-ins that failed, from one address.
-    pub failures_per_address: Rate,
+    pub(crate) failures_per_address: Rate,
     /// Log-ins that failed, for one account from one address: others can still log in to it.
-    pub failures_per_account: Rate,
+    pub(crate) failures_per_account: Rate,
     /// Accounts made from one address.
-    pub registrations_per_address: Rate,
+    pub(crate) registrations_per_address: Rate,
     /// MD5s asked for and not found, by one user: guessing digests of other people's files.
-    pub misses_per_user: Rate,
+    pub(crate) misses_per_user: Rate,
     /// Calls without a token from one address.
-    pub tokenless_per_address: Rate,
+    pub(crate) tokenless_per_address: Rate,
 }
 
 impl Default for RateSettings {

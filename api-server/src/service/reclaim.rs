@@ -4,6 +4,7 @@
 //! The catalog lists exactly the blobs that were made, or were about to be made, for it and that no
 //! content refers to. So nothing else in storage is ever looked at or deleted here.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use common::id::FileId;
@@ -11,7 +12,7 @@ use tracing::{info, warn};
 
 use super::Service;
 use super::error::ServiceError;
-use crate::backend::Blobs;
+use crate::backend::{Blobs, BlobsError};
 use crate::core::catalog::Catalog;
 use crate::core::uploads::{self, OrphanState};
 
@@ -22,6 +23,24 @@ const BATCH_MAX: usize = 256;
 /// Time that a deletion gets before its client is answered all the same.
 const PROMPT: Duration = Duration::from_secs(5);
 
+/// Blobs that were deleted and are still listed as orphans.
+#[derive(Debug, Default)]
+pub(super) struct Gone(Mutex<Vec<FileId>>);
+
+impl Gone {
+    fn push(&self, blob: FileId) {
+        let mut gone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is not remembered is deleted once more.
+        if gone.len() < BATCH_MAX {
+            gone.push(blob);
+        }
+    }
+
+    fn take(&self) -> Vec<FileId> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Deletes a blob that just lost its last owner. What cannot be done now is done later.
     pub(super) async fn delete_orphan(&self, orphan: Option<FileId>) {
@@ -29,11 +48,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             return;
         };
         match tokio::time::timeout(PROMPT, self.shared.blobs.delete(&blob)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => self.shared.gone.push(blob),
             Ok(Err(error)) => warn!(%blob, %error, "a blob without an owner is deleted later"),
             Err(_) => warn!(%blob, "a blob without an owner is deleted later: storage is slow"),
         }
-        // Whoever reclaims finds it gone and forgets it, together with others.
+        // Whoever reclaims forgets it, together with others.
         self.shared.garbage.notify_one();
     }
 
@@ -51,6 +70,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     /// Deletes what nobody owns and says how many blobs that were.
     pub(super) async fn reclaim(&self) -> Result<usize, ServiceError> {
+        self.forget(self.shared.gone.take()).await?;
         let mut count = 0;
         let mut after = None;
         loop {
@@ -68,8 +88,9 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                     // Its upload is under way.
                     OrphanState::Pending(process) if process == self.shared.process => {}
                     OrphanState::Pending(_) | OrphanState::Garbage => {
-                        match self.shared.blobs.delete(&blob).await {
-                            Ok(()) => gone.push(blob),
+                        match self.delete_for_certain(&blob).await {
+                            Ok(true) => gone.push(blob),
+                            Ok(false) => warn!(%blob, "a blob without an owner is still there"),
                             Err(error) => {
                                 warn!(%blob, %error, "a blob without an owner stays for now");
                             }
@@ -78,12 +99,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 }
             }
             count += gone.len();
-            if !gone.is_empty() {
-                self.change(move |tx, _| {
-                    gone.iter().try_for_each(|blob| uploads::forget(tx, blob))
-                })
-                .await?;
-            }
+            self.forget(gone).await?;
         }
+    }
+
+    /// Deletes a blob and asks all who may have it whether it is gone.
+    async fn delete_for_certain(&self, blob: &FileId) -> Result<bool, BlobsError> {
+        self.shared.blobs.delete(blob).await?;
+        Ok(!self.shared.blobs.exists(blob).await?)
+    }
+
+    async fn forget(&self, gone: Vec<FileId>) -> Result<(), ServiceError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.change(move |tx, _| gone.iter().try_for_each(|blob| uploads::forget(tx, blob)))
+            .await
     }
 }

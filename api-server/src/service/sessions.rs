@@ -19,7 +19,7 @@ use crate::core::sessions::{self, SessionRecord};
 
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistrationPolicy {
+pub(crate) enum RegistrationPolicy {
     /// Everybody.
     Open,
     /// Only whoever comes first; later accounts are made by nobody.
@@ -28,7 +28,7 @@ pub enum RegistrationPolicy {
 
 /// What a documented call without a token needs instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenlessPolicy {
+pub(crate) enum TokenlessPolicy {
     /// A live session of the named user from the same address.
     Bound,
     /// Nothing, as in the original.

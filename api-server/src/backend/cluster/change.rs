@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use common::client::{Client, Prepared, UploadWriter};
 use common::code::ErrorCode;
-use common::digest::Crc32;
 use common::id::{Extension, FileId};
 
 use super::bounded;
@@ -55,14 +54,6 @@ impl BlobWriter for Writer {
 impl PreparedBlob for PreparedOnNode {
     fn file_id(&self) -> &FileId {
         self.0.file_id()
-    }
-
-    fn size(&self) -> u64 {
-        self.0.size()
-    }
-
-    fn crc(&self) -> Crc32 {
-        self.0.crc()
     }
 
     async fn commit(self) -> Result<FileId, BlobsError> {

@@ -109,16 +109,13 @@ impl Call {
             }
             _ => return Err(Refusal::NotFound),
         };
-        let call = calls.iter().find(|(known, _)| known == method);
-        match call {
-            Some((_, call)) => Ok(call.clone()),
-            None => {
-                let methods = calls.iter().map(|(method, _)| method.as_str());
-                Err(Refusal::Method {
-                    allowed: methods.collect::<Vec<_>>().join(", "),
-                })
-            }
+        if let Some((_, call)) = calls.iter().find(|(known, _)| known == method) {
+            return Ok(call.clone());
         }
+        let methods: Vec<&str> = calls.iter().map(|(known, _)| known.as_str()).collect();
+        Err(Refusal::Method {
+            allowed: methods.join(", "),
+        })
     }
 }
 
@@ -142,27 +139,27 @@ fn user_name(segment: &str) -> Result<UserName, Refusal> {
 mod tests {
     use super::*;
 
-    fn call(method: Method, path: &str) -> Result<Call, String> {
-        Call::of(&method, path).map_err(|refusal| refusal.to_string())
+    fn call(method: &Method, path: &str) -> Result<Call, String> {
+        Call::of(method, path).map_err(|refusal| refusal.to_string())
     }
 
     #[test]
     fn a_path_and_a_method_are_a_call() {
-        let of = |path| call(Method::GET, path).unwrap();
+        let of = |path| call(&Method::GET, path).unwrap();
         assert_eq!(of("/console/api/server"), Call::Server);
         assert_eq!(of("/console/api/me"), Call::User(UserCall::Me));
         assert_eq!(
-            call(Method::PUT, "/console/api/me"),
+            call(&Method::PUT, "/console/api/me"),
             Ok(Call::User(UserCall::SetMe))
         );
         assert_eq!(
-            call(Method::DELETE, "/console/api/files/17"),
+            call(&Method::DELETE, "/console/api/files/17"),
             Ok(Call::User(UserCall::RemoveFile(FileNumber(17))))
         );
         let user = "张/三".parse().unwrap();
         assert_eq!(
             call(
-                Method::POST,
+                &Method::POST,
                 "/console/api/admin/accounts/%E5%BC%A0%2F%E4%B8%89"
             ),
             Ok(Call::Admin(AdminCall::SetStanding(user)))

@@ -57,6 +57,8 @@ use route::{Endpoint, Route};
 pub(crate) struct ImageHostSettings {
     /// Bytes that an uploaded file may have.
     pub(crate) upload_size_max: u64,
+    /// Bytes of content that somebody may send who has shown neither name nor token.
+    pub(crate) unknown_sender_len_max: u64,
     /// Where the times in answers are read off the wall.
     pub(crate) time_zone: TimeZone,
 }
@@ -66,6 +68,7 @@ pub(crate) struct ImageHostSettings {
 pub(crate) struct ImageHost<C, B> {
     service: Service<C, B>,
     upload_size_max: u64,
+    unknown_sender_len_max: u64,
     time: LocalTime,
 }
 
@@ -75,6 +78,7 @@ impl<C: Catalog, B: Blobs> ImageHost<C, B> {
         Self {
             service,
             upload_size_max: settings.upload_size_max,
+            unknown_sender_len_max: settings.unknown_sender_len_max,
             time: LocalTime::new(settings.time_zone),
         }
     }

@@ -69,6 +69,14 @@ pub(super) enum Refusal {
         /// Bytes that it may have.
         max: u64,
     },
+    /// Nobody said in time who sends the file.
+    #[error(
+        "{max} bytes came before it was said who sends them: put user and token before the file"
+    )]
+    UnknownSender {
+        /// Bytes that may come before.
+        max: u64,
+    },
     /// A page of somebody else made the browser send this.
     #[error("the request's origin is not this server")]
     ForeignPage,
@@ -124,6 +132,7 @@ impl Refusal {
             | Self::Secret(_)
             | Self::TokenControl
             | Self::Form(_)
+            | Self::UnknownSender { .. }
             | Self::ForeignPage
             | Self::Service(_) => StatusCode::OK,
         }

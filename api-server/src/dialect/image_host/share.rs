@@ -36,10 +36,10 @@ mod tests {
     use super::*;
 
     fn location(target: &str) -> String {
-        match answer(&target.parse().unwrap()) {
-            Answer::Elsewhere(page) => page.to_str().unwrap().to_owned(),
-            other => panic!("{other:?}"),
-        }
+        let Answer::Elsewhere(page) = answer(&target.parse().unwrap()) else {
+            panic!("the page is elsewhere")
+        };
+        page.to_str().unwrap().to_owned()
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) async fn answer<C: Catalog, B: Blobs>(
         head: &head,
         caller: &caller,
     };
-    let mut receipt = Receipt::new(sender, size_max);
+    let mut receipt = Receipt::new(sender, size_max, host.unknown_sender_len_max);
     match receipt.read(Parser::new(content_type), &mut pieces).await {
         Ok(form) => receipt.finish(&form).await,
         Err(refusal) => {
@@ -81,6 +81,14 @@ impl<C: Catalog, B: Blobs> Sender<'_, C, B> {
         let (service, head, caller) = (self.service, self.head, self.caller);
         proof::accept(service, &user, proof, head, caller, call).await
     }
+
+    /// Whether a token beside the body is somebody's, or the user who is named by now would do
+    /// without one. Whether that counts is seen at the end of the body.
+    async fn is_somebody(&self, values: &Values) -> bool {
+        let proof = proof::of_head(self.head).unwrap_or(Proof::Malformed);
+        self.service.actor_of(&proof).await.is_ok()
+            || (values.user.is_some() && self.actor(values).await.is_ok())
+    }
 }
 
 /// An upload that is being received.
@@ -95,10 +103,14 @@ struct Receipt<'a, C, B: Blobs> {
     has_fields: bool,
     /// The user, if that could be told before the content came.
     actor: Option<Actor>,
+    /// Bytes of content that somebody may send who has shown neither name nor token.
+    unknown_len_max: u64,
+    /// Bytes of content that this sender may send.
+    received_max: u64,
 }
 
 impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
-    fn new(sender: Sender<'a, C, B>, size_max: u64) -> Self {
+    fn new(sender: Sender<'a, C, B>, size_max: u64, unknown_len_max: u64) -> Self {
         Self {
             sender,
             size_max,
@@ -106,6 +118,8 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
             received: 0,
             has_fields: false,
             actor: None,
+            unknown_len_max,
+            received_max: size_max,
         }
     }
 
@@ -132,6 +146,10 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
             Event::Content(content) => {
                 self.received = self.received.saturating_add(content.len() as u64);
                 self.check_size(self.received)?;
+                if self.received_max < self.received {
+                    let max = self.received_max;
+                    return Err(Refusal::UnknownSender { max });
+                }
                 if let Some(upload) = &mut self.upload {
                     upload.write(content).await?;
                 }
@@ -157,6 +175,8 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
         let is_complete = !self.has_fields || values.token.is_some();
         if values.user.is_some() && is_complete {
             self.actor = Some(self.sender.actor(values).await?);
+        } else if !self.sender.is_somebody(values).await {
+            self.received_max = self.unknown_len_max;
         }
         self.upload = Some(self.sender.service.begin_upload(name));
         Ok(())

@@ -27,7 +27,7 @@ async fn log_in(service: &TestService, name: &str) -> (Token, SessionRecord) {
         .unwrap()
 }
 
-fn is_denied<T>(result: Result<T, ServiceError>) -> bool {
+fn is_denied<T>(result: &Result<T, ServiceError>) -> bool {
     matches!(result, Err(ServiceError::Denied))
 }
 
@@ -47,13 +47,13 @@ async fn a_token_proves_one_user_until_it_expires_or_is_renewed() {
     let (token, _) = log_in(&service, "king").await;
     let proof = Proof::Token(token);
     let actor = service.actor(&king, &proof).await.unwrap();
-    assert!(is_denied(service.actor(&queen, &proof).await));
+    assert!(is_denied(&service.actor(&queen, &proof).await));
     let other = Proof::Token(Token([1; 16]));
     for wrong in [other, Proof::Malformed, Proof::Nothing] {
-        assert!(is_denied(service.actor(&king, &wrong).await), "{wrong:?}");
+        assert!(is_denied(&service.actor(&king, &wrong).await), "{wrong:?}");
     }
     let (renewed, _) = service.renew(token.hash(), &actor, HERE).await.unwrap();
-    assert!(is_denied(service.actor(&king, &proof).await));
+    assert!(is_denied(&service.actor(&king, &proof).await));
     assert!(service.actor(&king, &Proof::Token(renewed)).await.is_ok());
     // Sessions are in the catalog, so a new process knows them.
     assert!(
@@ -70,7 +70,7 @@ async fn a_token_proves_one_user_until_it_expires_or_is_renewed() {
     });
     let (expired, _) = log_in(&short, "king").await;
     assert!(is_denied(
-        service.actor(&king, &Proof::Token(expired)).await
+        &service.actor(&king, &Proof::Token(expired)).await
     ));
 }
 
@@ -125,7 +125,7 @@ async fn calls_without_a_token_follow_the_policy() {
         let wrong = service
             .actor_or_named(&king, &Proof::Malformed, HERE, call)
             .await;
-        assert!(is_denied(wrong));
+        assert!(is_denied(&wrong));
     }
     let ticket = world.start_with(ServiceSettings {
         tokenless: TokenlessPolicy::Ticket,

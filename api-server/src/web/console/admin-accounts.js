@@ -53,12 +53,13 @@ export function accountsPanel({ path, params: firstParams, signal }) {
       h('td', { class: 'number' }, format.size(account.bytes)),
       h('td', { class: 'time minor' }, format.date(account.created)),
       h('td', { class: 'menu-cell' }, own ? null : menuButton({ name: account.user }, (_, anchor) => openMenu(anchor, account.user, [
-        account.administrator
+        !account.disabled && (account.administrator
           ? { text: t('admin.demote'), iconName: 'user', run: () => change(account, { administrator: false }, 'demote') }
-          : { text: t('admin.promote'), iconName: 'admin', run: () => change(account, { administrator: true }, 'promote') },
+          : { text: t('admin.promote'), iconName: 'admin', run: () => change(account, { administrator: true }, 'promote') }),
+        // The server refuses to disable an administrator: that takes two steps.
         account.disabled
           ? { text: t('admin.enable'), iconName: 'check', run: () => change(account, { disabled: false }, null) }
-          : { text: t('admin.disable'), iconName: 'block', danger: true, run: () => change(account, { disabled: true }, 'disable') },
+          : !account.administrator && { text: t('admin.disable'), iconName: 'block', danger: true, run: () => change(account, { disabled: true }, 'disable') },
       ]))));
   }
 

@@ -121,6 +121,7 @@ try {
 } catch {
   // The pages say so themselves when the server cannot be reached.
 }
+// Before the first page asks anything, so that no request carries a token that is being replaced.
+await startRenewal();
 show();
 if (signedIn()) void loadProfile();
-startRenewal();

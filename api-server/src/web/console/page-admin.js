@@ -64,8 +64,7 @@ function drawTotals(place, overview) {
   fill(place, figureList([
     [t('admin.total.accounts'), format.number(overview.accounts)],
     [t('admin.total.files'), format.number(overview.files)],
-    [t('admin.total.contents'), format.number(overview.contents)],
-    [t('admin.total.bytes'), format.size(overview.content_bytes)],
+    [t('admin.total.bytes'), format.size(overview.bytes)],
     [t('admin.total.shares'), format.number(overview.shares)],
     [t('admin.total.pictures'), format.number(overview.pictures)],
     [t('admin.total.uptime'), format.duration(overview.uptime_seconds)],
@@ -98,7 +97,7 @@ function nodeRow(node, rates) {
   return h('li', { class: 'node' },
     h('div', { class: 'node-head' },
       h('span', { class: active ? 'state good' : 'state bad' }, stateText(node.state)),
-      h('strong', {}, node.address),
+      h('strong', {}, node.address || node.id),
       h('span', { class: 'hint' }, t('admin.node_note', {
         id: node.id, version: node.version, ago: node.last_report ? format.ago(node.last_report) : '–',
       }))),

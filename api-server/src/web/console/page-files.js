@@ -185,7 +185,7 @@ export function filesPage({ path, params: firstParams, signal }) {
 function toolbar({ onSearch, onSort, redraw }) {
   const id = uniqueId('order');
   const search = h('input', {
-    type: 'search', class: 'input', placeholder: t('search.placeholder'), 'aria-label': t('search.label'), autocomplete: 'off',
+    type: 'search', class: 'input', maxLength: 128, placeholder: t('search.placeholder'), 'aria-label': t('search.label'), autocomplete: 'off',
   });
   const late = debounce(() => onSearch(search.value.trim()), 250);
   search.addEventListener('input', late);

@@ -19,9 +19,9 @@ async function renewIfDue() {
   }
 }
 
-/** Looks now, every few minutes, and whenever the page becomes visible again after a long sleep. */
-export function startRenewal() {
-  void renewIfDue();
+/** Looks now, every few minutes, and whenever the page becomes visible again; resolves after the first look. */
+export async function startRenewal() {
+  await renewIfDue();
   setInterval(renewIfDue, LOOK_EVERY_MS);
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden && signedIn()) void renewIfDue();

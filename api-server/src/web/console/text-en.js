@@ -96,7 +96,7 @@ export const EN = {
   'account.end_session_of': 'Sign out the session at {address}', 'account.end_session.text': 'The session at {address} ends at once.', 'account.session_ended': 'The session has ended.',
 
   'admin.title': 'Administration', 'admin.totals': 'Totals', 'admin.cluster': 'Groups and nodes', 'admin.accounts': 'Accounts',
-  'admin.total.accounts': 'Accounts', 'admin.total.files': 'Files', 'admin.total.contents': 'Distinct contents', 'admin.total.bytes': 'Stored',
+  'admin.total.accounts': 'Accounts', 'admin.total.files': 'Files', 'admin.total.bytes': 'Size of all files',
   'admin.total.shares': 'Shares', 'admin.total.pictures': 'Picture links', 'admin.total.uptime': 'Running for',
   'admin.no_groups': 'No storage node has reported yet. Check that the storage role runs and reaches the tracker.',
   'admin.stale': 'The figures below may be old: {cause}', 'admin.space_of': 'Used space of {name}', 'admin.space': '{used} of {total} used, {free} free',

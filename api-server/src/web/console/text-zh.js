@@ -96,7 +96,7 @@ export const ZH = {
   'account.end_session_of': '退出 {address} 的登录', 'account.end_session.text': '{address} 的登录将立即失效。', 'account.session_ended': '该登录已退出。',
 
   'admin.title': '系统管理', 'admin.totals': '总计', 'admin.cluster': '组与节点', 'admin.accounts': '账户',
-  'admin.total.accounts': '账户', 'admin.total.files': '文件', 'admin.total.contents': '不同内容', 'admin.total.bytes': '已存储',
+  'admin.total.accounts': '账户', 'admin.total.files': '文件', 'admin.total.bytes': '文件总大小',
   'admin.total.shares': '共享', 'admin.total.pictures': '图片分享', 'admin.total.uptime': '已运行',
   'admin.no_groups': '还没有存储节点上报，请确认存储角色已运行并能连接跟踪器。',
   'admin.stale': '以下数据可能已过时：{cause}', 'admin.space_of': '{name} 的已用空间', 'admin.space': '已用 {used}，共 {total}，剩余 {free}',

@@ -88,6 +88,7 @@ impl Splitter {
     }
 
     /// Bytes held back.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn held_len(&self) -> usize {
         self.held.len()
     }
