@@ -25,6 +25,9 @@ const FANOUT: u64 = 32;
 /// Levels of towers. 32⁵ entries are 33 million; beyond, the top level gets longer, slowly.
 const LEVELS: u8 = 5;
 
+/// Entries that a walk from group to group takes into its hands at once.
+const GROUPS_STEP: u64 = 64;
+
 /// An ordered list in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct List {
@@ -196,24 +199,85 @@ impl List {
     ) -> Result<u64, CatalogError> {
         let head = self.head(view)?;
         let total = head.total;
-        let (mut at, mut left) = (start, count);
-        while at < total && left != 0 {
-            let last = self.nth(view, &head, total - 1 - at)?;
-            let group = last.get(..group_len).unwrap_or(&last);
-            let first = self.rank(view, &head, group)?;
-            let end = match keys::successor(group) {
+        if count == 0 || total <= start {
+            return Ok(total);
+        }
+        let group_of = |sort_key: &[u8]| sort_key.get(..group_len).unwrap_or(sort_key).to_vec();
+        let mut left = count;
+        // The group before which it goes on; none at the list's end.
+        let mut behind = None;
+        if start != 0 {
+            // Only here a page may begin within a group, so only here places are counted.
+            let group = group_of(&self.nth(view, &head, total - 1 - start)?);
+            let first = self.rank(view, &head, &group)?;
+            let end = match keys::successor(&group) {
                 Some(next) => self.rank(view, &head, &next)?,
                 None => total,
             };
             // Entries of later groups come first: `total - end` of them.
-            let within = at.checked_sub(total - end).ok_or(SPANS)?;
+            let within = start.checked_sub(total - end).ok_or(SPANS)?;
             let wanted = left.min((end - first).checked_sub(within).ok_or(SPANS)?);
-            let (direction, start) = (Direction::Ascending, first + within);
-            self.part(view, &head, direction, start, wanted, visit)?;
-            at += wanted;
+            let (direction, from) = (Direction::Ascending, first + within);
+            self.part(view, &head, direction, from, wanted, visit)?;
             left -= wanted;
+            behind = Some(group);
+        }
+        while left != 0 {
+            let entries = self.last_before(view, behind.as_deref(), left.min(GROUPS_STEP))?;
+            let Some((last, _)) = entries.last() else {
+                break;
+            };
+            let first_group = group_of(last);
+            for group in entries.chunk_by(|(a, _), (b, _)| group_of(a) == group_of(b)) {
+                if group.iter().any(|(sort_key, _)| sort_key == last) {
+                    // There may be more of it, which comes first.
+                    break;
+                }
+                for (sort_key, value) in group.iter().rev() {
+                    visit(sort_key, value);
+                    left -= 1;
+                }
+            }
+            let end = keys::successor(&first_group)
+                .map_or_else(|| self.end(), |next| self.entry_key(&next));
+            let from = self.entry_key(&first_group);
+            view.scan(&from, &end, Direction::Ascending, &mut |key, value| {
+                visit(self.sort_key(key), value);
+                left -= 1;
+                if left == 0 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })?;
+            behind = Some(first_group);
         }
         Ok(total)
+    }
+
+    /// Up to `count` entries before sort key `behind`, or before the list's end, the last one first.
+    fn last_before(
+        &self,
+        view: &dyn View,
+        behind: Option<&[u8]>,
+        count: u64,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CatalogError> {
+        let to = behind.map_or_else(|| self.end(), |behind| self.entry_key(behind));
+        let mut entries = Vec::new();
+        view.scan(
+            &self.prefix,
+            &to,
+            Direction::Descending,
+            &mut |key, value| {
+                entries.push((self.sort_key(key).to_vec(), value.to_vec()));
+                if entries.len() as u64 == count {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            },
+        )?;
+        Ok(entries)
     }
 
     /// Visits entries, sort key and value, from sort key `from` on, until the visitor breaks.

@@ -101,7 +101,9 @@ proptest! {
             }
         }
         check(&state, &model);
-        check_groups(&state, &model, 4);
+        for count in [1, 4, 100] {
+            check_groups(&state, &model, count);
+        }
         for key in model.keys() {
             list().remove(&mut state, key).unwrap();
         }
@@ -132,6 +134,27 @@ fn a_long_list_is_paged_in_few_steps() {
         assert_eq!(first, Some(start.to_be_bytes().to_vec()));
         let steps = state.visited() - before;
         assert!(steps < 1_000, "{steps} steps from {start}");
+    }
+}
+
+#[test]
+fn a_page_of_many_small_groups_costs_little_more_than_its_rows() {
+    let mut state = State::default();
+    let list = list();
+    for number in 0..5_000_u64 {
+        let chance = 1 << (number.trailing_zeros() / 5 * 5);
+        list.insert(&mut state, &number.to_be_bytes(), b"", chance)
+            .unwrap();
+    }
+    for start in [0, 1, 777, 4_980] {
+        let before = state.visited();
+        let mut rows = Vec::new();
+        list.page_of_groups(&state, 8, start, 20, &mut |key, _| rows.push(key.to_vec()))
+            .unwrap();
+        let expected = (0..20).map(|row| (4_999 - start - row).to_be_bytes().to_vec());
+        assert_eq!(rows, expected.collect::<Vec<_>>());
+        let steps = state.visited() - before;
+        assert!(steps < 500, "{steps} steps from {start}");
     }
 }
 
