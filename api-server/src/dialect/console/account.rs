@@ -26,11 +26,12 @@ const SESSION_ID_DIGITS: usize = 32;
 impl<C: Catalog, B: Blobs> Console<C, B> {
     /// `GET server`.
     pub(super) fn server(&self) -> Result<Answer, Refusal> {
-        let policy = self.service.settings().registration;
+        let settings = self.service.settings();
         Answer::of(&model::Server {
             version: env!("CARGO_PKG_VERSION"),
-            registration: policy == RegistrationPolicy::Open,
+            registration: settings.registration == RegistrationPolicy::Open,
             upload_size_max: self.upload_size_max,
+            session_life: settings.session_life.as_secs(),
         })
     }
 

@@ -8,6 +8,8 @@ pub(super) struct Server {
     pub(super) version: &'static str,
     pub(super) registration: bool,
     pub(super) upload_size_max: u64,
+    /// Seconds from a log-in to the end of its session.
+    pub(super) session_life: u64,
 }
 
 /// `GET me`. Texts that the user did not give are empty.

@@ -5,7 +5,10 @@
 //! wins; `null` is absence. Comments are removed if a body does not parse as it stands. How long a
 //! body may be is the caller's business.
 
-use serde_json::{Map, Number, Value};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 
 /// Objects and arrays inside one another, the root included.
 const DEPTH_MAX: usize = 64;
@@ -46,9 +49,39 @@ pub(crate) enum MemberError {
     },
 }
 
+/// The members that any call has. Others are passed over while they are read, so that a body holds
+/// no more memory than its bytes.
+const MEMBERS: [&str; 15] = [
+    "count",
+    "email",
+    "fileName",
+    "file_name",
+    "filename",
+    "firstPwd",
+    "md5",
+    "nickName",
+    "phone",
+    "pwd",
+    "start",
+    "token",
+    "urlmd5",
+    "user",
+    "userName",
+];
+
 /// The members of a request.
 #[derive(Debug)]
-pub(crate) struct Object(Map<String, Value>);
+pub(crate) struct Object(Vec<(&'static str, Scalar)>);
+
+/// The value of a member.
+#[derive(Debug)]
+enum Scalar {
+    Null,
+    Text(String),
+    Number(Number),
+    /// A truth value, an array or an object, which no member is.
+    Other,
+}
 
 impl Object {
     /// Parses a body.
@@ -62,25 +95,29 @@ impl Object {
             JsonError::Encoding(_) | JsonError::NotAnObject => Err(error),
         })?;
         match value {
-            Value::Object(members) => Ok(Self(members)),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_) => Err(JsonError::NotAnObject),
+            Root::Object(object) => Ok(object),
+            Root::Other => Err(JsonError::NotAnObject),
         }
     }
 
     /// The member `name`, if it is there and not `null`.
-    fn member(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+    fn member(&self, name: &str) -> Option<&Scalar> {
+        let member = self.0.iter().find(|(known, _)| *known == name);
+        member
+            .map(|(_, value)| value)
+            .filter(|value| !matches!(value, Scalar::Null))
     }
 
     /// A string that may be absent.
     pub(crate) fn string_if_any(&self, name: &'static str) -> Result<Option<&str>, MemberError> {
         let wanted = "a string";
         self.member(name)
-            .map(|value| value.as_str().ok_or(MemberError::Type { name, wanted }))
+            .map(|value| match value {
+                Scalar::Text(text) => Ok(text.as_str()),
+                Scalar::Null | Scalar::Number(_) | Scalar::Other => {
+                    Err(MemberError::Type { name, wanted })
+                }
+            })
             .transpose()
     }
 
@@ -94,9 +131,9 @@ impl Object {
     pub(crate) fn integer(&self, name: &'static str) -> Result<i64, MemberError> {
         let wanted = "a whole number";
         let integer = match self.member(name).ok_or(MemberError::Missing(name))? {
-            Value::Number(number) => integer_of_number(number),
-            Value::String(text) => integer_of_text(text),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+            Scalar::Number(number) => integer_of_number(number),
+            Scalar::Text(text) => integer_of_text(text),
+            Scalar::Null | Scalar::Other => None,
         };
         integer.ok_or(MemberError::Type { name, wanted })
     }
@@ -111,7 +148,124 @@ impl Object {
     }
 }
 
-fn parse_value(text: &str) -> Result<Value, JsonError> {
+/// What a body is.
+enum Root {
+    Object(Object),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Root {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RootVisitor)
+    }
+}
+
+struct RootVisitor;
+
+impl<'de> Visitor<'de> for RootVisitor {
+    type Value = Root;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Root, A::Error> {
+        let mut members: Vec<(&'static str, Scalar)> = Vec::with_capacity(8);
+        while let Some(name) = map.next_key::<String>()? {
+            let Some(known) = MEMBERS.into_iter().find(|known| *known == name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value = map.next_value()?;
+            match members.iter_mut().find(|(name, _)| *name == known) {
+                Some((_, last)) => *last = value,
+                None => members.push((known, value)),
+            }
+        }
+        Ok(Root::Object(Object(members)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Root, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Root::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Root, E> {
+        Ok(Root::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Root, E> {
+        Ok(Root::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Root, E> {
+        Ok(Root::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Root, E> {
+        Ok(Root::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Root, E> {
+        Ok(Root::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Root, E> {
+        Ok(Root::Other)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar, E> {
+        Ok(Scalar::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
+        Ok(Number::from_f64(number).map_or(Scalar::Other, Scalar::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text.to_owned()))
+    }
+}
+
+fn parse_value(text: &str) -> Result<Root, JsonError> {
     if DEPTH_MAX < depth(text) {
         return Err(JsonError::TooDeep);
     }
@@ -375,5 +529,22 @@ mod tests {
         assert!(matches!(error, JsonError::TooDeep), "{error:?}");
         let text = format!("{{\"a\":\"{}\"}}", "[".repeat(1000));
         assert!(Object::parse(text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn blocks_that_never_close_cost_one_look() {
+        // With a look at each of them this would be a hundred thousand million steps.
+        let body = format!("{{{}", "/* ".repeat(350_000));
+        assert!(Object::parse(body.as_bytes()).is_err());
+        let mixed = format!("{{\"user\":/* a */\"b\"}} {}", "/*".repeat(100));
+        assert!(Object::parse(mixed.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn only_known_members_are_kept() {
+        let body = format!("{{\"x\":[{}0],\"user\":\"a\"}}", "0,".repeat(100_000));
+        let object = parse(&body);
+        assert_eq!(object.0.len(), 1);
+        assert_eq!(object.string("user"), Ok("a"));
     }
 }

@@ -108,7 +108,9 @@ async function sessionChanged() {
 }
 
 sessionEvents.addEventListener('change', sessionChanged);
-sessionEvents.addEventListener('expired', () => toast(t('session.expired'), 'info'));
+let closeExpired = null;
+sessionEvents.addEventListener('expired', () => { closeExpired = toast(t('session.expired'), 'info'); });
+sessionEvents.addEventListener('change', () => { if (signedIn()) closeExpired?.(); });
 profileEvents.addEventListener('change', () => frame?.refresh());
 addEventListener('hashchange', show);
 

@@ -13,7 +13,7 @@ import { keepSession } from './session.js';
 /** The page of `/login` and `/register`. */
 export function signInPage({ path, params, server }) {
   const registering = path === '/register' && server.registration;
-  const content = registering ? registerForm(params) : loginForm(params, server);
+  const content = registering ? registerForm(params, server) : loginForm(params, server);
   const title = t(registering ? 'register.title' : 'login.title');
   return {
     title,
@@ -47,7 +47,7 @@ function loginForm({ back = '', user: known = '' }, server) {
     failure.hide();
     if (!valid([[user, rules.user(user.value())], [password, password.value() === '' ? t('rule.password_missing') : null]])) return;
     try {
-      await signIn(user.value(), password.value());
+      await signIn(user.value(), password.value(), server);
     } catch (error) {
       failure.show(describe(error));
       password.input.select();
@@ -58,7 +58,7 @@ function loginForm({ back = '', user: known = '' }, server) {
     server.registration && h('p', { class: 'form-other' }, t('login.no_account'), ' ', h('a', { href: address('/register', { back }) }, t('register.title'))));
 }
 
-function registerForm({ back = '' }) {
+function registerForm({ back = '' }, server) {
   const user = field(t('field.user'), {
     name: 'user', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', hint: t('field.user.hint'),
   });
@@ -86,7 +86,7 @@ function registerForm({ back = '' }) {
       return;
     }
     try {
-      await signIn(user.value(), password.value());
+      await signIn(user.value(), password.value(), server);
     } catch {
       location.hash = address('/login', { back, user: user.value() });
     }
@@ -97,10 +97,10 @@ function registerForm({ back = '' }) {
     h('p', { class: 'form-other' }, t('register.have_account'), ' ', h('a', { href: address('/login', { back }) }, t('sign_in'))));
 }
 
-async function signIn(user, password) {
+async function signIn(user, password, server) {
   const answer = await documented('login', { user, pwd: md5OfText(password) });
   if (answer.code !== 0) throw new ApiError(200, 'login_refused');
-  keepSession(user, answer.token);
+  keepSession(user, answer.token, server.session_life);
 }
 
 async function register({ user, nick, password, email }) {

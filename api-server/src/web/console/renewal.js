@@ -1,17 +1,16 @@
-// Keeps the session alive: the token is exchanged for a new one when less than 12 hours are left.
+// Keeps the session alive: the token is exchanged for a new one when half of its life is over.
 
 import { call } from './api.js';
-import { beginRenewal, endRenewal, keepSession, secondsLeft, session, signedIn } from './session.js';
+import { beginRenewal, endRenewal, halfOver, keepSession, session, signedIn } from './session.js';
 
-const LEFT_S = 12 * 3600;
 const LOOK_EVERY_MS = 5 * 60_000;
 
 async function renewIfDue() {
   const used = session();
-  if (!used || secondsLeft() >= LEFT_S || !beginRenewal()) return;
+  if (!used || !halfOver() || !beginRenewal()) return;
   try {
-    const { token, expires } = await call('POST', 'renew');
-    if (session()?.token === used.token) keepSession(used.user, token, expires);
+    const { token } = await call('POST', 'renew');
+    if (session()?.token === used.token) keepSession(used.user, token, used.life);
   } catch {
     // A token that ended is handled by the client; anything else is tried again at the next look.
   } finally {

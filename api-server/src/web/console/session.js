@@ -3,13 +3,12 @@
 
 const KEY = 'hayloft.session';
 const RENEWING = 'hayloft.renewing';
-const LIFE_S = 24 * 3600;
 const RENEWAL_MAX_MS = 20_000;
 
 /** Events: `change` (signed in, out, or renewed) and `expired` (the server no longer knows the token). */
 export const sessionEvents = new EventTarget();
 
-/** `{user, token, expires}` with `expires` in Unix seconds, or `null`. */
+/** `{user, token, expires, life}` with `expires` in Unix seconds and `life` in seconds, or `null`. */
 export function session() {
   try {
     const value = JSON.parse(localStorage.getItem(KEY));
@@ -23,9 +22,9 @@ export function signedIn() {
   return session() !== null;
 }
 
-/** Keeps a new token. `/api/login` tells no expiry: its tokens live 24 hours. */
-export function keepSession(user, token, expires = nowS() + LIFE_S) {
-  localStorage.setItem(KEY, JSON.stringify({ user, token, expires }));
+/** Keeps a new token that lives for `life` seconds from now. */
+export function keepSession(user, token, life) {
+  localStorage.setItem(KEY, JSON.stringify({ user, token, expires: nowS() + life, life }));
   sessionEvents.dispatchEvent(new Event('change'));
 }
 
@@ -41,9 +40,10 @@ export function expireSession(token) {
   sessionEvents.dispatchEvent(new Event('expired'));
 }
 
-export function secondsLeft() {
+/** Whether less than half of the session's life is left. */
+export function halfOver() {
   const current = session();
-  return current ? current.expires - nowS() : 0;
+  return current !== null && current.expires - nowS() < current.life / 2;
 }
 
 /** Marks a renewal as under way in some tab, so that only one asks; `false` if one already does. */

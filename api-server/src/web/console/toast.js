@@ -16,7 +16,7 @@ export function mountToasts(parent) {
   parent.append(polite, spoken);
 }
 
-/** Shows a message; `tone` is `info`, `good` or `bad`. `action` is `{text, run}`. */
+/** Shows a message; `tone` is `info`, `good` or `bad`. `action` is `{text, run}`. Returns what takes it away. */
 export function toast(text, tone = 'info', action = null) {
   const close = () => {
     clearTimeout(timer);
@@ -39,6 +39,7 @@ export function toast(text, tone = 'info', action = null) {
   // Shown anew each time: the last popover to open lies above dialogs that opened since.
   if (polite.matches(':popover-open')) polite.hidePopover();
   polite.showPopover();
+  return close;
 }
 
 /** Tells screen readers something that the page shows in another way. */

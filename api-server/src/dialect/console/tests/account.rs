@@ -7,7 +7,7 @@ async fn everybody_may_know_what_the_server_allows() {
     let fixture = Fixture::new();
     let said = fixture.call(Method::GET, "server", None, None).await.ok();
     let expected = json!({
-        "version": env!("CARGO_PKG_VERSION"), "registration": true, "upload_size_max": 1 << 30,
+        "version": env!("CARGO_PKG_VERSION"), "registration": true, "upload_size_max": 1 << 30, "session_life": 86_400,
     });
     assert_eq!(said, expected);
 }
