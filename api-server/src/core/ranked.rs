@@ -28,6 +28,9 @@ const LEVELS: u8 = 5;
 /// Entries that a walk from group to group takes into its hands at once.
 const GROUPS_STEP: u64 = 64;
 
+/// Sort key and value.
+type Entry = (Vec<u8>, Vec<u8>);
+
 /// An ordered list in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct List {
@@ -261,7 +264,7 @@ impl List {
         view: &dyn View,
         behind: Option<&[u8]>,
         count: u64,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CatalogError> {
+    ) -> Result<Vec<Entry>, CatalogError> {
         let to = behind.map_or_else(|| self.end(), |behind| self.entry_key(behind));
         let mut entries = Vec::new();
         view.scan(
