@@ -52,6 +52,9 @@ struct Level {
     towers: u64,
 }
 
+/// An entry taken out of a scan: its sort key and its value.
+type OwnedEntry = (Vec<u8>, Vec<u8>);
+
 /// Where a walk down the levels arrived: a tower's sort key, or the list's beginning.
 type Place = Option<Vec<u8>>;
 
@@ -261,7 +264,7 @@ impl List {
         view: &dyn View,
         behind: Option<&[u8]>,
         count: u64,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CatalogError> {
+    ) -> Result<Vec<OwnedEntry>, CatalogError> {
         let to = behind.map_or_else(|| self.end(), |behind| self.entry_key(behind));
         let mut entries = Vec::new();
         view.scan(
