@@ -256,7 +256,7 @@ section! {
         /// HTTP connections at the same time; one more is closed at once.
         connections_max: u32 = "8192" in "1" to "1000000";
         /// Connections kept open to each storage node.
-        pool_size: u32 = "32" in "1" to "4096";
+        pool_size: u32 = "256" in "1" to "4096";
         /// A tracker or storage node that makes no progress for so long is given up.
         network_timeout: Duration = "30s" in "100ms" to "1h";
     }
