@@ -6,10 +6,6 @@
 //! put it there, and everything that is repeated to clients is parsed first.
 //!
 //! Source: RFC 7239 (`Forwarded`), docs/api/image-host.md (tokens, CORS, URLs).
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the dialects behind this are the next step")
-)]
 
 mod forwarded;
 
@@ -152,16 +148,6 @@ impl Caller {
     /// The client's address: the peer's, or what trusted proxies say. IPv4 is never written as IPv6.
     pub(crate) fn address(&self) -> IpAddr {
         self.address
-    }
-
-    /// How the client reached the first server that we know of.
-    pub(crate) fn scheme(&self) -> Scheme {
-        self.base.scheme()
-    }
-
-    /// The name that the client asked for.
-    pub(crate) fn authority(&self) -> &Authority {
-        self.base.authority()
     }
 
     /// What links begin with, without a slash at the end. Has no blank, quote or control character.

@@ -1,15 +1,9 @@
 //! What the API port asks of a family of HTTP calls.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the dialects behind this are the next step")
-)]
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
 use common::web::body::Body;
-use common::web::query;
 use common::web::server::RequestBody;
 use http::{Response, request};
 
@@ -24,13 +18,6 @@ pub(crate) struct Exchange {
     pub(crate) caller: Caller,
     /// What the client sends; may be dropped unread or in the middle, see [`RequestBody`].
     pub(crate) body: RequestBody,
-}
-
-impl Exchange {
-    /// The decoded value of the first query parameter named `name`.
-    pub(crate) fn query(&self, name: &str) -> Option<Cow<'_, str>> {
-        query::value(self.head.uri.query()?, name)
-    }
 }
 
 /// Answers the calls of one API.

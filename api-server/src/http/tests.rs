@@ -11,6 +11,7 @@ use common::web::front::{Front, FrontSettings, Groups};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::{Operations, Readiness};
 use common::web::origin::Scheme;
+use common::web::query;
 use common::web::server::{self, ServerLimits};
 use prometheus::Registry;
 use tempfile::TempDir;
@@ -31,7 +32,8 @@ struct Echo(&'static str);
 impl Dialect for Echo {
     async fn handle(&self, exchange: Exchange) -> Response<Body> {
         assert_ne!(exchange.head.uri.path(), "/api/panic");
-        let cmd = exchange.query("cmd").unwrap_or_default().into_owned();
+        let query = exchange.head.uri.query().unwrap_or_default();
+        let cmd = query::value(query, "cmd").unwrap_or_default().into_owned();
         let (address, base) = (exchange.caller.address(), exchange.caller.public_base());
         let foreign = exchange.caller.is_from_foreign_page();
         match body::collect(exchange.body, 1 << 20).await {

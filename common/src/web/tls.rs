@@ -1,7 +1,7 @@
 //! TLS for a listener: a certificate chain and its key from two PEM files, read again when they change.
 //!
 //! Certificates live for weeks, servers longer. Whoever renews one writes the files, and the server
-//! notices within [`CHECK_EVERY`]. Files that are no use, such as a new chain beside the old key while
+//! notices within a minute. Files that are no use, such as a new chain beside the old key while
 //! the two are being written, change nothing: the certificate in use stays until they are.
 
 use std::fmt;

@@ -2,7 +2,7 @@
 //!
 //! A request goes one way: [`route`] finds the endpoint and the command, [`request`] and [`form`] read
 //! the body, the endpoint's file parses what it needs, calls the service and returns an
-//! [`Answer`](answer::Answer) or a [`Refusal`](refusal::Refusal), and both are made bytes in
+//! [`Answer`] or a [`Refusal`], and both are made bytes in
 //! [`answer`]. No endpoint builds an HTTP response, and which number a refusal becomes stands in a
 //! table beside the endpoint.
 
