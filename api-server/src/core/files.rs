@@ -22,7 +22,7 @@ use super::{pictures, shares};
 pub use super::keys::FileRecord;
 
 /// Names that one call of [`search`] looks at, at most.
-pub const SEARCH_STEPS_MAX: u64 = 20_000;
+pub const SEARCH_STEPS_MAX: u64 = 5_000;
 
 /// A file in a list.
 pub type FileRow = (FileNumber, FileRecord);

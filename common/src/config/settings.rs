@@ -267,8 +267,8 @@ section! {
 
 section! {
     /// How often something may be tried before the API refuses for a while. An address is that of
-    /// the client; see api.trusted_proxies. A whole class of a hundred people behind one address
-    /// stays far below the defaults. 0 means no limit.
+    /// the client, see api.trusted_proxies; of an IPv6 address its first 64 bits count. A whole class
+    /// of a hundred people behind one address stays far below the defaults. 0 means no limit.
     RateLimitsConfig {
         /// The time that all of these count in.
         window: Duration = "10min" in "1s" to "1d";
@@ -276,7 +276,7 @@ section! {
         registrations: u32 = "1000";
         /// Logins with a wrong password per address.
         failed_logins: u32 = "300";
-        /// Logins with a wrong password per account, from wherever.
+        /// Logins with a wrong password per account and address; from elsewhere its user gets in.
         failed_logins_per_account: u32 = "30";
         /// Questions per user after contents that are not here, which guessing of digests would be.
         digest_misses: u32 = "100000";
