@@ -386,15 +386,15 @@ fn check(answer: &[u8]) -> Result<(), OpError> {
 }
 
 fn failed(error: OpError) -> Failure {
-    match error {
-        OpError::Code(_) => Failure::Run(
+    if let OpError::Code(_) = error {
+        return Failure::Run(
             "the API server refused to register, to log in or to take a first file; its log says \
              why. An account of this name with another password? Try another --account",
-        ),
-        error => Failure::Connections {
-            failed: 1,
-            first: error.into(),
-        },
+        );
+    }
+    Failure::Connections {
+        failed: 1,
+        first: error.into(),
     }
 }
 
