@@ -20,10 +20,12 @@ use common::codec::{CodecError, Reader, Writer};
 use super::catalog::{CatalogError, Direction, Transaction, View, Visitor};
 use super::keys::{self, KeyType};
 
-/// One in so many entries of a level stands on the next one, too. Always a power of two.
-const FANOUT: u64 = 32;
-/// Levels of towers. 32⁵ entries are 33 million; beyond, the top level gets longer, slowly.
-const LEVELS: u8 = 5;
+/// One in so many entries of a level stands on the next one, too. Always a power of two. A change
+/// looks for one tower on each level that has any, which is dear; a page walks over half as many
+/// entries on each level, which is cheap. So levels are few.
+const FANOUT: u64 = 128;
+/// Levels of towers. 128⁴ entries are 268 million; beyond, the top level gets longer, slowly.
+const LEVELS: u8 = 4;
 
 /// Entries that a walk from group to group takes into its hands at once.
 const GROUPS_STEP: u64 = 64;

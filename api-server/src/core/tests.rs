@@ -162,7 +162,7 @@ fn play(state: &mut State, model: &mut Model, step: Step, at: u32) {
     let moment = Moment {
         now: at,
         // Towers are as frequent as the walks below can bear.
-        chance: u64::from(at) << (at % 3 * 5),
+        chance: u64::from(at) << (at % 3 * 7),
     };
     model.tick(at);
     let label = |content, number| (md5(content), name(number));
