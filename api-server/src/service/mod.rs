@@ -198,6 +198,6 @@ fn now() -> Moment {
 }
 
 /// 128 random bits.
-fn random_bytes() -> [u8; 16] {
+pub(crate) fn random_bytes() -> [u8; 16] {
     (u128::from(entropy::random_u64()) << 64 | u128::from(entropy::random_u64())).to_be_bytes()
 }

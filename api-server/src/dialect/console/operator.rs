@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use common::env::entropy;
 use common::web::body::Body;
 use common::web::server::{Handler, Peer, RequestBody};
 use http::{Request, Response, request};
@@ -18,6 +17,7 @@ use super::{Console, Described};
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::id::Token;
+use crate::service;
 
 /// Answers the operator's commands.
 #[derive(Debug)]
@@ -29,11 +29,9 @@ pub(crate) struct Operator<C, B> {
 impl<C: Catalog, B: Blobs> Operator<C, B> {
     /// With a token that is new.
     pub(crate) fn new(console: Arc<Console<C, B>>) -> Self {
-        let high = u128::from(entropy::random_u64()) << 64;
-        let bits = high | u128::from(entropy::random_u64());
         Self {
             console,
-            token: Token(bits.to_be_bytes()),
+            token: Token(service::random_bytes()),
         }
     }
 
