@@ -6,6 +6,7 @@
 mod accounts;
 mod error;
 mod files;
+mod hashes;
 mod passwords;
 mod rate;
 mod reclaim;
@@ -34,6 +35,7 @@ pub(crate) use upload::{Announced, Upload};
 use crate::backend::Blobs;
 use crate::core::catalog::{Catalog, Transaction, View};
 use crate::core::error::CoreError;
+use crate::core::files::Reuse;
 use crate::core::moment::Moment;
 use passwords::Passwords;
 use rate::Rates;
@@ -56,6 +58,12 @@ pub(crate) struct ServiceSettings {
     pub(crate) tokenless: TokenlessPolicy,
     /// How often what may be tried.
     pub(crate) rates: RateSettings,
+    /// Bytes that a new account may have, if that is limited.
+    pub(crate) quota: Option<u64>,
+    /// Whose content may be had by naming a digest of it.
+    pub(crate) reuse: Reuse,
+    /// Bytes of a slice of new upload sessions: a power of two.
+    pub(crate) slice_size: u64,
 }
 
 impl Default for ServiceSettings {
@@ -65,6 +73,9 @@ impl Default for ServiceSettings {
             registration: RegistrationPolicy::Open,
             tokenless: TokenlessPolicy::Bound,
             rates: RateSettings::default(),
+            quota: None,
+            reuse: Reuse::Global,
+            slice_size: 16 * 1024 * 1024,
         }
     }
 }

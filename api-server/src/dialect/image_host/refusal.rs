@@ -171,6 +171,21 @@ fn cause_of(error: &CoreError) -> Option<Cause> {
         | CoreError::NoShare
         | CoreError::NoPicture
         | CoreError::TooManyPictures(_)
+        | CoreError::NoFolder
+        | CoreError::NameInUse(_)
+        | CoreError::IntoItself
+        | CoreError::TooDeep(_)
+        | CoreError::NotInTrash
+        | CoreError::NoEntry
+        | CoreError::OverQuota { .. }
+        | CoreError::TooManyEntries(_)
+        | CoreError::TooManyUploads(_)
+        | CoreError::NoUpload
+        | CoreError::UploadClosed
+        | CoreError::UploadDone(_)
+        | CoreError::UploadChanged
+        | CoreError::NoApp
+        | CoreError::TooManyApps(_)
         | CoreError::NoSession => None,
     }
 }
