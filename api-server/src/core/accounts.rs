@@ -221,7 +221,10 @@ pub(super) fn usage(view: &dyn View, account: AccountId) -> Result<UsageRecord, 
 }
 
 /// The next number of an account.
-pub(super) fn next_entry(tx: &mut dyn Transaction, account: AccountId) -> Result<u64, CatalogError> {
+pub(super) fn next_entry(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+) -> Result<u64, CatalogError> {
     let mut usage = usage(tx, account)?;
     usage.last_number += 1;
     keys::put::<Usages>(tx, &(account,), &usage)?;

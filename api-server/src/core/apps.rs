@@ -29,7 +29,9 @@ pub fn create(
     now: u32,
 ) -> Result<AppNumber, CoreError> {
     accounts::get_active(tx, account)?;
-    if APPS_PER_ACCOUNT_MAX <= keys::scan::<AppsOfAccount>(tx, &account, APPS_PER_ACCOUNT_MAX)?.len() {
+    if APPS_PER_ACCOUNT_MAX
+        <= keys::scan::<AppsOfAccount>(tx, &account, APPS_PER_ACCOUNT_MAX)?.len()
+    {
         return Err(CoreError::TooManyApps(APPS_PER_ACCOUNT_MAX));
     }
     let number = AppNumber(NUMBER_BEFORE_FIRST + accounts::next_number(tx, Counter::App)?);

@@ -63,7 +63,9 @@ pub enum CoreError {
     #[error("no such file or folder")]
     NoEntry,
     /// The account would have more bytes than it may.
-    #[error("{size} bytes more than the {used} that are used would exceed the quota of {quota} bytes")]
+    #[error(
+        "{size} bytes more than the {used} that are used would exceed the quota of {quota} bytes"
+    )]
     OverQuota {
         /// Bytes that it may have.
         quota: u64,

@@ -10,8 +10,8 @@ use super::contents::{self, ContentRecord};
 use super::error::CoreError;
 use super::id::{AccountId, ContentHash, Entry, FileNumber, FolderNumber, Md5, Sha1};
 use super::keys::{
-    self, FileLabels, Files, FilesByName, FilesBySize, FilesByViews, KeyType, Order, TrashedFiles,
-    Usages,
+    self, Contents, FileLabels, Files, FilesByName, FilesBySize, FilesByViews, KeyType, Order,
+    TrashedFiles, Usages,
 };
 use super::moment::Moment;
 use super::name::{EntryName, FileName};
@@ -147,7 +147,14 @@ pub(super) fn add(
         share: None,
         pictures: 0,
     };
-    tree::attach(tx, account, folder, Entry::File(number), &file.entry, moment)?;
+    tree::attach(
+        tx,
+        account,
+        folder,
+        Entry::File(number),
+        &file.entry,
+        moment,
+    )?;
     tree::grow(tx, account, folder, Growth::of_file(file.size))?;
     list(tx, account, number, &file, moment)?;
     Ok(number)
@@ -180,8 +187,9 @@ pub(super) fn free_label(
     md5: Md5,
     label: FileName,
 ) -> Result<FileName, CatalogError> {
-    let is_taken =
-        |label: &FileName| Ok(keys::get::<FileLabels>(view, &(account, md5, label.clone()))?.is_some());
+    let is_taken = |label: &FileName| {
+        Ok(keys::get::<FileLabels>(view, &(account, md5, label.clone()))?.is_some())
+    };
     if !is_taken(&label)? {
         return Ok(label);
     }
@@ -301,6 +309,25 @@ pub fn add_claimed(
     add(tx, account, &naming, None, hash, &content, moment)
 }
 
+/// Makes another file of the content of one that is not in the trash.
+///
+/// # Errors
+///
+/// [`CoreError::NoFile`]; those of [`add`].
+pub fn copy(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: FileNumber,
+    place: Place,
+    moment: Moment,
+) -> Result<FileNumber, CoreError> {
+    accounts::get_active(tx, account)?;
+    let file = get(tx, account, number)?;
+    let content = keys::get_promised::<Contents>(tx, &(file.content,))?;
+    let naming = Naming::Place(place);
+    add(tx, account, &naming, None, file.content, &content, moment)
+}
+
 /// Whether a user has a file of some content outside the trash.
 fn has_content(
     view: &dyn View,
@@ -401,10 +428,22 @@ pub fn remove(
 ) -> Result<Option<FileId>, CoreError> {
     let (file, _) = get_any(tx, account, number)?;
     match file.trashed {
-        Some(place) => trash::take_out(tx, account, place, Entry::File(number), file.folder, file.size)?,
+        Some(place) => trash::take_out(
+            tx,
+            account,
+            place,
+            Entry::File(number),
+            file.folder,
+            file.size,
+        )?,
         None => {
             tree::detach(tx, account, file.folder, Entry::File(number), &file.entry)?;
-            tree::grow(tx, account, file.folder, Growth::of_file(file.size).negative())?;
+            tree::grow(
+                tx,
+                account,
+                file.folder,
+                Growth::of_file(file.size).negative(),
+            )?;
         }
     }
     erase(tx, account, number, now)

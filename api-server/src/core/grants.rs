@@ -71,11 +71,7 @@ pub fn issue(
 }
 
 /// What a token allows, if it is not over and its application is still there.
-pub fn get(
-    view: &dyn View,
-    token: &TokenHash,
-    now: u32,
-) -> Result<Option<GrantRecord>, CoreError> {
+pub fn get(view: &dyn View, token: &TokenHash, now: u32) -> Result<Option<GrantRecord>, CoreError> {
     let Some(grant) = keys::get::<Grants>(view, &(*token,))? else {
         return Ok(None);
     };
@@ -132,7 +128,10 @@ fn count(tx: &mut dyn Transaction, account: AccountId, by: i64) -> Result<(), Ca
     keys::put::<Usages>(tx, &(account,), &usage)
 }
 
-fn forget(tx: &mut dyn Transaction, token: &TokenHash) -> Result<Option<GrantRecord>, CatalogError> {
+fn forget(
+    tx: &mut dyn Transaction,
+    token: &TokenHash,
+) -> Result<Option<GrantRecord>, CatalogError> {
     let grant = keys::get::<Grants>(tx, &(*token,))?;
     if let Some(grant) = &grant {
         keys::delete::<Grants>(tx, &(*token,))?;
@@ -181,7 +180,10 @@ mod tests {
         };
         issue(&mut state, token(2), pair, 10).unwrap();
         issue(&mut state, token(3), new(account, Some(app)), 10).unwrap();
-        assert_eq!(get(&state, &token(1), 109).unwrap().unwrap().user.as_str(), "king");
+        assert_eq!(
+            get(&state, &token(1), 109).unwrap().unwrap().user.as_str(),
+            "king"
+        );
         assert_eq!(get(&state, &token(1), 110).unwrap(), None);
         revoke(&mut state, &token(2)).unwrap();
         assert_eq!(get(&state, &token(2), 10).unwrap(), None);
@@ -208,7 +210,10 @@ mod tests {
         };
         assert_eq!(count(&state), GRANTS_PER_ACCOUNT_MAX);
         issue(&mut state, token(max + 1), new(account, None), 1_000).unwrap();
-        assert_eq!(count(&state), GRANTS_PER_ACCOUNT_MAX - COLLECTED_AT_ONCE + 1);
+        assert_eq!(
+            count(&state),
+            GRANTS_PER_ACCOUNT_MAX - COLLECTED_AT_ONCE + 1
+        );
         revoke_all(&mut state, account).unwrap();
         assert_eq!(count(&state), 0);
         assert_eq!(get(&state, &token(max + 1), 1_000).unwrap(), None);

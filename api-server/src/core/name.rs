@@ -208,7 +208,10 @@ fn numbered(text: &str, number: u64, max: usize) -> String {
     let extension_len = extension.chars().count();
     if extension_len < room {
         let stem = stem.chars().take(room - extension_len);
-        return stem.chain(suffix.chars()).chain(extension.chars()).collect();
+        return stem
+            .chain(suffix.chars())
+            .chain(extension.chars())
+            .collect();
     }
     text.chars().take(room).chain(suffix.chars()).collect()
 }
@@ -315,7 +318,14 @@ mod tests {
     fn names_in_a_folder_have_rules_of_their_own() {
         let longest = "汉".repeat(255);
         for good in [
-            "测试文件.mp4", " a ", ".bashrc", "...", "100% + 1", "😀", "a“b”", &longest,
+            "测试文件.mp4",
+            " a ",
+            ".bashrc",
+            "...",
+            "100% + 1",
+            "😀",
+            "a“b”",
+            &longest,
         ] {
             assert_eq!(good.parse::<EntryName>().unwrap().as_str(), good);
         }
@@ -337,7 +347,12 @@ mod tests {
             assert_eq!(EntryName::like(&label).as_str(), format!("{reserved}_"));
         }
         let blanks: FileName = " ".repeat(255).parse().unwrap();
-        assert!(EntryName::like(&blanks).as_str().parse::<EntryName>().is_ok());
+        assert!(
+            EntryName::like(&blanks)
+                .as_str()
+                .parse::<EntryName>()
+                .is_ok()
+        );
         assert!("a".repeat(256).parse::<EntryName>().is_err());
     }
 

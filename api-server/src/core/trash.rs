@@ -210,10 +210,17 @@ pub fn work(
             return Ok(true);
         };
         let mut entries = Vec::new();
-        tree::visit(tx, account, folder, task.after, left + 1, |entry, trashed| {
-            entries.push((entry, trashed));
-            ControlFlow::Continue(())
-        })?;
+        tree::visit(
+            tx,
+            account,
+            folder,
+            task.after,
+            left + 1,
+            |entry, trashed| {
+                entries.push((entry, trashed));
+                ControlFlow::Continue(())
+            },
+        )?;
         let is_last = entries.len() <= left;
         let is_live = tree::is_live(tx, account, folder)?;
         for (entry, is_trashed) in entries.into_iter().take(left) {
@@ -298,7 +305,11 @@ fn begin(
     {
         return Ok(());
     }
-    Ok(keys::put::<TreeTasks>(tx, &key, &TreeTask { kind, after: 0 })?)
+    Ok(keys::put::<TreeTasks>(
+        tx,
+        &key,
+        &TreeTask { kind, after: 0 },
+    )?)
 }
 
 /// Takes a file out of the lists of all files, if it is in them.

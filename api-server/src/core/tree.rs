@@ -12,8 +12,8 @@ use super::error::CoreError;
 use super::files;
 use super::id::{AccountId, Entry, FileNumber, FolderNumber};
 use super::keys::{
-    self, Entries, EntriesByNumber, EntryKind, FileRecord, Files, Folders, KeyType,
-    Presence, TrashedFiles, Usages,
+    self, Entries, EntriesByNumber, EntryKind, FileRecord, Files, Folders, KeyType, Presence,
+    TrashedFiles, Usages,
 };
 use super::moment::Moment;
 use super::name::EntryName;
@@ -283,7 +283,14 @@ pub fn make_folder(
         trashed: None,
     };
     keys::put::<Folders>(tx, &(account, number), &record)?;
-    attach(tx, account, parent, Entry::Folder(number), &record.name, moment)?;
+    attach(
+        tx,
+        account,
+        parent,
+        Entry::Folder(number),
+        &record.name,
+        moment,
+    )?;
     grow(tx, account, parent, Growth::of_folder(&record))?;
     raise(tx, account, above, 1)?;
     Ok(number)

@@ -171,6 +171,11 @@ pub fn get(
     Ok(record)
 }
 
+/// A session, whosever it is and over or not.
+pub fn find(view: &dyn View, id: UploadId) -> Result<Option<UploadRecord>, CoreError> {
+    Ok(keys::get::<Uploads>(view, &(id,))?)
+}
+
 /// The sessions of an account that take bytes, at most `max`.
 pub fn of_account(
     view: &dyn View,
@@ -550,18 +555,17 @@ pub fn due(view: &dyn View, now: u32, max: usize) -> Result<Vec<(u32, UploadId)>
 }
 
 /// Ends a session that is over. One that was renewed is looked at again when it is due.
-pub fn expire(
-    tx: &mut dyn Transaction,
-    due: u32,
-    id: UploadId,
-    now: u32,
-) -> Result<(), CoreError> {
+pub fn expire(tx: &mut dyn Transaction, due: u32, id: UploadId, now: u32) -> Result<(), CoreError> {
     keys::delete::<UploadsByDue>(tx, &(Seconds(due), id))?;
     let Some(record) = keys::get::<Uploads>(tx, &(id,))? else {
         return Ok(());
     };
     if now < record.expires() {
-        return Ok(keys::put::<UploadsByDue>(tx, &(Seconds(record.expires()), id), &())?);
+        return Ok(keys::put::<UploadsByDue>(
+            tx,
+            &(Seconds(record.expires()), id),
+            &(),
+        )?);
     }
     end(tx, id, &record, now)
 }

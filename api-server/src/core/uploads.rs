@@ -50,7 +50,9 @@ pub fn add_known(
     accounts::get_active(tx, account)?;
     let content = contents::get(tx, &digests.hash)?.ok_or(CoreError::NoContent)?;
     let hash = digests.hash;
-    idempotent(files::add(tx, account, naming, None, hash, &content, moment))
+    idempotent(files::add(
+        tx, account, naming, None, hash, &content, moment,
+    ))
 }
 
 /// Remembers that `blob` is about to be made by the process with this random number.
@@ -110,7 +112,11 @@ pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<bool
 }
 
 /// Notes that a blob, which may exist, has no owner any more and is to be deleted.
-pub(super) fn abandon(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<(), CatalogError> {
+pub(super) fn abandon(
+    tx: &mut dyn Transaction,
+    blob: &FileId,
+    now: u32,
+) -> Result<(), CatalogError> {
     let orphan = OrphanRecord {
         state: OrphanState::Garbage,
         since: now,

@@ -172,10 +172,7 @@ mod tests {
         hashers.update(b"a");
         hashers.update(b"bc");
         let digests = hashers.digests(3);
-        assert_eq!(
-            digests.md5.to_string(),
-            "900150983cd24fb0d6963f7d28e17f72"
-        );
+        assert_eq!(digests.md5.to_string(), "900150983cd24fb0d6963f7d28e17f72");
         assert_eq!(
             digests.sha1.to_string(),
             "a9993e364706816aba3e25717850c26c9cd0d89d"

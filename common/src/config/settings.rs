@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use super::section::{row, section};
 use super::types::{
-    ByteSize, Durability, InstantUpload, Listing, LogFormat, Registration, ReservedSpace, StoreLookup,
-    StorePathChoice, StoreServer, TokenlessWrites,
+    ByteSize, Durability, InstantUpload, Listing, LogFormat, Registration, ReservedSpace,
+    StoreLookup, StorePathChoice, StoreServer, TokenlessWrites,
 };
 use crate::client::Address;
 use crate::id::{GroupName, NodeNumber, VolumePath};

@@ -1,7 +1,7 @@
 //! `X` number: an application, which has credentials of its own. `x` account, number: those of an
 //! account.
 
-use super::field::{record, read_text, write_text};
+use super::field::{read_text, record, write_text};
 use super::{Field, KeyType, Seconds, Table};
 use crate::core::id::{AccountId, AppNumber};
 use crate::core::name::NickName;

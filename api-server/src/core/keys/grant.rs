@@ -1,11 +1,11 @@
 //! `K` hash of a token: what an access or refresh token allows. `k` account, second it was issued,
 //! hash: those of an account, oldest first.
 
+use super::app::Scopes;
 use super::field::record;
 use super::{Field, KeyType, Seconds, Table};
 use crate::core::id::{AccountId, AppNumber, TokenHash};
 use crate::core::name::UserName;
-use super::app::Scopes;
 use common::codec::{CodecError, Reader, Writer};
 
 /// What a token is for. The numbers are stable: they are on disk.

@@ -146,10 +146,14 @@ impl Refusal {
             ServiceError::Denied => Some(Cause::Token),
             ServiceError::Core(error) => cause_of(error),
             ServiceError::Blobs(_)
+            | ServiceError::Read(_)
             | ServiceError::WrongPassword
             | ServiceError::TooOften
             | ServiceError::RegistrationClosed
             | ServiceError::Mismatch { .. }
+            | ServiceError::NoSlice { .. }
+            | ServiceError::SlicesMissing(_)
+            | ServiceError::Gap { .. }
             | ServiceError::Broken
             | ServiceError::Password(_)
             | ServiceError::Task(_) => None,

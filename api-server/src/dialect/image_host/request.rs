@@ -109,7 +109,10 @@ pub(super) fn parse_new_file_name(text: &str) -> Result<FileName, Refusal> {
     if NEW_NAME_LEN_MAX < len {
         let max = NEW_NAME_LEN_MAX;
         let source = NameError::TooLong { len, max };
-        return Err(Refusal::Text { field: "filename", source });
+        return Err(Refusal::Text {
+            field: "filename",
+            source,
+        });
     }
     Ok(name)
 }

@@ -225,7 +225,9 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
         };
         match checked {
             Ok((actor, announced)) => {
-                upload.finish(&actor, Naming::Label(name), announced).await?;
+                upload
+                    .finish(&actor, Naming::Label(name), announced)
+                    .await?;
                 Ok(Answer::Done)
             }
             Err(refusal) => {
