@@ -35,7 +35,8 @@ async function forEach(files, act, done) {
   return count;
 }
 
-const key = ({ md5, name }) => ({ md5, filename: name });
+/** How the documented calls name a file: by its MD5 and its label, which may differ from its name in a folder. */
+const key = ({ md5, name, label = name }) => ({ md5, filename: label });
 
 export function share(files) {
   return forEach(files, (file) => documentedAsUser('dealfile?cmd=share', key(file), { 1: 'not_found', 3: 'already_shared' }),

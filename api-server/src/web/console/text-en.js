@@ -176,6 +176,7 @@ export const EN = {
   'error.name_invalid': 'The name is empty, only blanks, or contains control characters. Choose another one.',
   'error.name_characters': 'The name contains a character that names cannot have.', 'error.bad_name': 'This cannot be a name. Choose another one.',
   'error.name_taken': 'There is something of this name already.', 'error.into_itself': 'A folder cannot be moved into itself.',
+  'error.too_deep': 'Folders cannot be that deep. Choose a place further up.', 'error.too_many_entries': 'There are as many as an account may have. Remove some first.',
   'error.quota': 'Your space is full. Delete files for good, or ask an administrator for more.',
   'error.bad_slice': 'Some of the bytes arrived damaged. Try again.', 'error.slices_missing': 'A part of the file is missing on the server. Try again.',
   'error.wrong_content': 'What the server has is not this file: it changed meanwhile. Try again from the beginning.',

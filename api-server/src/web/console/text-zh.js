@@ -176,6 +176,7 @@ export const ZH = {
   'error.name_invalid': '名称为空、全为空格或包含控制字符，请使用其他名称。',
   'error.name_characters': '名称包含不允许的字符。', 'error.bad_name': '不能使用此名称，请换一个。',
   'error.name_taken': '已存在同名的文件或文件夹。', 'error.into_itself': '不能将文件夹移动到它自身之中。',
+  'error.too_deep': '文件夹层级过深，请选择更上层的位置。', 'error.too_many_entries': '数量已达账户上限，请先删除一些。',
   'error.quota': '空间已满。请彻底删除一些文件，或联系管理员增加空间。',
   'error.bad_slice': '部分数据在传输中损坏，请重试。', 'error.slices_missing': '服务器缺少文件的一部分，请重试。',
   'error.wrong_content': '服务器收到的内容与此文件不符，文件可能已被修改，请重新上传。',
