@@ -284,6 +284,25 @@ fn purge_entry(
             &(account, folder, entry.number()),
         )?);
     }
+/// Makes the lists of all files follow an entry that was moved in the tree. Work that is left on a
+/// folder that it was in would not find it any more.
+pub(super) fn follow_move(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    entry: Entry,
+    moment: Moment,
+) -> Result<(), CoreError> {
+    match entry {
+        Entry::File(number) => relist(tx, account, number, moment),
+        Entry::Folder(number) => {
+            if keys::scan::<TreeTasks>(tx, &account, 1)?.is_empty() {
+                return Ok(());
+            }
+            begin(tx, account, number, TreeTaskKind::List)
+        }
+    }
+}
+
     let row = tree::promised(tx, account, entry)?;
     tree::detach(tx, account, folder, entry, row.name())?;
     match entry {

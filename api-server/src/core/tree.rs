@@ -12,7 +12,6 @@ use std::ops::ControlFlow;
 use super::accounts;
 use super::catalog::{CatalogError, Direction, Transaction, View};
 use super::error::CoreError;
-use super::files;
 use super::id::{AccountId, Entry, FileNumber, FolderNumber};
 use super::keys::{
     self, Entries, EntriesByNumber, EntryKind, FileRecord, Files, Folders, KeyType, Presence,
@@ -21,6 +20,7 @@ use super::keys::{
 use super::moment::Moment;
 use super::name::EntryName;
 use super::page::Page;
+use super::{files, trash};
 
 pub use super::keys::FolderRecord;
 pub(super) use free::{free_name, free_number};
@@ -424,7 +424,9 @@ pub(super) fn place(
     moment: Moment,
 ) -> Result<(), CoreError> {
     let above = ancestors(tx, account, to)?;
+        let entry = row.entry();
     attach(tx, account, to, row.entry(), row.name(), moment)?;
+        trash::follow_move(tx, account, entry, moment)?;
     match row {
         EntryRow::Folder(number, mut folder) => {
             if number == to || above.iter().any(|(above, _)| *above == number) {
