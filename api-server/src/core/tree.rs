@@ -169,6 +169,19 @@ fn chain(
     Ok(chain)
 }
 
+/// Like [`chain`], but not for a folder that is being removed.
+fn chain_of_kept(
+    view: &dyn View,
+    account: AccountId,
+    number: FolderNumber,
+) -> Result<Vec<(FolderNumber, FolderRecord)>, CoreError> {
+    let chain = chain(view, account, number)?;
+    match chain.last() {
+        Some((_, top)) if top.is_being_removed() => Err(CoreError::NoFolder),
+        Some(_) | None => Ok(chain),
+    }
+}
+
 /// Whether a folder is there and not in the trash.
 pub(super) fn is_live(
     view: &dyn View,
@@ -199,6 +212,7 @@ pub fn find(view: &dyn View, account: AccountId, number: u64) -> Result<EntryRow
         Err(error) => return Err(error),
     }
     match folder(view, account, FolderNumber(number)) {
+        Ok(folder) if folder.is_being_removed() => Err(CoreError::NoEntry),
         Ok(folder) => Ok(EntryRow::Folder(FolderNumber(number), folder)),
         Err(CoreError::NoFolder) => Err(CoreError::NoEntry),
         Err(error) => Err(error),
@@ -241,7 +255,7 @@ pub fn path(
     account: AccountId,
     number: FolderNumber,
 ) -> Result<Vec<(FolderNumber, EntryName)>, CoreError> {
-    let mut path: Vec<_> = chain(view, account, number)?
+    let mut path: Vec<_> = chain_of_kept(view, account, number)?
         .into_iter()
         .map(|(number, folder)| (number, folder.name))
         .collect();
@@ -410,7 +424,9 @@ pub fn move_to(
         }
         detach(tx, account, row.parent(), row.entry(), row.name())?;
         grow(tx, account, row.parent(), row.growth().negative())?;
+        let entry = row.entry();
         place(tx, account, row, to, moment)?;
+        trash::follow_move(tx, account, entry, moment)?;
     }
     Ok(())
 }
@@ -424,9 +440,7 @@ pub(super) fn place(
     moment: Moment,
 ) -> Result<(), CoreError> {
     let above = ancestors(tx, account, to)?;
-        let entry = row.entry();
     attach(tx, account, to, row.entry(), row.name(), moment)?;
-        trash::follow_move(tx, account, entry, moment)?;
     match row {
         EntryRow::Folder(number, mut folder) => {
             if number == to || above.iter().any(|(above, _)| *above == number) {
@@ -552,7 +566,7 @@ pub fn page(
     start: u64,
     count: u64,
 ) -> Result<Page<EntryRow>, CoreError> {
-    chain(view, account, folder)?;
+    chain_of_kept(view, account, folder)?;
     let list = Entries::list(account, folder);
     let page = Page::read(&list, view, direction, start, count, |sort_key, value| {
         let (kind, _) = keys::decode_fields::<(EntryKind, EntryName)>(sort_key, 0)?;
@@ -574,7 +588,7 @@ pub fn by_number(
     after: u64,
     count: usize,
 ) -> Result<Vec<(EntryRow, bool)>, CoreError> {
-    let above = chain(view, account, folder)?;
+    let above = chain_of_kept(view, account, folder)?;
     let is_below_trash = above.last().is_some_and(|(_, top)| top.trashed.is_some());
     let rows = keys::scan_after::<EntriesByNumber>(
         view,
@@ -647,3 +661,6 @@ fn put_file(
     }
     files::put(tx, account, number, file)
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,7 @@ pub fn search(
     let files = files.map(|((_, number), file)| EntryRow::File(number, file));
     let folders = folders
         .into_iter()
+        .filter(|(_, folder)| !folder.is_being_removed())
         .map(|((_, number), folder)| EntryRow::Folder(number, folder));
     let mut rows: Vec<EntryRow> = files
         .chain(folders)
