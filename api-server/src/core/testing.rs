@@ -4,8 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use common::id::FileId;
+
 use super::accounts::{self, PasswordHash, Profile};
 use super::catalog::{CatalogError, Direction, Transaction, View, Visitor};
+use super::error::CoreError;
 use super::id::AccountId;
 use super::moment::Moment;
 
@@ -13,9 +16,15 @@ use super::moment::Moment;
 pub(crate) struct State {
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
     visited: Cell<u64>,
+    asked: Cell<u64>,
 }
 
 impl State {
+    /// Keys that were asked for so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.get()
+    }
+
     /// Entries that scans visited so far.
     pub(crate) fn visited(&self) -> u64 {
         self.visited.get()
@@ -30,6 +39,7 @@ impl PartialEq for State {
 
 impl View for State {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CatalogError> {
+        self.asked.set(self.asked.get() + 1);
         Ok(self.entries.get(key).cloned())
     }
 
@@ -68,6 +78,17 @@ impl Transaction for State {
     }
 }
 
+/// Runs one step on a copy, and keeps the copy if it succeeds: a transaction.
+pub(crate) fn attempt<T>(
+    state: &mut State,
+    work: impl FnOnce(&mut dyn Transaction) -> Result<T, CoreError>,
+) -> Result<T, CoreError> {
+    let mut copy = state.clone();
+    let done = work(&mut copy)?;
+    *state = copy;
+    Ok(done)
+}
+
 /// A moment for tests that do not care.
 pub(crate) fn moment() -> Moment {
     Moment {
@@ -86,4 +107,12 @@ pub(crate) fn user(state: &mut dyn Transaction, name: &str) -> AccountId {
     let password = PasswordHash("hash".into());
     let name = name.parse().unwrap();
     accounts::register(state, name, profile, password, None, moment()).unwrap()
+}
+
+/// A name of a blob.
+pub(crate) fn blob(number: u64) -> FileId {
+    // Any text of the right shape is a name; the number makes it another one.
+    format!("group1/M00/00/00/rBAAD18AISGAP6QrAAACRhizVvQ{number:05}.h")
+        .parse()
+        .unwrap()
 }
