@@ -9,8 +9,10 @@ use common::id::FileId;
 use super::accounts::{self, PasswordHash, Profile};
 use super::catalog::{CatalogError, Direction, Transaction, View, Visitor};
 use super::error::CoreError;
-use super::id::AccountId;
+use super::files::{Conflict, Naming, Place};
+use super::id::{AccountId, ContentHash, FileNumber, FolderNumber, Md5, Sha1};
 use super::moment::Moment;
+use super::uploads::{self, Added, Digests};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
@@ -115,4 +117,48 @@ pub(crate) fn blob(number: u64) -> FileId {
     format!("group1/M00/00/00/rBAAD18AISGAP6QrAAACRhizVvQ{number:05}.h")
         .parse()
         .unwrap()
+}
+
+/// The digests of content that differs from other content in everything.
+pub(crate) fn digests(content: u8, size: u64) -> Digests {
+    Digests {
+        hash: ContentHash([content; 32]),
+        md5: Md5([content; 16]),
+        sha1: Sha1([content; 20]),
+        size,
+    }
+}
+
+/// Adds a file. Content that is not there yet comes with a blob of its number.
+pub(crate) fn add_file(
+    state: &mut State,
+    account: AccountId,
+    naming: &Naming,
+    digests: &Digests,
+    moment: Moment,
+) -> Result<FileNumber, CoreError> {
+    let added = match uploads::add_known(state, account, naming, digests, moment) {
+        Err(CoreError::NoContent) => {
+            let blob = blob(digests.hash.0[0].into());
+            attempt(state, |tx| {
+                uploads::announce(tx, &blob, 7, moment.now)?;
+                let completed = uploads::complete(tx, account, naming, digests, &blob, moment);
+                Ok(completed?.0)
+            })?
+        }
+        added => added?,
+    };
+    match added {
+        Added::New(number) => Ok(number),
+        Added::Before => Err(CoreError::FileExists),
+    }
+}
+
+/// A place whose name must be free.
+pub(crate) fn at(folder: FolderNumber, name: &str) -> Naming {
+    Naming::Place(Place {
+        folder,
+        name: name.parse().unwrap(),
+        conflict: Conflict::Refuse,
+    })
 }

@@ -204,16 +204,14 @@ pub fn is_in_tree(view: &dyn View, account: AccountId, row: &EntryRow) -> Result
 ///
 /// # Errors
 ///
-/// [`CoreError::NoEntry`].
+/// [`CoreError::NoEntry`], also for what is being removed.
 pub fn find(view: &dyn View, account: AccountId, number: u64) -> Result<EntryRow, CoreError> {
-    match files::get_any(view, account, FileNumber(number)) {
-        Ok((file, _)) => return Ok(EntryRow::File(FileNumber(number), file)),
-        Err(CoreError::NoFile) => {}
-        Err(error) => return Err(error),
+    let row = look_up(view, account, number)?;
+    if row.place().is_some() {
+        return Ok(row);
     }
-    match folder(view, account, FolderNumber(number)) {
-        Ok(folder) if folder.is_being_removed() => Err(CoreError::NoEntry),
-        Ok(folder) => Ok(EntryRow::Folder(FolderNumber(number), folder)),
+    match chain_of_kept(view, account, row.parent()) {
+        Ok(_) => Ok(row),
         Err(CoreError::NoFolder) => Err(CoreError::NoEntry),
         Err(error) => Err(error),
     }
@@ -225,11 +223,26 @@ pub fn find_in_tree(
     account: AccountId,
     number: u64,
 ) -> Result<EntryRow, CoreError> {
-    let row = find(view, account, number)?;
+    let row = look_up(view, account, number)?;
     if is_in_tree(view, account, &row)? {
         Ok(row)
     } else {
         Err(CoreError::NoEntry)
+    }
+}
+
+/// The record of a number.
+fn look_up(view: &dyn View, account: AccountId, number: u64) -> Result<EntryRow, CoreError> {
+    match files::get_any(view, account, FileNumber(number)) {
+        Ok((file, _)) => return Ok(EntryRow::File(FileNumber(number), file)),
+        Err(CoreError::NoFile) => {}
+        Err(error) => return Err(error),
+    }
+    match folder(view, account, FolderNumber(number)) {
+        Ok(folder) if folder.is_being_removed() => Err(CoreError::NoEntry),
+        Ok(folder) => Ok(EntryRow::Folder(FolderNumber(number), folder)),
+        Err(CoreError::NoFolder) => Err(CoreError::NoEntry),
+        Err(error) => Err(error),
     }
 }
 

@@ -22,22 +22,67 @@ const NAMES: [&str; 4] = ["a", "b.txt", "c.tar.gz", "a(1)"];
 /// What is done. Picks choose among what is there, by their remainder.
 #[derive(Clone, Debug)]
 enum Step {
-    MakeFolder { folder: u8, name: u8 },
-    MakePath { folder: u8, names: Vec<u8> },
-    AddLabelled { content: u8, name: u8 },
-    Add { content: u8, place: PickedPlace },
-    Claim { content: u8, place: PickedPlace, by_sha1: bool, reuse: Reuse },
-    Rename { entry: u8, name: u8 },
-    Move { entries: Vec<u8>, folder: u8 },
-    Put { entry: u8, steps: usize },
-    Restore { entry: u8, to: Option<u8>, steps: usize },
-    Purge { entry: u8, steps: usize },
-    RemoveListed { file: u8 },
-    RemoveTrashed { entry: u8 },
-    Share { file: u8 },
-    SharePicture { file: u8 },
-    Work { steps: usize },
-    SetQuota { quota: Option<u64> },
+    MakeFolder {
+        folder: u8,
+        name: u8,
+    },
+    MakePath {
+        folder: u8,
+        names: Vec<u8>,
+    },
+    AddLabelled {
+        content: u8,
+        name: u8,
+    },
+    Add {
+        content: u8,
+        place: PickedPlace,
+    },
+    Claim {
+        content: u8,
+        place: PickedPlace,
+        by_sha1: bool,
+        reuse: Reuse,
+    },
+    Rename {
+        entry: u8,
+        name: u8,
+    },
+    Move {
+        entries: Vec<u8>,
+        folder: u8,
+    },
+    Put {
+        entry: u8,
+        steps: usize,
+    },
+    Restore {
+        entry: u8,
+        to: Option<u8>,
+        steps: usize,
+    },
+    Purge {
+        entry: u8,
+        steps: usize,
+    },
+    RemoveListed {
+        file: u8,
+    },
+    RemoveTrashed {
+        entry: u8,
+    },
+    Share {
+        file: u8,
+    },
+    SharePicture {
+        file: u8,
+    },
+    Work {
+        steps: usize,
+    },
+    SetQuota {
+        quota: Option<u64>,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +105,24 @@ fn place() -> impl Strategy<Value = PickedPlace> {
     })
 }
 
+/// What makes a tree to begin with.
+fn first_step() -> impl Strategy<Value = Step> {
+    let pick = any::<u8>;
+    prop_oneof![
+        1 => (pick(), prop::collection::vec(name(), 1..4))
+            .prop_map(|(folder, names)| Step::MakePath { folder, names }),
+        2 => (0..CONTENTS, place()).prop_map(|(content, place)| Step::Add { content, place }),
+    ]
+}
+
+fn user_number() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => Just(0), 1 => 1..USERS as usize]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let pick = any::<u8>;
-    let steps = || 0..5_usize;
+    // Often nothing is done at once, so that the next steps come upon what is left.
+    let steps = || prop::sample::select(vec![0, 0, 1, 2, 4, 50]);
     let picks = || prop::collection::vec(any::<u8>(), 1..4);
     let reuse = prop::sample::select(vec![Reuse::Own, Reuse::Global]);
     let quota = prop::option::of(prop::sample::select(vec![0, 350, 1_500, 4_000]));
@@ -135,12 +195,14 @@ impl World {
         }
     }
 
-    /// A number of an entry, or now and then of nothing.
+    /// A number of an entry; now and then one that means nothing, or nothing any more.
     fn entry(&self, user: usize, pick: u8) -> u64 {
-        let nodes = &self.models[user].nodes;
-        let all = nodes.keys().copied().chain([0, 999]);
-        let count = nodes.len() + 2;
-        all.clone().nth(usize::from(pick) % count).unwrap_or(999)
+        let model = &self.models[user];
+        if pick % 8 == 7 || model.nodes.is_empty() {
+            return u64::from(pick) % (model.last_number + 2);
+        }
+        let at = usize::from(pick) % model.nodes.len();
+        model.nodes.keys().nth(at).copied().unwrap_or_default()
     }
 
     /// A folder, wherever it is; now and then a file, or nothing.
@@ -185,8 +247,8 @@ impl World {
     fn known(&self, account: AccountId, content: u8, label: Option<&FileName>) -> Known {
         let digests = digests(content);
         let holdings = accounts::holdings(&self.state, account).unwrap();
-        let has_label =
-            label.is_some_and(|label| files::find(&self.state, account, digests.md5, label).is_ok());
+        let has_label = label
+            .is_some_and(|label| files::find(&self.state, account, digests.md5, label).is_ok());
         let content = contents::get(&self.state, &digests.hash).unwrap();
         let listed = self.listed(account);
         Known {
@@ -273,7 +335,11 @@ impl World {
                 (text(&done), text(&expected))
             }
             Step::Put { entry, steps } => {
-                let number = self.entry(user, *entry);
+                // Folders are where the work is.
+                let number = match entry % 2 {
+                    0 => self.folder(user, entry / 2).0,
+                    _ => self.entry(user, entry / 2),
+                };
                 let expected = model.put(number, at);
                 let done = attempt(&mut self.state, |tx| {
                     put_in_steps(tx, account, number, *steps, moment)
@@ -438,9 +504,11 @@ impl World {
         for number in 0..=model.last_number + 1 {
             let found = tree::find(state, account, number).map(|row| self.masked(row));
             let in_tree = tree::find_in_tree(state, account, number).map(|row| self.masked(row));
-            if model.nodes.contains_key(&number) {
-                assert_eq!(found.unwrap(), model.row(number));
-            }
+            let expected = match model.nodes.contains_key(&number) {
+                true => Ok(model.row(number)),
+                false => Err(CoreError::NoEntry),
+            };
+            assert_eq!(text(&found), text(&expected));
             let expected = match model.is_in_tree(number) {
                 true => Ok(model.row(number)),
                 false => Err(CoreError::NoEntry),
@@ -625,7 +693,11 @@ impl World {
             let entries = keys::scan::<keys::Entries>(&self.state, &account, 1_000).unwrap();
             let by_number = keys::scan::<EntriesByNumber>(&self.state, &account, 1_000).unwrap();
             assert!(entries.iter().all(|((_, folder, ..), _)| is_known(*folder)));
-            assert!(by_number.iter().all(|((_, folder, _), _)| is_known(*folder)));
+            assert!(
+                by_number
+                    .iter()
+                    .all(|((_, folder, _), _)| is_known(*folder))
+            );
         }
         for content in 0..CONTENTS {
             let files = self.models.iter().flat_map(Model::files);
@@ -641,11 +713,12 @@ proptest! {
 
     #[test]
     fn trees_and_trash_equal_the_model(
-        history in prop::collection::vec((0..USERS as usize, step()), 1..70),
+        beginning in prop::collection::vec((user_number(), first_step()), 0..20),
+        history in prop::collection::vec((user_number(), step()), 1..50),
         steps in 1..4_usize,
     ) {
         let mut world = World::new();
-        for (at, (user, step)) in (1..).zip(&history) {
+        for (at, (user, step)) in (1..).zip(beginning.iter().chain(&history)) {
             world.play(*user, step, at);
             world.check();
             let copy = World {

@@ -424,10 +424,12 @@ impl Model {
 
     /// A file of this label, for messages of tests.
     pub(super) fn files(&self) -> impl Iterator<Item = (u64, u8)> {
-        self.nodes.iter().filter_map(|(number, node)| match node.what {
-            What::File { content } => Some((*number, content)),
-            What::Folder { .. } => None,
-        })
+        self.nodes
+            .iter()
+            .filter_map(|(number, node)| match node.what {
+                What::File { content } => Some((*number, content)),
+                What::Folder { .. } => None,
+            })
     }
 }
 
