@@ -21,7 +21,7 @@ use tracing::warn;
 use super::error::ServiceError;
 use super::hashes::{self, Sequence};
 use super::sessions::Actor;
-use super::{Announced, Service, now};
+use super::{Announced, Service};
 use crate::backend::{Blobs, Piece, PreparedBlob as _};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
@@ -256,7 +256,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Ends a session whose bytes storage does not have any more, unless another attempt made the blob
     /// of them meanwhile: then the client is to ask again.
     async fn bytes_lost(&self, account: AccountId, id: UploadId) -> ServiceError {
-        let now = now().now;
+        let now = self.now();
         let record = self
             .look(move |view| upload_sessions::get(view, account, id, now))
             .await;

@@ -10,7 +10,7 @@ use super::hashes::Hashers;
 use super::sessions::Actor;
 use super::sliced::{NO_SUBTREE, check_open};
 use super::upload::Upload;
-use super::{Announced, Service, now, random_bytes};
+use super::{Announced, Service, random_bytes};
 use crate::backend::{BlobExtension as _, Blobs};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
@@ -105,7 +105,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         &self,
         key: UploadKeyHash,
     ) -> Result<(UploadId, UploadRecord), ServiceError> {
-        let now = now().now;
+        let now = self.now();
         self.look(move |view| upload_sessions::by_key(view, &key, now))
             .await
     }

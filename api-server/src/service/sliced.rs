@@ -13,7 +13,7 @@ use common::id::{Extension, FileId};
 use super::error::ServiceError;
 use super::hashes::{Sequence, SliceHashers};
 use super::sessions::Actor;
-use super::{Announced, Service, now, random_bytes};
+use super::{Announced, Service, random_bytes};
 use crate::backend::{BlobExtension, Blobs, PreparedBlob as _};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
@@ -203,7 +203,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         actor: &Actor,
         id: UploadId,
     ) -> Result<UploadRecord, ServiceError> {
-        let (account, now) = (actor.account, now().now);
+        let (account, now) = (actor.account, self.now());
         self.look(move |view| upload_sessions::get(view, account, id, now))
             .await
     }
