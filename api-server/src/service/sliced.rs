@@ -22,7 +22,7 @@ use crate::core::id::{AccountId, ContentHash, FileNumber, FolderNumber, Md5, Upl
 use crate::core::name::EntryName;
 use crate::core::tree;
 use crate::core::upload_sessions::{
-    self, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
+    self, Advance, HashState, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
 };
 use crate::core::uploads::Added;
 
@@ -75,8 +75,8 @@ pub(crate) struct SliceUpload<C, B: Blobs> {
     /// Whether it is all of the upload.
     is_only: bool,
     hashers: SliceHashers,
-    /// The hashes of all before it and of it so far, if all before it are known.
-    sequence: Option<Sequence>,
+    /// The hashes of all before it, and these with what came of it, if all before it are known.
+    sequence: Option<(HashState, Sequence)>,
     extension: B::Extending,
 }
 
@@ -245,7 +245,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .ok_or(ServiceError::NoSlice { number, slices })?;
         let staging = self.staging(account, id, &record).await?;
         let sequence = if record.hashed + 1 == number {
-            Sequence::restore(&record.hashes)
+            Sequence::restore(&record.hashes).map(|sequence| (record.hashes, sequence))
         } else {
             None
         };
@@ -349,7 +349,7 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
             return Err(self.wrong_length());
         }
         self.hashers.update(&content);
-        if let Some(sequence) = &mut self.sequence {
+        if let Some((_, sequence)) = &mut self.sequence {
             sequence.update(&content);
         }
         Ok(self.extension.write(content).await?)
@@ -395,13 +395,15 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
             md5: received,
             chaining: self.hashers.chaining(self.is_only),
         };
-        let (number, hashes) = (self.number, self.sequence.map(|sequence| sequence.save()));
-        let was_hashed = hashes.is_some();
+        let advance = self.sequence.map(|(from, sequence)| Advance {
+            from,
+            to: sequence.save(),
+        });
+        let (number, was_hashed) = (self.number, advance.is_some());
         service
             .change(move |tx, moment| {
-                let hashes = hashes.clone();
-                let now = moment.now;
-                upload_sessions::add_slice(tx, account, id, &staging, number, &slice, hashes, now)
+                let (advance, now) = (advance.clone(), moment.now);
+                upload_sessions::add_slice(tx, account, id, &staging, number, &slice, advance, now)
             })
             .await?;
         // Slices behind it may have come before.
