@@ -491,12 +491,12 @@ pub fn missing(
 }
 
 /// Notes that storage is about to make `blob` of what the staging blob holds. No more bytes are taken
-/// from then on.
+/// from then on. The caller has looked whether one of the blobs of earlier attempts came to be; of too
+/// many of them the oldest becomes garbage.
 ///
 /// # Errors
 ///
-/// [`CoreError::NoUpload`], [`CoreError::UploadDone`]; [`CoreError::UploadClosed`] after too many
-/// attempts that came to no known end.
+/// [`CoreError::NoUpload`], [`CoreError::UploadDone`].
 pub fn commit_to(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -511,7 +511,8 @@ pub fn commit_to(
         UploadState::Done(file) => return Err(CoreError::UploadDone(file)),
     };
     if UploadState::BLOBS_MAX <= blobs.len() {
-        return Err(CoreError::UploadClosed);
+        // Storage may be away for long, and the client is patient: the upload must not end for that.
+        uploads::abandon(tx, &blobs.remove(0), now)?;
     }
     blobs.push(*blob);
     record.state = UploadState::Committing(blobs);
