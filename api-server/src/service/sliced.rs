@@ -14,7 +14,7 @@ use super::error::ServiceError;
 use super::hashes::{Sequence, SliceHashers};
 use super::sessions::Actor;
 use super::{Announced, Service, random_bytes};
-use crate::backend::{BlobExtension, Blobs, PreparedBlob as _};
+use crate::backend::{BlobExtension, Blobs, BlobsError, PreparedBlob as _};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
 use crate::core::files::{self, Claim, Conflict, Naming, Place};
@@ -244,6 +244,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .slice_len(number)
             .ok_or(ServiceError::NoSlice { number, slices })?;
         let staging = self.staging(account, id, &record).await?;
+        let extension = match self.shared.blobs.extend(&staging).await {
+            Ok(extension) => extension,
+            Err(error) => return Err(self.not_extended(account, id, staging, error).await),
+        };
         let sequence = if record.hashed + 1 == number {
             Sequence::restore(&record.hashes).map(|sequence| (record.hashes, sequence))
         } else {
@@ -260,7 +264,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             is_only: slices == 1,
             hashers: SliceHashers::new(number, record.slice_size),
             sequence,
-            extension: self.shared.blobs.extend(&staging).await?,
+            extension,
         })
     }
 
@@ -276,6 +280,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
         let extension = Extension::of_file_name(record.name.as_str());
         let prepared = self.shared.blobs.stage(extension).await?;
+        let service = self.clone();
+        // Storage is asked to make it: that comes to its end, though the client may leave.
+        let task = self
+            .shared
+            .tasks
+            .spawn(async move { service.make_staging(account, id, prepared).await });
+        task.await?
+    }
+
+    async fn make_staging(
+        &self,
+        account: AccountId,
+        id: UploadId,
+        prepared: B::Prepared,
+    ) -> Result<FileId, ServiceError> {
         let _under_way = self.shared.announced.begin(*prepared.file_id());
         let blob = self.store(prepared).await?;
         let set = self
@@ -316,6 +335,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
     }
 
+    /// Why a staging blob took no bytes.
+    async fn not_extended(
+        &self,
+        account: AccountId,
+        id: UploadId,
+        staging: FileId,
+        error: BlobsError,
+    ) -> ServiceError {
+        if error.code() == ErrorCode::NotFound {
+            self.lost_staging(account, id, staging).await
+        } else {
+            error.into()
+        }
+    }
+
     pub(super) async fn end_upload(
         &self,
         account: AccountId,
@@ -352,7 +386,13 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
         if let Some((_, sequence)) = &mut self.sequence {
             sequence.update(&content);
         }
-        Ok(self.extension.write(content).await?)
+        match self.extension.write(content).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let (account, id, staging) = (self.account, self.id, self.staging);
+                Err(self.service.not_extended(account, id, staging, error).await)
+            }
+        }
     }
 
     /// Ends the slice. When this returns it survives whatever happens.
@@ -383,10 +423,7 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
         let (service, account, id, staging) = (self.service, self.account, self.id, self.staging);
         let piece = match self.extension.finish().await {
             Ok(piece) => piece,
-            Err(error) if error.code() == ErrorCode::NotFound => {
-                return Err(service.lost_staging(account, id, staging).await);
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(service.not_extended(account, id, staging, error).await),
         };
         let slice = SliceRecord {
             offset: piece.offset,
