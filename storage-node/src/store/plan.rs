@@ -88,10 +88,12 @@ impl Plan {
             }
             RecordKind::Tombstone => {
                 for key in [IndexKey::Blob(key), IndexKey::Metadata(key)] {
-                    // A moved tombstone stands behind records that are younger than it, such as a
-                    // slave that was stored again.
-                    if !header.moved || is_older(view, key, header.sequence)? {
+                    if !header.moved {
                         plan.remove(view, key, None)?;
+                    } else if is_older(view, key, header.sequence)? {
+                        // A moved tombstone stands behind records that are younger than it, such as
+                        // a slave that was stored again.
+                        plan.remove_name(view, key)?;
                     }
                 }
             }
@@ -144,6 +146,20 @@ impl Plan {
         next: Option<&Manifest>,
     ) -> Result<(), StoreError> {
         if self.replace(view, key, next)? {
+            self.deletes.push(key.encode());
+        }
+        Ok(())
+    }
+
+    /// Takes `key` away and leaves the parts that it refers to.
+    ///
+    /// A moved tombstone ends something only in a rebuild. It may stand for an arrangement that was
+    /// moved too, to a place behind it, and that still needs the parts; those that nothing needs are
+    /// swept when the rebuild is complete.
+    fn remove_name(&mut self, view: &mut impl View, key: IndexKey<'_>) -> Result<(), StoreError> {
+        if let Some(value) = view.locate(key)? {
+            self.dead
+                .push((value.extent.volume, len_on_disk(key, &value)));
             self.deletes.push(key.encode());
         }
         Ok(())
