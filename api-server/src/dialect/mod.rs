@@ -2,3 +2,4 @@
 
 pub(crate) mod console;
 pub(crate) mod image_host;
+pub(crate) mod local_time;

@@ -14,6 +14,7 @@ pub(crate) mod dialect;
 pub(crate) mod downloads;
 mod embedded;
 pub(crate) mod json;
+pub(crate) mod multipart;
 pub(crate) mod pages;
 mod route;
 pub(crate) mod web_dir;
