@@ -12,6 +12,7 @@ mod hashes;
 mod hashing;
 mod in_order;
 mod maintenance;
+mod parked;
 mod passwords;
 mod rate;
 mod reclaim;
