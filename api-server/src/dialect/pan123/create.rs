@@ -9,6 +9,7 @@ use super::param::{Name, Params};
 use super::refusal::Refusal;
 use super::target;
 use crate::backend::Blobs;
+use crate::core::accounts;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
 use crate::core::files::{self, Claim, Conflict, Place};
@@ -136,7 +137,8 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         }
     }
 
-    /// Whether a file can go where it is to go, as far as that is known before its bytes came.
+    /// Whether a file can go where it is to go, and there is room for it, as far as that is known before
+    /// it does.
     ///
     /// # Errors
     ///
@@ -152,15 +154,22 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             .look(move |view| {
                 let folder = tree::follow(view, account, wanted.folder, &wanted.path)?;
                 // In a folder that is to be made every name is free.
-                let Some(folder) = folder else {
-                    return Ok(());
+                let replaced = match folder {
+                    Some(folder) => {
+                        let place = Place {
+                            folder,
+                            name: wanted.name.clone(),
+                            conflict: wanted.conflict,
+                        };
+                        files::check_place(view, account, &place)?
+                    }
+                    None => None,
                 };
-                let place = Place {
-                    folder,
-                    name: wanted.name.clone(),
-                    conflict: wanted.conflict,
+                let freed = match replaced {
+                    Some(number) => files::get_any(view, account, number)?.0.size,
+                    None => 0,
                 };
-                files::check_place(view, account, &place).map(drop)
+                accounts::check_room(view, account, wanted.size.saturating_sub(freed))
             })
             .await
             .map_err(|error| of_place(error, new.conflict))

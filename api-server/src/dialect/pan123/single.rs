@@ -156,7 +156,8 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
         let (dialect, actor) = (self.dialect, self.actor);
         let upload = self.upload.take().ok_or(Refusal::NoFile(FILE))?;
         let checked = match &new {
-            Ok(new) => dialect.check_path(actor.account, new).await,
+            // Before anything of it is stored for good.
+            Ok(new) => dialect.check_place(actor.account, new).await,
             Err(_) => Ok(()),
         };
         let new = match checked.and(new) {
