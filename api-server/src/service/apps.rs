@@ -14,7 +14,7 @@ use super::error::ServiceError;
 use super::passwords::Secret;
 use super::rate::Neighbourhood;
 use super::sessions::Actor;
-use super::{Service, now, random_bytes};
+use super::{Service, random_bytes};
 use crate::backend::Blobs;
 use crate::core::accounts::{self, AccountRecord, PasswordHash, Standing};
 use crate::core::apps::{self, AppRecord, AppSecret, Scopes};
@@ -268,7 +268,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         token: TokenHash,
         kind: GrantKind,
     ) -> Result<GrantRecord, ServiceError> {
-        let now = now().now;
+        let now = self.now();
         let grant = self
             .look(move |view| grants::get(view, &token, now))
             .await?;

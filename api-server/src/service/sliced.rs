@@ -13,8 +13,8 @@ use common::id::{Extension, FileId};
 use super::error::ServiceError;
 use super::hashes::{Sequence, SliceHashers};
 use super::sessions::Actor;
-use super::{Announced, Service, now, random_bytes};
-use crate::backend::{BlobExtension, Blobs, PreparedBlob as _};
+use super::{Announced, Service, random_bytes};
+use crate::backend::{BlobExtension, Blobs, BlobsError, PreparedBlob as _};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
 use crate::core::files::{self, Claim, Conflict, Naming, Place};
@@ -22,7 +22,7 @@ use crate::core::id::{AccountId, ContentHash, FileNumber, FolderNumber, Md5, Upl
 use crate::core::name::EntryName;
 use crate::core::tree;
 use crate::core::upload_sessions::{
-    self, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
+    self, Advance, HashState, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
 };
 use crate::core::uploads::Added;
 
@@ -75,8 +75,8 @@ pub(crate) struct SliceUpload<C, B: Blobs> {
     /// Whether it is all of the upload.
     is_only: bool,
     hashers: SliceHashers,
-    /// The hashes of all before it and of it so far, if all before it are known.
-    sequence: Option<Sequence>,
+    /// The hashes of all before it, and these with what came of it, if all before it are known.
+    sequence: Option<(HashState, Sequence)>,
     extension: B::Extending,
 }
 
@@ -203,7 +203,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         actor: &Actor,
         id: UploadId,
     ) -> Result<UploadRecord, ServiceError> {
-        let (account, now) = (actor.account, now().now);
+        let (account, now) = (actor.account, self.now());
         self.look(move |view| upload_sessions::get(view, account, id, now))
             .await
     }
@@ -244,8 +244,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .slice_len(number)
             .ok_or(ServiceError::NoSlice { number, slices })?;
         let staging = self.staging(account, id, &record).await?;
+        let extension = match self.shared.blobs.extend(&staging).await {
+            Ok(extension) => extension,
+            Err(error) => return Err(self.not_extended(account, id, staging, error).await),
+        };
         let sequence = if record.hashed + 1 == number {
-            Sequence::restore(&record.hashes)
+            Sequence::restore(&record.hashes).map(|sequence| (record.hashes, sequence))
         } else {
             None
         };
@@ -260,7 +264,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             is_only: slices == 1,
             hashers: SliceHashers::new(number, record.slice_size),
             sequence,
-            extension: self.shared.blobs.extend(&staging).await?,
+            extension,
         })
     }
 
@@ -276,6 +280,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
         let extension = Extension::of_file_name(record.name.as_str());
         let prepared = self.shared.blobs.stage(extension).await?;
+        let service = self.clone();
+        // Storage is asked to make it: that comes to its end, though the client may leave.
+        let task = self
+            .shared
+            .tasks
+            .spawn(async move { service.make_staging(account, id, prepared).await });
+        task.await?
+    }
+
+    async fn make_staging(
+        &self,
+        account: AccountId,
+        id: UploadId,
+        prepared: B::Prepared,
+    ) -> Result<FileId, ServiceError> {
         let _under_way = self.shared.announced.begin(*prepared.file_id());
         let blob = self.store(prepared).await?;
         let set = self
@@ -316,6 +335,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
     }
 
+    /// Why a staging blob took no bytes.
+    async fn not_extended(
+        &self,
+        account: AccountId,
+        id: UploadId,
+        staging: FileId,
+        error: BlobsError,
+    ) -> ServiceError {
+        if error.code() == ErrorCode::NotFound {
+            self.lost_staging(account, id, staging).await
+        } else {
+            error.into()
+        }
+    }
+
     pub(super) async fn end_upload(
         &self,
         account: AccountId,
@@ -349,10 +383,16 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
             return Err(self.wrong_length());
         }
         self.hashers.update(&content);
-        if let Some(sequence) = &mut self.sequence {
+        if let Some((_, sequence)) = &mut self.sequence {
             sequence.update(&content);
         }
-        Ok(self.extension.write(content).await?)
+        match self.extension.write(content).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let (account, id, staging) = (self.account, self.id, self.staging);
+                Err(self.service.not_extended(account, id, staging, error).await)
+            }
+        }
     }
 
     /// Ends the slice. When this returns it survives whatever happens.
@@ -383,10 +423,7 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
         let (service, account, id, staging) = (self.service, self.account, self.id, self.staging);
         let piece = match self.extension.finish().await {
             Ok(piece) => piece,
-            Err(error) if error.code() == ErrorCode::NotFound => {
-                return Err(service.lost_staging(account, id, staging).await);
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(service.not_extended(account, id, staging, error).await),
         };
         let slice = SliceRecord {
             offset: piece.offset,
@@ -395,13 +432,15 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
             md5: received,
             chaining: self.hashers.chaining(self.is_only),
         };
-        let (number, hashes) = (self.number, self.sequence.map(|sequence| sequence.save()));
-        let was_hashed = hashes.is_some();
+        let advance = self.sequence.map(|(from, sequence)| Advance {
+            from,
+            to: sequence.save(),
+        });
+        let (number, was_hashed) = (self.number, advance.is_some());
         service
             .change(move |tx, moment| {
-                let hashes = hashes.clone();
-                let now = moment.now;
-                upload_sessions::add_slice(tx, account, id, &staging, number, &slice, hashes, now)
+                let (advance, now) = (advance.clone(), moment.now);
+                upload_sessions::add_slice(tx, account, id, &staging, number, &slice, advance, now)
             })
             .await?;
         // Slices behind it may have come before.
