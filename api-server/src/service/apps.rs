@@ -258,6 +258,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         Ok(Bearer { actor, grant })
     }
 
+    /// Whether the holder of a token may make another call of a kind now.
+    pub(crate) fn may_call(&self, token: TokenHash, call: &str) -> bool {
+        self.shared.rates.calls.take((token, call.to_owned()))
+    }
+
     /// What a token of a kind allows.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use common::code::ErrorCode;
 use common::id::FileId;
-use common::web::source::{BlobSource as _, Content, Opened, ReadPieces as _};
+use common::web::source::{Content, Opened, ReadPieces as _};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;

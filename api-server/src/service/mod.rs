@@ -13,6 +13,7 @@ mod hashes;
 mod hashing;
 mod in_order;
 mod maintenance;
+mod parked;
 mod passwords;
 mod rate;
 mod reclaim;

@@ -13,18 +13,17 @@ use common::id::{Extension, FileId};
 use super::error::ServiceError;
 use super::hashes::{Sequence, SliceHashers};
 use super::sessions::Actor;
-use super::{Announced, Service, random_bytes};
+use super::{Service, random_bytes};
 use crate::backend::{BlobExtension, Blobs, BlobsError, PreparedBlob as _};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
-use crate::core::files::{self, Claim, Conflict, Naming, Place};
+use crate::core::files::{self, Claim, Conflict, Place};
 use crate::core::id::{AccountId, ContentHash, FileNumber, FolderNumber, Md5, UploadId};
 use crate::core::name::EntryName;
 use crate::core::tree;
 use crate::core::upload_sessions::{
     self, Advance, HashState, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
 };
-use crate::core::uploads::Added;
 
 /// A file that is to be uploaded.
 #[derive(Clone, Debug)]
@@ -44,7 +43,8 @@ pub(crate) struct NewSliced {
 }
 
 impl NewSliced {
-    fn place(&self, folder: FolderNumber) -> Place {
+    /// The place, in this folder at the end of the path.
+    pub(super) fn place(&self, folder: FolderNumber) -> Place {
         Place {
             folder,
             name: self.name.clone(),
@@ -174,23 +174,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     /// Makes a file without bytes, which no slice could carry.
     async fn store_nothing(&self, actor: &Actor, new: NewSliced) -> Result<Begun, ServiceError> {
-        let announced = Announced {
-            md5: new.md5,
-            ..Announced::default()
-        };
-        let (account, path, folder) = (actor.account, new.path.clone(), new.folder);
-        // Before folders are made for it.
-        announced.check(&super::hashes::Hashers::default().digests(0))?;
-        let folder = self
-            .change(move |tx, moment| tree::make_path(tx, account, folder, &path, moment))
-            .await?;
         let upload = self.begin_upload(Extension::of_file_name(new.name.as_str()));
-        let naming = Naming::Place(new.place(folder));
-        match upload.finish(actor, naming, announced).await? {
-            Added::New(number) => Ok(Begun::File(number)),
-            // Only files with a label of their own can be there before.
-            Added::Before => Err(ServiceError::Broken),
-        }
+        upload.finish_below(actor, new).await.map(Begun::File)
     }
 
     /// An upload of the actor's.
@@ -366,6 +351,11 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
     /// Bytes that the slice must have.
     pub(crate) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// The MD5 of what came so far.
+    pub(crate) fn md5(&self) -> Md5 {
+        self.hashers.md5()
     }
 
     /// Adds content.
