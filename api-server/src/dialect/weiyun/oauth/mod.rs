@@ -1,0 +1,7 @@
+//! OAuth 2.0: how a user gets an access token and learns the openid. Source: docs/api/weiyun.md §6.
+
+mod answer;
+mod error;
+
+pub(super) use answer::{Format, OpenId, Tokens};
+pub(super) use error::{OAuthError, Reason};
