@@ -25,6 +25,7 @@ use tokio::task::spawn_blocking;
 
 use crate::backend::catalog::{CatalogSettings as RocksSettings, Durability, RocksCatalog};
 use crate::backend::{Blobs as _, ClusterBlobs};
+use crate::core::files::Reuse;
 use crate::core::shares;
 use crate::dialect::console::{Console, Operator};
 use crate::dialect::image_host::{ImageHost, ImageHostSettings};
@@ -298,6 +299,12 @@ fn service_settings(accounts: &AccountSettings) -> ServiceSettings {
             config::TokenlessWrites::Strict => TokenlessPolicy::Strict,
         },
         rates: rate_settings(&accounts.rate_limits),
+        quota: accounts.quota,
+        reuse: match accounts.instant_upload {
+            config::InstantUpload::Global => Reuse::Global,
+            config::InstantUpload::User => Reuse::Own,
+        },
+        slice_size: accounts.slice_size,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::client::{Address, PoolSettings, TRACKER_PORT};
-use common::config::{Durability, Registration, TokenlessWrites};
+use common::config::{Durability, InstantUpload, Registration, TokenlessWrites};
 use common::id::GroupName;
 use common::web::anti_leech::Access;
 use common::web::network::Network;
@@ -81,6 +81,12 @@ pub struct AccountSettings {
     pub session_life: Duration,
     /// Bytes of the largest upload.
     pub upload_size_max: u64,
+    /// Bytes that a new account may use, if that is limited.
+    pub quota: Option<u64>,
+    /// Whose content may be had by naming a digest of it.
+    pub instant_upload: InstantUpload,
+    /// Bytes of the slices of big uploads: a power of two.
+    pub slice_size: u64,
     /// How often something may be tried.
     pub rate_limits: RateLimits,
 }
@@ -92,6 +98,9 @@ impl Default for AccountSettings {
             tokenless_writes: TokenlessWrites::Bound,
             session_life: Duration::from_hours(24),
             upload_size_max: 100 << 30,
+            quota: None,
+            instant_upload: InstantUpload::Global,
+            slice_size: 16 << 20,
             rate_limits: RateLimits::default(),
         }
     }

@@ -42,6 +42,9 @@ pub const UPLOAD_UNCOUNTED_LEN_MAX: u64 = 16 * 1024;
 /// Bytes of one chunk of a prepared upload. A node takes a chunk of a record's size into a record
 /// without copying it.
 pub const UPLOAD_CHUNK_LEN_MAX: u32 = 1024 * 1024;
+/// Pieces of a staging blob that one arrangement puts together: more slices than an upload of the
+/// largest announced size has. A request with all of them is less than 3 MiB.
+pub const ARRANGED_PIECES_MAX: usize = 1 << 17;
 /// Bytes of a body that are read and thrown away after an early error, so that the connection stays
 /// usable; beyond it the connection is closed (docs/wire.md, connection life).
 pub const DRAIN_LEN_MAX: u64 = 64 * 1024 * 1024;

@@ -358,6 +358,9 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
             tokenless_writes: api.tokenless_writes,
             session_life: api.session_life,
             upload_size_max: api.upload_size_max.0,
+            quota: Some(api.quota.0).filter(|quota| *quota != 0),
+            instant_upload: api.instant_upload,
+            slice_size: api.slice_size.0,
             rate_limits: rate_limits(&api.rate_limits),
         },
         catalog: CatalogSettings {

@@ -2,6 +2,7 @@
 
 mod change;
 mod read;
+mod staging;
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use common::web::operations::Readiness;
 use common::web::text;
 use tokio::time::timeout;
 
-use super::{Blobs, BlobsError, ClusterState, GroupState};
+use super::{Blobs, BlobsError, ClusterState, GroupState, Piece};
 
 /// How long one exchange with the cluster may take, the wait for a pooled connection included.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,10 +58,29 @@ impl ClusterBlobs {
 }
 
 impl Blobs for ClusterBlobs {
+    type Prepared = change::PreparedOnNode;
     type Writer = change::Writer;
+    type Extending = staging::Extending;
 
     async fn begin(&self, extension: Extension) -> Result<change::Writer, BlobsError> {
         change::begin(&self.uploads, extension).await
+    }
+
+    async fn stage(&self, extension: Extension) -> Result<change::PreparedOnNode, BlobsError> {
+        staging::stage(&self.uploads, extension).await
+    }
+
+    async fn extend(&self, staging: &FileId) -> Result<staging::Extending, BlobsError> {
+        staging::extend(&self.uploads, staging).await
+    }
+
+    async fn arrange(
+        &self,
+        staging: &FileId,
+        extension: Extension,
+        pieces: &[Piece],
+    ) -> Result<change::PreparedOnNode, BlobsError> {
+        staging::arrange(&self.uploads, staging, extension, pieces).await
     }
 
     async fn delete(&self, id: &FileId) -> Result<(), BlobsError> {

@@ -26,6 +26,10 @@ pub(crate) enum BlobsError {
     #[cfg(any(test, feature = "testing"))]
     #[error("a failure that a test asked for")]
     Wanted(ErrorCode),
+    /// A double of storage refused, as storage would have.
+    #[cfg(any(test, feature = "testing"))]
+    #[error("refused by the double of storage")]
+    Double(ErrorCode),
 }
 
 impl BlobsError {
@@ -49,7 +53,7 @@ impl BlobsError {
             Self::Uncertain(_) => ErrorCode::Interrupted,
             Self::SourceUnknown => ErrorCode::Unavailable,
             #[cfg(any(test, feature = "testing"))]
-            Self::Wanted(code) => *code,
+            Self::Wanted(code) | Self::Double(code) => *code,
         }
     }
 
@@ -60,7 +64,7 @@ impl BlobsError {
             Self::Late(_) => true,
             Self::Uncertain(_) | Self::SourceUnknown => false,
             #[cfg(any(test, feature = "testing"))]
-            Self::Wanted(_) => false,
+            Self::Wanted(_) | Self::Double(_) => false,
         };
         if is_open {
             Self::Uncertain(Box::new(self))

@@ -7,6 +7,8 @@
     )
 )]
 
+mod staging;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +21,9 @@ use common::web::download::{BlobFacts, Version};
 use common::web::operations::Readiness;
 use common::web::source::{BlobSource, Content, NoReader, Opened, SourceError};
 
-use super::{BlobWriter, Blobs, BlobsError, ClusterState, PreparedBlob};
+pub(crate) use staging::MemoryExtension;
+
+use super::{BlobWriter, Blobs, BlobsError, ClusterState, Piece, PreparedBlob};
 
 /// Where a failure can be wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,10 +36,22 @@ pub(crate) enum Step {
     Write,
     /// The end of the content.
     Finish,
-    /// The commit; no blob comes of it.
+    /// The commit, of whatever was prepared; nothing comes of it.
     Commit,
-    /// The answer to a commit: the blob is there, the caller does not know.
+    /// The answer to a commit: it was done, the caller does not know.
     CommitAnswer,
+    /// Preparing a staging blob.
+    Stage,
+    /// Beginning an extension.
+    Extend,
+    /// Each write of an extension.
+    ExtendWrite,
+    /// The end of an extension; nothing is appended.
+    ExtendFinish,
+    /// The answer to an extension: its content is appended, the caller does not know.
+    ExtendAnswer,
+    /// Preparing an arrangement.
+    Arrange,
     /// A delete; the blob stays.
     Delete,
     /// The answer to a delete: the blob is gone, the caller does not know.
@@ -115,6 +131,41 @@ impl MemoryBlobs {
         }
     }
 
+    /// Draws a name for what a commit will make a blob. Without a size it is a name for a blob that
+    /// can be extended.
+    fn prepare(
+        &self,
+        becoming: Becoming,
+        size: Option<u64>,
+        crc: Crc32,
+        extension: Extension,
+    ) -> PreparedInMemory {
+        let mut state = self.lock();
+        let id = loop {
+            let name = RemoteName::generate(&NewBlob {
+                volume_path: VolumePath(0),
+                source: self.node,
+                time: clock::unix_seconds(),
+                size,
+                crc,
+                extension,
+                random: entropy::random_u64(),
+            });
+            let group = self.group;
+            let id = FileId { group, name };
+            if !state.blobs.contains_key(&id) && state.prepared.insert(id) {
+                break id;
+            }
+        };
+        drop(state);
+        let blobs = self.clone();
+        PreparedInMemory {
+            blobs,
+            id,
+            becoming,
+        }
+    }
+
     /// The failure of an answer that is lost on its way.
     fn check_answer(&self, step: Step) -> Result<(), BlobsError> {
         let lost = |error| BlobsError::Uncertain(Box::new(error));
@@ -141,7 +192,9 @@ impl BlobSource for MemoryBlobs {
 }
 
 impl Blobs for MemoryBlobs {
+    type Prepared = PreparedInMemory;
     type Writer = MemoryWriter;
+    type Extending = MemoryExtension;
 
     async fn begin(&self, extension: Extension) -> Result<MemoryWriter, BlobsError> {
         self.check(Step::Begin)?;
@@ -150,6 +203,30 @@ impl Blobs for MemoryBlobs {
             extension,
             content: BytesMut::new(),
         })
+    }
+
+    async fn stage(&self, extension: Extension) -> Result<PreparedInMemory, BlobsError> {
+        self.check(Step::Stage)?;
+        Ok(self.prepare(Becoming::Staging, None, Crc32::of(b""), extension))
+    }
+
+    async fn extend(&self, staging: &FileId) -> Result<MemoryExtension, BlobsError> {
+        self.check(Step::Extend)?;
+        Ok(MemoryExtension::new(self, staging))
+    }
+
+    async fn arrange(
+        &self,
+        staging: &FileId,
+        extension: Extension,
+        pieces: &[Piece],
+    ) -> Result<PreparedInMemory, BlobsError> {
+        self.check(Step::Arrange)?;
+        let content = self.arranged(staging, pieces)?;
+        let (size, crc) = (content.len() as u64, Crc32::of(&content));
+        let (staging, pieces) = (*staging, pieces.to_vec());
+        let becoming = Becoming::Arrangement { staging, pieces };
+        Ok(self.prepare(becoming, Some(size), crc, extension))
     }
 
     async fn delete(&self, id: &FileId) -> Result<(), BlobsError> {
@@ -196,41 +273,33 @@ impl BlobWriter for MemoryWriter {
     async fn finish(self) -> Result<PreparedInMemory, BlobsError> {
         self.blobs.check(Step::Finish)?;
         let content = self.content.freeze();
-        let crc = Crc32::of(&content);
-        let mut state = self.blobs.lock();
-        let id = loop {
-            let name = RemoteName::generate(&NewBlob {
-                volume_path: VolumePath(0),
-                source: self.blobs.node,
-                time: clock::unix_seconds(),
-                size: Some(content.len() as u64),
-                crc,
-                extension: self.extension,
-                random: entropy::random_u64(),
-            });
-            let group = self.blobs.group;
-            let id = FileId { group, name };
-            if !state.blobs.contains_key(&id) && state.prepared.insert(id) {
-                break id;
-            }
-        };
-        drop(state);
-        Ok(PreparedInMemory {
-            blobs: self.blobs,
-            id,
-            content,
-        })
+        let (size, crc) = (content.len() as u64, Crc32::of(&content));
+        let becoming = Becoming::Content(content);
+        Ok(self
+            .blobs
+            .prepare(becoming, Some(size), crc, self.extension))
     }
 
     async fn abort(self) {}
 }
 
-/// Content with a name that is not in the map. Dropped, it is forgotten.
+/// What a commit makes a blob of.
+#[derive(Debug)]
+enum Becoming {
+    /// These bytes.
+    Content(Bytes),
+    /// None yet: an empty staging blob.
+    Staging,
+    /// Pieces of a staging blob, which ends.
+    Arrangement { staging: FileId, pieces: Vec<Piece> },
+}
+
+/// A name that is not in the map yet. Dropped, it is forgotten.
 #[derive(Debug)]
 pub(crate) struct PreparedInMemory {
     blobs: MemoryBlobs,
     id: FileId,
-    content: Bytes,
+    becoming: Becoming,
 }
 
 impl PreparedBlob for PreparedInMemory {
@@ -240,8 +309,19 @@ impl PreparedBlob for PreparedInMemory {
 
     async fn commit(self) -> Result<FileId, BlobsError> {
         self.blobs.check(Step::Commit)?;
-        let content = self.content.clone();
-        self.blobs.lock().blobs.insert(self.id, content);
+        let (content, ended) = match &self.becoming {
+            Becoming::Content(content) => (content.clone(), None),
+            Becoming::Staging => (Bytes::new(), None),
+            Becoming::Arrangement { staging, pieces } => {
+                (self.blobs.arranged(staging, pieces)?, Some(staging))
+            }
+        };
+        let mut state = self.blobs.lock();
+        state.blobs.insert(self.id, content);
+        if let Some(ended) = ended {
+            state.blobs.remove(ended);
+        }
+        drop(state);
         self.blobs.check_answer(Step::CommitAnswer)?;
         Ok(self.id)
     }
@@ -256,86 +336,4 @@ impl Drop for PreparedInMemory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn blobs() -> MemoryBlobs {
-        MemoryBlobs::new("group1".parse().unwrap(), 7.try_into().unwrap())
-    }
-
-    async fn prepare(blobs: &MemoryBlobs) -> Result<PreparedInMemory, BlobsError> {
-        let extension = Extension::from_bytes(b"txt").unwrap();
-        let mut writer = blobs.begin(extension).await?;
-        writer.write(Bytes::from_static(b"hel")).await?;
-        writer.write(Bytes::from_static(b"lo")).await?;
-        writer.finish().await
-    }
-
-    #[tokio::test]
-    async fn a_blob_is_seen_when_it_is_committed_and_not_before() {
-        let blobs = blobs();
-        let prepared = prepare(&blobs).await.unwrap();
-        let id = *prepared.file_id();
-        let stem = *prepared.file_id().name.stem();
-        assert_eq!((stem.size(), stem.crc), (5, Crc32::of(b"hello")));
-        assert!(!blobs.exists(&id).await.unwrap());
-        assert_eq!(prepared.commit().await.unwrap(), id);
-        assert!(blobs.exists(&id).await.unwrap());
-        assert_eq!(blobs.bytes(&id).unwrap(), "hello");
-        blobs.delete(&id).await.unwrap();
-        blobs.delete(&id).await.unwrap();
-        assert_eq!(blobs.ids(), []);
-    }
-
-    #[tokio::test]
-    async fn what_is_given_up_or_dropped_leaves_nothing() {
-        let blobs = blobs();
-        prepare(&blobs).await.unwrap().abandon().await;
-        drop(prepare(&blobs).await.unwrap());
-        blobs
-            .begin(Extension::default())
-            .await
-            .unwrap()
-            .abort()
-            .await;
-        assert_eq!((blobs.ids(), blobs.prepared_count()), (vec![], 0));
-    }
-
-    #[tokio::test]
-    async fn each_step_fails_when_it_is_told_to() {
-        let blobs = blobs();
-        for step in [Step::Begin, Step::Write, Step::Finish] {
-            blobs.fail(step, ErrorCode::NoSpace);
-            let error = prepare(&blobs).await.unwrap_err();
-            assert_eq!(error.code(), ErrorCode::NoSpace, "{step:?}");
-            blobs.heal();
-        }
-        blobs.fail(Step::Commit, ErrorCode::Unavailable);
-        let error = prepare(&blobs).await.unwrap().commit().await.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Unavailable);
-        assert_eq!(blobs.ids(), []);
-        blobs.heal();
-        blobs.fail(Step::CommitAnswer, ErrorCode::Unavailable);
-        let error = prepare(&blobs).await.unwrap().commit().await.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Interrupted);
-        let [id] = blobs.ids()[..] else {
-            panic!("the blob is there although nobody was told")
-        };
-        blobs.fail(Step::Delete, ErrorCode::Unavailable);
-        assert!(blobs.delete(&id).await.is_err());
-        assert!(blobs.exists(&id).await.unwrap());
-        blobs.heal();
-        blobs.fail(Step::DeleteAnswer, ErrorCode::Unavailable);
-        let error = blobs.delete(&id).await.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Interrupted);
-        assert!(!blobs.exists(&id).await.unwrap());
-        for step in [Step::Exists, Step::Open, Step::Cluster] {
-            blobs.fail(step, ErrorCode::Unavailable);
-        }
-        assert!(blobs.exists(&id).await.is_err());
-        let error = blobs.open(&id).await.err().unwrap();
-        assert_eq!(error.code, ErrorCode::Unavailable);
-        assert!(blobs.cluster().await.is_err());
-        assert_ne!(blobs.readiness().await, Readiness::Ready);
-    }
-}
+mod tests;

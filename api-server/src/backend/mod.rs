@@ -14,6 +14,9 @@ use common::id::{Extension, FileId};
 use common::web::operations::Readiness;
 use common::web::source::BlobSource;
 
+/// A range of a staging blob, with its checksum.
+pub(crate) use common::wire::storage::Piece;
+
 pub(crate) use cluster::ClusterBlobs;
 pub(crate) use error::BlobsError;
 #[cfg(any(test, feature = "testing"))]
@@ -22,14 +25,55 @@ pub(crate) use state::{ClusterState, GroupState, NodeState};
 
 /// Where the bytes are.
 pub(crate) trait Blobs: BlobSource + Clone {
+    /// A blob that waits for its commit.
+    type Prepared: PreparedBlob;
     /// Takes the content of a new blob.
-    type Writer: BlobWriter;
+    type Writer: BlobWriter<Prepared = Self::Prepared>;
+    /// Takes more content for a staging blob.
+    type Extending: BlobExtension;
 
     /// Begins an upload. Nothing of it is seen before [`PreparedBlob::commit`].
     fn begin(
         &self,
         extension: Extension,
     ) -> impl Future<Output = Result<Self::Writer, BlobsError>> + Send;
+
+    /// Prepares a staging blob: one without bytes that can be extended, until an arrangement makes
+    /// another blob of it.
+    fn stage(
+        &self,
+        extension: Extension,
+    ) -> impl Future<Output = Result<Self::Prepared, BlobsError>> + Send;
+
+    /// Begins to add content at the end of a staging blob.
+    ///
+    /// Any number of extensions may be under way at the same time: each gets a range of its own when
+    /// it is finished. Whether the staging blob exists may be said only then.
+    fn extend(
+        &self,
+        staging: &FileId,
+    ) -> impl Future<Output = Result<Self::Extending, BlobsError>> + Send;
+
+    /// Prepares a blob of these pieces of a staging blob, in this order. No byte is read or copied.
+    ///
+    /// The commit makes the blob and ends the staging blob in one step; what none of the pieces
+    /// holds is gone then. Abandoned, the staging blob stays as it was. The new blob's checksum is
+    /// combined from those of the pieces, which the caller vouches for: they came from
+    /// [`BlobExtension::finish`].
+    ///
+    /// # Errors
+    ///
+    /// * [`ErrorCode::NotFound`](common::code::ErrorCode::NotFound), here or from the commit: the
+    ///   staging blob does not exist, or not any more. This is certain.
+    /// * [`ErrorCode::Invalid`](common::code::ErrorCode::Invalid): a piece is empty or ends behind
+    ///   the staging blob, or there are more than
+    ///   [`limits::ARRANGED_PIECES_MAX`](common::limits::ARRANGED_PIECES_MAX).
+    fn arrange(
+        &self,
+        staging: &FileId,
+        extension: Extension,
+        pieces: &[Piece],
+    ) -> impl Future<Output = Result<Self::Prepared, BlobsError>> + Send;
 
     /// Deletes a blob. One that does not exist is deleted already.
     fn delete(&self, id: &FileId) -> impl Future<Output = Result<(), BlobsError>> + Send;
@@ -60,6 +104,26 @@ pub(crate) trait BlobWriter: Send + 'static {
     fn finish(self) -> impl Future<Output = Result<Self::Prepared, BlobsError>> + Send;
 
     /// Gives the upload up. Cheaper than dropping, which costs the connection to the node.
+    fn abort(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Content on its way to the end of a staging blob. Dropped, it leaves nothing.
+pub(crate) trait BlobExtension: Send + 'static {
+    /// Adds content. After an error the extension is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: drop the extension then.
+    fn write(&mut self, content: Bytes) -> impl Future<Output = Result<(), BlobsError>> + Send;
+
+    /// Appends the content, all of it or nothing, and tells where it lies. It is durable then.
+    ///
+    /// [`ErrorCode::NotFound`](common::code::ErrorCode::NotFound) is certain: there is no such
+    /// staging blob. Any other error leaves open whether the content was appended. It may simply be
+    /// sent again: to what nobody knows the place of, no piece leads.
+    fn finish(self) -> impl Future<Output = Result<Piece, BlobsError>> + Send;
+
+    /// Gives the content up. Cheaper than dropping, which costs the connection to the node.
     fn abort(self) -> impl Future<Output = ()> + Send;
 }
 

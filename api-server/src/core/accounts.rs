@@ -24,13 +24,22 @@ pub struct Profile {
     pub phone: Option<Phone>,
 }
 
+/// Files and folders that an account may have, those in the trash included.
+pub const ENTRIES_MAX: u64 = 10_000_000;
+
 /// What an account holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Files.
+    /// Files outside the trash.
     pub files: u64,
-    /// Bytes of all files.
+    /// Bytes of the files outside the trash.
     pub bytes: u64,
+    /// Bytes of the files in the trash.
+    pub trash_bytes: u64,
+    /// Bytes that uploads under way announced.
+    pub upload_bytes: u64,
+    /// Bytes that all of these may be, if that is limited.
+    pub quota: Option<u64>,
     /// Files that everybody sees.
     pub shares: u64,
     /// Live picture shares.
@@ -43,6 +52,7 @@ pub fn register(
     name: UserName,
     profile: Profile,
     password: PasswordHash,
+    quota: Option<u64>,
     moment: Moment,
 ) -> Result<AccountId, CoreError> {
     let label = (name,);
@@ -64,6 +74,7 @@ pub fn register(
         password,
         created: moment.now,
         standing,
+        quota,
     };
     Accounts::list().insert(
         tx,
@@ -135,6 +146,39 @@ pub fn set_standing(
     keys::put::<Accounts>(tx, &(account,), &record)?;
     if standing == Standing::Disabled {
         super::sessions::close_all(tx, account, None)?;
+        super::grants::revoke_all(tx, account)?;
+    }
+    Ok(())
+}
+
+/// Changes how many bytes an account may have. What it has already stays, whatever the limit.
+pub fn set_quota(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    quota: Option<u64>,
+) -> Result<(), CoreError> {
+    let mut record = get(tx, account)?;
+    record.quota = quota;
+    Ok(keys::put::<Accounts>(tx, &(account,), &record)?)
+}
+
+/// Whether an account may have one entry more, of `size` bytes.
+///
+/// # Errors
+///
+/// [`CoreError::OverQuota`], [`CoreError::TooManyEntries`], [`CoreError::NoAccount`].
+pub fn check_room(view: &dyn View, account: AccountId, size: u64) -> Result<(), CoreError> {
+    let usage = usage(view, account)?;
+    if ENTRIES_MAX <= usage.files.saturating_add(usage.folders) {
+        return Err(CoreError::TooManyEntries(ENTRIES_MAX));
+    }
+    let Some(quota) = get(view, account)?.quota else {
+        return Ok(());
+    };
+    let used = usage.bytes.saturating_add(usage.upload_bytes);
+    // Nothing needs no room, also where there is less than none.
+    if size != 0 && quota < used.saturating_add(size) {
+        return Err(CoreError::OverQuota { quota, used, size });
     }
     Ok(())
 }
@@ -144,7 +188,10 @@ pub fn holdings(view: &dyn View, account: AccountId) -> Result<Holdings, CoreErr
     let usage = usage(view, account)?;
     Ok(Holdings {
         files: Files::list(account).total(view)?,
-        bytes: usage.bytes,
+        bytes: usage.bytes.saturating_sub(usage.trash_bytes),
+        trash_bytes: usage.trash_bytes,
+        upload_bytes: usage.upload_bytes,
+        quota: get(view, account)?.quota,
         shares: usage.shares,
         pictures: PicturesOfAccount::list(account).total(view)?,
     })
@@ -170,12 +217,18 @@ pub fn page(
 }
 
 pub(super) fn usage(view: &dyn View, account: AccountId) -> Result<UsageRecord, CatalogError> {
-    let usage = keys::get::<Usages>(view, &(account,))?;
-    Ok(usage.unwrap_or(UsageRecord {
-        last_number: 0,
-        bytes: 0,
-        shares: 0,
-    }))
+    Ok(keys::get::<Usages>(view, &(account,))?.unwrap_or_default())
+}
+
+/// The next number of an account.
+pub(super) fn next_entry(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+) -> Result<u64, CatalogError> {
+    let mut usage = usage(tx, account)?;
+    usage.last_number += 1;
+    keys::put::<Usages>(tx, &(account,), &usage)?;
+    Ok(usage.last_number)
 }
 
 /// The next number of a kind.

@@ -3,6 +3,7 @@
 use common::code::ErrorCode;
 
 use super::catalog::CatalogError;
+use super::id::{Entry, FileNumber};
 
 /// Why a call of the core changed nothing.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -43,6 +44,60 @@ pub enum CoreError {
     /// The file has as many picture shares as a file may have.
     #[error("the file has {0} picture shares: cancel some of them")]
     TooManyPictures(u64),
+    /// The user has no such folder, or it is in the trash.
+    #[error("no such folder")]
+    NoFolder,
+    /// The name is taken in the folder, by this.
+    #[error("the folder has an entry of this name")]
+    NameInUse(Entry),
+    /// A folder cannot go into itself or below.
+    #[error("a folder cannot be moved into itself")]
+    IntoItself,
+    /// Folders within folders, more than there may be.
+    #[error("folders can be {0} levels deep")]
+    TooDeep(u64),
+    /// Not in the trash by itself.
+    #[error("the entry is not in the trash")]
+    NotInTrash,
+    /// Nothing has this number.
+    #[error("no such file or folder")]
+    NoEntry,
+    /// The account would have more bytes than it may.
+    #[error(
+        "{size} bytes more than the {used} that are used would exceed the quota of {quota} bytes"
+    )]
+    OverQuota {
+        /// Bytes that it may have.
+        quota: u64,
+        /// Bytes that it has, uploads under way included.
+        used: u64,
+        /// Bytes that were asked for.
+        size: u64,
+    },
+    /// As many files and folders as an account may have.
+    #[error("an account may have {0} files and folders: remove some, also from the trash")]
+    TooManyEntries(u64),
+    /// As many uploads as an account may have under way.
+    #[error("an account may have {0} uploads under way: finish some, or let them expire")]
+    TooManyUploads(u64),
+    /// No such upload, somebody else's, or over.
+    #[error("no such upload, or it is over")]
+    NoUpload,
+    /// The upload takes no bytes any more: it is being completed.
+    #[error("the upload is being completed")]
+    UploadClosed,
+    /// The upload was completed before.
+    #[error("the upload was completed before")]
+    UploadDone(FileNumber),
+    /// The catalog and a caller disagree on what the upload has. The caller looks again.
+    #[error("the upload changed meanwhile")]
+    UploadChanged,
+    /// No such application, or not the user's.
+    #[error("no such application")]
+    NoApp,
+    /// As many applications as an account may have.
+    #[error("an account may have {0} applications: remove some")]
+    TooManyApps(usize),
     /// The session is not there or not the user's.
     #[error("no such session")]
     NoSession,
@@ -53,17 +108,32 @@ impl CoreError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Catalog(error) => error.code(),
-            Self::NameTaken | Self::FileExists | Self::Collision | Self::AlreadyShared => {
-                ErrorCode::Exists
-            }
+            Self::NameTaken
+            | Self::FileExists
+            | Self::Collision
+            | Self::AlreadyShared
+            | Self::NameInUse(_)
+            | Self::UploadDone(_) => ErrorCode::Exists,
             Self::NoAccount
             | Self::NoFile
             | Self::NoContent
             | Self::NoShare
             | Self::NoPicture
             | Self::PictureFileDeleted
+            | Self::NoFolder
+            | Self::NoEntry
+            | Self::NoUpload
+            | Self::NoApp
             | Self::NoSession => ErrorCode::NotFound,
-            Self::TooManyPictures(_) => ErrorCode::Invalid,
+            Self::TooManyPictures(_)
+            | Self::IntoItself
+            | Self::TooDeep(_)
+            | Self::NotInTrash
+            | Self::TooManyEntries(_)
+            | Self::TooManyUploads(_)
+            | Self::TooManyApps(_)
+            | Self::OverQuota { .. } => ErrorCode::Invalid,
+            Self::UploadClosed | Self::UploadChanged => ErrorCode::Busy,
         }
     }
 }

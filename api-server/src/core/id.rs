@@ -27,8 +27,40 @@ number! {
     FileNumber
 }
 number! {
+    /// A folder's number within its account, from the same sequence as those of files. The root has
+    /// none of its own: see [`FolderNumber::ROOT`].
+    FolderNumber
+}
+number! {
+    /// An application's number, from 1 on; never used twice.
+    AppNumber
+}
+number! {
     /// A share's number, from 1 on, growing with time; never used twice.
     ShareNumber
+}
+
+impl FolderNumber {
+    /// The folder that everything of an account is in.
+    pub const ROOT: Self = Self(0);
+}
+
+/// A file or a folder of an account. Their numbers come from one sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Entry {
+    /// A folder.
+    Folder(FolderNumber),
+    /// A file.
+    File(FileNumber),
+}
+
+impl Entry {
+    /// Its number.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Folder(FolderNumber(number)) | Self::File(FileNumber(number)) => number,
+        }
+    }
 }
 
 /// Why a text is no digest or link.
@@ -127,6 +159,22 @@ digest! {
     Md5, 16
 }
 digest! {
+    /// SHA-1 of all bytes: a way to look content up, never its identity.
+    Sha1, 20
+}
+digest! {
+    /// An upload session: 128 random bits.
+    UploadId, 16
+}
+digest! {
+    /// BLAKE3 of a key that lets its holder send the bytes of one upload.
+    UploadKeyHash, 32
+}
+digest! {
+    /// 256 random bits that the server keeps for itself, to derive what nobody else shall compute.
+    ServerKey, 32
+}
+digest! {
     /// What stands in a picture share's link: 128 random bits.
     PictureLink, 16
 }
@@ -138,7 +186,13 @@ digest! {
     /// A session's secret: 128 random bits. Its text is never logged.
     Token, 16
 }
-printed!(ContentHash Md5 PictureLink TokenHash);
+printed!(ContentHash Md5 PictureLink Sha1 TokenHash UploadId UploadKeyHash);
+
+impl fmt::Debug for ServerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerKey(…)")
+    }
+}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-//! What the API server knows: accounts, sessions, files, content, shares, picture shares.
+//! What the API server knows: accounts and who may act for them, files in folders and in the trash,
+//! content, uploads, shares.
 //!
 //! Everything here is a function of a [`catalog::View`] or [`catalog::Transaction`] and of `now`; it
 //! knows no HTTP, no JSON and no database. Dialects parse their requests into these calls and render
@@ -15,11 +16,16 @@ mod keys;
 mod ranked;
 
 pub mod accounts;
+pub mod apps;
 pub mod contents;
 pub mod files;
+pub mod grants;
 pub mod pictures;
 pub mod sessions;
 pub mod shares;
+pub mod trash;
+pub mod tree;
+pub mod upload_sessions;
 pub mod uploads;
 
 #[cfg(test)]

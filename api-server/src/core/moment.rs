@@ -12,6 +12,14 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// The same moment for one of several changes of the same kind.
+    pub(super) fn for_change(self, number: u64) -> Self {
+        Self {
+            chance: self.chance ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            ..self
+        }
+    }
+
     /// Bits for one list of several that a change touches, so that an entry which is rare in one is
     /// not rare in all. The mixing function is that of `SplitMix64`.
     pub(super) fn chance_for(&self, list: KeyType) -> u64 {

@@ -4,7 +4,7 @@ use super::accounts;
 use super::catalog::{CatalogError, Direction, Transaction, View};
 use super::contents;
 use super::error::CoreError;
-use super::files;
+use super::files::{self, Naming};
 use super::id::{AccountId, FileNumber, Md5, ShareNumber};
 use super::keys::{self, Counter, KeyType, ShareLabels, Shares, SharesByViews, Usages};
 use super::moment::Moment;
@@ -112,7 +112,8 @@ pub fn save(
     let content = contents::get(tx, &record.content)?.ok_or(CatalogError::Contradiction(
         "a share of content that is not there",
     ))?;
-    files::add(tx, account, name.clone(), record.content, &content, moment)
+    let naming = Naming::Label(name.clone());
+    files::add(tx, account, &naming, None, record.content, &content, moment)
 }
 
 /// Counts a view.

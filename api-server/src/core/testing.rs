@@ -84,5 +84,6 @@ pub(crate) fn user(state: &mut dyn Transaction, name: &str) -> AccountId {
         phone: None,
     };
     let password = PasswordHash("hash".into());
-    accounts::register(state, name.parse().unwrap(), profile, password, moment()).unwrap()
+    let name = name.parse().unwrap();
+    accounts::register(state, name, profile, password, None, moment()).unwrap()
 }

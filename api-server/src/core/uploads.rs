@@ -8,13 +8,12 @@ use common::id::FileId;
 
 use super::accounts;
 use super::catalog::{CatalogError, Transaction, View};
-use super::contents::{self, ContentRecord};
+use super::contents;
 use super::error::CoreError;
-use super::files;
-use super::id::{AccountId, ContentHash, Md5};
+use super::files::{self, Naming};
+use super::id::{AccountId, ContentHash, FileNumber, Md5, Sha1};
 use super::keys::{self, Orphans};
 use super::moment::Moment;
-use super::name::FileName;
 
 pub use super::keys::{OrphanRecord, OrphanState};
 
@@ -25,6 +24,8 @@ pub struct Digests {
     pub hash: ContentHash,
     /// Their MD5.
     pub md5: Md5,
+    /// Their SHA-1.
+    pub sha1: Sha1,
     /// How many they are.
     pub size: u64,
 }
@@ -33,8 +34,8 @@ pub struct Digests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
     /// It is a new file.
-    New,
-    /// The user had it: nothing changed.
+    New(FileNumber),
+    /// The user had it under this label: nothing changed.
     Before,
 }
 
@@ -42,19 +43,15 @@ pub enum Added {
 pub fn add_known(
     tx: &mut dyn Transaction,
     account: AccountId,
-    name: &FileName,
+    naming: &Naming,
     digests: &Digests,
     moment: Moment,
 ) -> Result<Added, CoreError> {
     accounts::get_active(tx, account)?;
     let content = contents::get(tx, &digests.hash)?.ok_or(CoreError::NoContent)?;
+    let hash = digests.hash;
     idempotent(files::add(
-        tx,
-        account,
-        name.clone(),
-        digests.hash,
-        &content,
-        moment,
+        tx, account, naming, None, hash, &content, moment,
     ))
 }
 
@@ -77,7 +74,7 @@ pub fn announce(
 pub fn complete(
     tx: &mut dyn Transaction,
     account: AccountId,
-    name: &FileName,
+    naming: &Naming,
     digests: &Digests,
     blob: &FileId,
     moment: Moment,
@@ -94,18 +91,12 @@ pub fn complete(
         discard(tx, blob, moment.now)?;
         (content, Some(*blob))
     } else {
-        let content = ContentRecord {
-            size: digests.size,
-            md5: digests.md5,
-            blob: *blob,
-            references: 0,
-            created: moment.now,
-        };
-        contents::insert(tx, digests.hash, &content)?;
+        let content = contents::make(tx, digests, *blob, moment.now)?;
         keys::delete::<Orphans>(tx, &(*blob,))?;
         (content, None)
     };
-    let added = files::add(tx, account, name.clone(), digests.hash, &content, moment);
+    let hash = digests.hash;
+    let added = files::add(tx, account, naming, None, hash, &content, moment);
     Ok((idempotent(added)?, surplus))
 }
 
@@ -116,12 +107,21 @@ pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<bool
     if keys::get::<Orphans>(tx, &(*blob,))?.is_none() {
         return Ok(false);
     }
+    abandon(tx, blob, now)?;
+    Ok(true)
+}
+
+/// Notes that a blob, which may exist, has no owner any more and is to be deleted.
+pub(super) fn abandon(
+    tx: &mut dyn Transaction,
+    blob: &FileId,
+    now: u32,
+) -> Result<(), CatalogError> {
     let orphan = OrphanRecord {
         state: OrphanState::Garbage,
         since: now,
     };
-    keys::put::<Orphans>(tx, &(*blob,), &orphan)?;
-    Ok(true)
+    keys::put::<Orphans>(tx, &(*blob,), &orphan)
 }
 
 /// Forgets an orphan whose blob is gone.
@@ -143,9 +143,9 @@ pub fn orphans(
         .collect())
 }
 
-fn idempotent(added: Result<super::id::FileNumber, CoreError>) -> Result<Added, CoreError> {
+fn idempotent(added: Result<FileNumber, CoreError>) -> Result<Added, CoreError> {
     match added {
-        Ok(_) => Ok(Added::New),
+        Ok(number) => Ok(Added::New(number)),
         Err(CoreError::FileExists) => Ok(Added::Before),
         Err(error) => Err(error),
     }

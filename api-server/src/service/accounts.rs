@@ -10,6 +10,7 @@ use crate::backend::Blobs;
 use crate::core::accounts;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
+use crate::core::grants;
 use crate::core::id::{AccountId, TokenHash};
 use crate::core::sessions;
 
@@ -39,8 +40,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             return Err(CoreError::NameTaken.into());
         }
         let password = self.shared.passwords.hash(secret).await?;
+        let quota = self.shared.settings.quota;
         self.change(move |tx, moment| {
-            accounts::register(tx, user.clone(), profile.clone(), password.clone(), moment)
+            let (user, profile) = (user.clone(), profile.clone());
+            accounts::register(tx, user, profile, password.clone(), quota, moment)
         })
         .await
     }
@@ -71,6 +74,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 }
                 accounts::set_password(tx, account, new.clone())?;
                 sessions::close_all(tx, account, Some(session))?;
+                grants::revoke_all(tx, account)?;
                 Ok(true)
             })
             .await?;
@@ -94,7 +98,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let new = self.shared.passwords.hash(new).await?;
         self.change(move |tx, _| {
             accounts::set_password(tx, account, new.clone())?;
-            sessions::close_all(tx, account, None)
+            sessions::close_all(tx, account, None)?;
+            grants::revoke_all(tx, account)
         })
         .await
     }

@@ -1,6 +1,9 @@
 //! Why the service refuses.
 
+use std::ops::RangeInclusive;
+
 use common::code::ErrorCode;
+use common::web::source::SourceError;
 
 use crate::backend::BlobsError;
 use crate::core::catalog::CatalogError;
@@ -15,6 +18,9 @@ pub(crate) enum ServiceError {
     /// Storage failed.
     #[error("the bytes could not be stored or deleted")]
     Blobs(#[from] BlobsError),
+    /// Bytes that are stored could not be read.
+    #[error("stored bytes could not be read")]
+    Read(#[from] SourceError),
     /// The token is not there, not valid, or another user's; or a call without one is not allowed.
     #[error("the call is not allowed without a valid token of the user")]
     Denied,
@@ -35,6 +41,25 @@ pub(crate) enum ServiceError {
         /// What came.
         received: String,
     },
+    /// The upload has no such slice.
+    #[error("there is no slice {number}: the upload has {slices}, from 1 on")]
+    NoSlice {
+        /// The number asked for.
+        number: u64,
+        /// How many there are.
+        slices: u64,
+    },
+    /// The upload cannot be completed yet.
+    #[error("slices are missing: {}", ranges(.0))]
+    SlicesMissing(Vec<RangeInclusive<u64>>),
+    /// A block that does not follow what is there.
+    #[error("{received} bytes are there, and a block at {offset} does not follow them")]
+    Gap {
+        /// Bytes that are there.
+        received: u64,
+        /// Where the block should go.
+        offset: u64,
+    },
     /// More content for an upload that failed.
     #[error("the upload failed before")]
     Broken,
@@ -44,6 +69,19 @@ pub(crate) enum ServiceError {
     /// A task of the server ended in a panic.
     #[error("a task of the server failed")]
     Task(#[from] tokio::task::JoinError),
+}
+
+/// Ranges as people write them.
+fn ranges(ranges: &[RangeInclusive<u64>]) -> String {
+    let texts = ranges.iter().map(|range| {
+        let (first, last) = (range.start(), range.end());
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    });
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 impl From<CatalogError> for ServiceError {
@@ -58,9 +96,13 @@ impl ServiceError {
         match self {
             Self::Core(error) => error.code(),
             Self::Blobs(error) => error.code(),
+            Self::Read(error) => error.code,
             Self::Denied | Self::WrongPassword | Self::RegistrationClosed => ErrorCode::Forbidden,
             Self::TooOften => ErrorCode::Busy,
-            Self::Mismatch { .. } => ErrorCode::Invalid,
+            Self::Mismatch { .. }
+            | Self::NoSlice { .. }
+            | Self::SlicesMissing(_)
+            | Self::Gap { .. } => ErrorCode::Invalid,
             Self::Broken | Self::Password(_) | Self::Task(_) => ErrorCode::Storage,
         }
     }

@@ -4,12 +4,19 @@
 //! catalog and storage is in this layer, because its order is what keeps the two in step (API-2).
 
 mod accounts;
+mod apps;
+mod completion;
 mod error;
 mod files;
+mod hashes;
+mod hashing;
+mod in_order;
+mod maintenance;
 mod passwords;
 mod rate;
 mod reclaim;
 mod sessions;
+mod sliced;
 mod tickets;
 mod upload;
 
@@ -24,17 +31,25 @@ use common::env::{Shutdown, clock, entropy};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use apps::{Bearer, NewTokens, Tokens};
+pub(crate) use completion::Completion;
 pub(crate) use error::ServiceError;
+pub(crate) use in_order::{Application, Applied, BLOCK_LEN_MAX, BlockAdded};
 pub(crate) use passwords::Secret;
 pub(crate) use rate::{Rate, RateSettings};
 pub(crate) use sessions::{Actor, Proof, Registration, TokenlessCall};
 pub(crate) use sessions::{RegistrationPolicy, TokenlessPolicy};
+pub(crate) use sliced::{Begun, NewSliced, SliceUpload};
 pub(crate) use upload::{Announced, Upload};
 
 use crate::backend::Blobs;
 use crate::core::catalog::{Catalog, Transaction, View};
 use crate::core::error::CoreError;
+use crate::core::files::Reuse;
 use crate::core::moment::Moment;
+use apps::RecentPasswords;
+use completion::Completing;
+use hashing::Hashing;
 use passwords::Passwords;
 use rate::Rates;
 use reclaim::{Gone, UnderWay};
@@ -56,6 +71,12 @@ pub(crate) struct ServiceSettings {
     pub(crate) tokenless: TokenlessPolicy,
     /// How often what may be tried.
     pub(crate) rates: RateSettings,
+    /// Bytes that a new account may have, if that is limited.
+    pub(crate) quota: Option<u64>,
+    /// Whose content may be had by naming a digest of it.
+    pub(crate) reuse: Reuse,
+    /// Bytes of a slice of new upload sessions: a power of two.
+    pub(crate) slice_size: u64,
 }
 
 impl Default for ServiceSettings {
@@ -65,6 +86,9 @@ impl Default for ServiceSettings {
             registration: RegistrationPolicy::Open,
             tokenless: TokenlessPolicy::Bound,
             rates: RateSettings::default(),
+            quota: None,
+            reuse: Reuse::Global,
+            slice_size: 16 * 1024 * 1024,
         }
     }
 }
@@ -90,6 +114,14 @@ struct Shared<C, B> {
     process: u64,
     /// Uploads that are past the point of no return, and deletions.
     tasks: TaskTracker,
+    /// Uploads whose slices are read back.
+    hashing: Hashing,
+    /// Uploads that are being completed.
+    completing: Completing,
+    /// Passwords that were right lately.
+    recent: RecentPasswords,
+    /// A change of the tree left work.
+    work: Notify,
     /// There is something to reclaim.
     garbage: Notify,
     gone: Gone,
@@ -129,6 +161,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 announced: UnderWay::default(),
                 process: entropy::random_u64(),
                 tasks: TaskTracker::new(),
+                hashing: Hashing::default(),
+                completing: Completing::default(),
+                recent: RecentPasswords::default(),
+                work: Notify::new(),
                 garbage: Notify::new(),
                 gone: Gone::default(),
             }),
@@ -173,7 +209,19 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .await?)
     }
 
-    /// Reclaims what nobody owns until the signal, then waits for uploads past the point of no
+    /// Changes the tree: like [`Self::change`], and what the change leaves to do is done soon.
+    pub(crate) async fn change_tree<T, F>(&self, work: F) -> Result<T, ServiceError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut dyn Transaction, Moment) -> Result<T, CoreError> + Send + 'static,
+    {
+        let changed = self.change(work).await?;
+        self.shared.work.notify_one();
+        self.shared.garbage.notify_one();
+        Ok(changed)
+    }
+
+    /// Reclaims what nobody owns, and does what is left to do, until the signal, then waits for uploads past the point of no
     /// return.
     ///
     /// # Cancel safety
@@ -182,8 +230,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     pub(crate) async fn run(&self, shutdown: Shutdown) {
         tokio::select! {
             () = self.reclaim_forever() => {}
+            () = self.maintain_forever() => {}
             () = shutdown.requested() => {}
         }
+        self.shared.hashing.stop();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }

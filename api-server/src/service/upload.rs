@@ -14,19 +14,20 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use common::id::{Extension, FileId};
-use md5::{Digest as _, Md5 as Md5Hasher};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 use super::Service;
 use super::error::ServiceError;
+use super::hashes::Hashers;
 use super::sessions::Actor;
 use crate::backend::{BlobWriter, Blobs, PreparedBlob};
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, Transaction};
 use crate::core::contents;
 use crate::core::error::CoreError;
-use crate::core::id::{ContentHash, Md5};
-use crate::core::name::FileName;
+use crate::core::files::Naming;
+use crate::core::id::{Md5, Sha1};
+use crate::core::moment::Moment;
 use crate::core::uploads::{self, Added, Digests};
 
 /// Content up to so many bytes waits in memory.
@@ -49,6 +50,8 @@ impl Default for Buffers {
 pub(crate) struct Announced {
     /// The MD5.
     pub(crate) md5: Option<Md5>,
+    /// The SHA-1.
+    pub(crate) sha1: Option<Sha1>,
     /// How many bytes.
     pub(crate) size: Option<u64>,
 }
@@ -56,9 +59,8 @@ pub(crate) struct Announced {
 /// An upload under way. Dropped, it leaves nothing.
 pub(crate) struct Upload<C, B: Blobs> {
     service: Service<C, B>,
-    name: FileName,
-    md5: Md5Hasher,
-    hash: Box<blake3::Hasher>,
+    extension: Extension,
+    hashers: Hashers,
     size: u64,
     sink: Sink<B::Writer>,
 }
@@ -78,20 +80,18 @@ enum Sink<W> {
 impl<C: Catalog, B: Blobs> std::fmt::Debug for Upload<C, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upload")
-            .field("name", &self.name)
             .field("size", &self.size)
             .finish_non_exhaustive()
     }
 }
 
 impl<C: Catalog, B: Blobs> Service<C, B> {
-    /// Begins an upload of a file called `name`.
-    pub(crate) fn begin_upload(&self, name: FileName) -> Upload<C, B> {
+    /// Begins an upload of a file, whose blob gets this extension.
+    pub(crate) fn begin_upload(&self, extension: Extension) -> Upload<C, B> {
         Upload {
             service: self.clone(),
-            name,
-            md5: Md5Hasher::new(),
-            hash: Box::default(),
+            extension,
+            hashers: Hashers::default(),
             size: 0,
             sink: Sink::Nothing,
         }
@@ -108,8 +108,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
         if content.is_empty() {
             return Ok(());
         }
-        self.md5.update(&content);
-        self.hash.update(&content);
+        self.hashers.update(&content);
         self.size += content.len() as u64;
         self.sink = match std::mem::replace(&mut self.sink, Sink::Broken) {
             Sink::Nothing => {
@@ -145,27 +144,56 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
     ///
     /// # Errors
     ///
-    /// [`ServiceError::Mismatch`]; [`CoreError::Collision`] if the user has a file of this name and
-    /// MD5 with other bytes. Nothing stays behind after an error.
+    /// [`ServiceError::Mismatch`], those of adding a file. Nothing stays behind after an error.
     ///
     /// # Cancel safety
     ///
     /// Once storage was asked to commit, the upload comes to its end whether anybody waits or not.
     pub(crate) async fn finish(
-        mut self,
+        self,
         actor: &Actor,
+        naming: Naming,
         announced: Announced,
     ) -> Result<Added, ServiceError> {
-        let digests = Digests {
-            hash: ContentHash(*self.hash.finalize().as_bytes()),
-            md5: Md5(self.md5.clone().finalize().into()),
-            size: self.size,
-        };
+        let account = actor.account;
+        let known = naming.clone();
+        self.finish_with(
+            announced,
+            move |tx, digests, moment| uploads::add_known(tx, account, &known, digests, moment),
+            move |tx, digests, blob, moment| {
+                uploads::complete(tx, account, &naming, digests, blob, moment)
+            },
+        )
+        .await
+    }
+
+    /// Makes the content what two transactions make of it: the first one of content that the catalog
+    /// may know, refusing with [`CoreError::NoContent`] if it does not; the second one of content and
+    /// an announced blob, returning a blob that is not needed.
+    pub(super) async fn finish_with<T, K, N>(
+        mut self,
+        announced: Announced,
+        known: K,
+        new: N,
+    ) -> Result<T, ServiceError>
+    where
+        T: Send + 'static,
+        K: Fn(&mut dyn Transaction, &Digests, Moment) -> Result<T, CoreError> + Send + 'static,
+        N: Fn(
+                &mut dyn Transaction,
+                &Digests,
+                &FileId,
+                Moment,
+            ) -> Result<(T, Option<FileId>), CoreError>
+            + Send
+            + 'static,
+    {
+        let digests = self.hashers.digests(self.size);
         if let Err(mismatch) = announced.check(&digests) {
             self.abort().await;
             return Err(mismatch);
         }
-        if let Some(added) = self.add_known(actor, &digests).await? {
+        if let Some(added) = self.add_known(&digests, known).await? {
             self.abort().await;
             return Ok(added);
         }
@@ -176,15 +204,13 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
             Sink::Broken => return Err(ServiceError::Broken),
         };
         let prepared = writer.finish().await?;
-        let (service, name, account) = (self.service, self.name, actor.account);
+        let service = self.service;
         let tasks = service.shared.tasks.clone();
         let task = tasks.spawn(async move {
             let _under_way = service.shared.announced.begin(*prepared.file_id());
             let blob = service.store(prepared).await?;
             let completed = service
-                .change(move |tx, moment| {
-                    uploads::complete(tx, account, &name, &digests, &blob, moment)
-                })
+                .change(move |tx, moment| new(tx, &digests, &blob, moment))
                 .await;
             match completed {
                 Ok((added, None)) => Ok(added),
@@ -209,12 +235,16 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
     }
 
     /// Adds the file if the catalog has the content.
-    async fn add_known(
+    async fn add_known<T, K>(
         &mut self,
-        actor: &Actor,
         digests: &Digests,
-    ) -> Result<Option<Added>, ServiceError> {
-        let (account, name, digests) = (actor.account, self.name.clone(), *digests);
+        known: K,
+    ) -> Result<Option<T>, ServiceError>
+    where
+        T: Send + 'static,
+        K: Fn(&mut dyn Transaction, &Digests, Moment) -> Result<T, CoreError> + Send + 'static,
+    {
+        let digests = *digests;
         // Most content is new, and a look is cheaper than a transaction.
         let is_known = self
             .service
@@ -225,7 +255,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
         }
         let added = self
             .service
-            .change(move |tx, moment| uploads::add_known(tx, account, &name, &digests, moment))
+            .change(move |tx, moment| known(tx, &digests, moment))
             .await;
         match added {
             Ok(added) => Ok(Some(added)),
@@ -237,8 +267,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
 
     /// Begins to store what was received so far.
     async fn begin_to_store(&mut self, content: Bytes) -> Result<B::Writer, ServiceError> {
-        let extension = Extension::of_file_name(self.name.as_str());
-        let mut writer = self.service.shared.blobs.begin(extension).await?;
+        let mut writer = self.service.shared.blobs.begin(self.extension).await?;
         if !content.is_empty() {
             writer.write(content).await?;
         }
@@ -248,10 +277,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
 
 impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Announces and commits a blob, which is then an orphan.
-    async fn store(
-        &self,
-        prepared: <B::Writer as BlobWriter>::Prepared,
-    ) -> Result<FileId, ServiceError> {
+    pub(super) async fn store(&self, prepared: impl PreparedBlob) -> Result<FileId, ServiceError> {
         let (blob, process) = (*prepared.file_id(), self.shared.process);
         let announced = self
             .change(move |tx, moment| uploads::announce(tx, &blob, process, moment.now))
@@ -272,7 +298,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     }
 
     /// Leaves a blob, which may exist, to whoever reclaims.
-    async fn give_up(&self, blob: FileId) {
+    pub(super) async fn give_up(&self, blob: FileId) {
         let discarded = self
             .change(move |tx, moment| uploads::discard(tx, &blob, moment.now))
             .await;
@@ -285,13 +311,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 }
 
 impl Announced {
-    fn check(&self, received: &Digests) -> Result<(), ServiceError> {
+    pub(super) fn check(&self, received: &Digests) -> Result<(), ServiceError> {
         if let Some(size) = self.size
             && size != received.size
         {
             return Err(ServiceError::Mismatch {
                 announced: format!("{size} bytes"),
                 received: format!("{} bytes", received.size),
+            });
+        }
+        if let Some(sha1) = self.sha1
+            && sha1 != received.sha1
+        {
+            return Err(ServiceError::Mismatch {
+                announced: format!("bytes of SHA-1 {sha1}"),
+                received: format!("bytes of SHA-1 {}", received.sha1),
             });
         }
         if let Some(md5) = self.md5

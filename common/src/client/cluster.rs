@@ -6,8 +6,8 @@ use super::error::ClientError;
 use super::exchange::Content;
 use super::pool::{Lease, Pool, PoolSettings};
 use super::{
-    Address, Download, FileInfo, Metadata, MetadataMode, StorageClient, StoreTarget, TrackerClient,
-    UploadKind, UploadWriter,
+    Address, Download, ExtensionWriter, FileInfo, Metadata, MetadataMode, Piece, Prepared,
+    StorageClient, StoreTarget, TrackerClient, UploadKind, UploadWriter,
 };
 use crate::code::ErrorCode;
 use crate::id::{Extension, FileId, GroupName, SlavePrefix, VolumePath};
@@ -103,10 +103,34 @@ impl Client {
     pub async fn begin_upload(
         &self,
         group: Option<GroupName>,
+        kind: UploadKind,
         extension: Extension,
     ) -> Result<UploadWriter, ClientError> {
         let (lease, path) = self.connect_for_store(group).await?;
-        Ok(self.storages.begin_upload_on(lease, Some(path), extension))
+        let path = Some(path);
+        Ok(self.storages.begin_upload_on(lease, path, kind, extension))
+    }
+
+    /// Begins to add content at the end of a staging blob, which is an appender that was prepared.
+    /// Nothing is sent yet.
+    pub async fn extend(&self, staging: &FileId) -> Result<ExtensionWriter, ClientError> {
+        let address = self.trackers.update(staging).await?;
+        let lease = self.storages.connect(&address).await?;
+        Ok(self.storages.extend_on(lease, staging))
+    }
+
+    /// Prepares a blob of these pieces of a staging blob, in this order. Its commit also ends the
+    /// staging blob.
+    pub async fn arrange(
+        &self,
+        staging: &FileId,
+        extension: Extension,
+        pieces: &[Piece],
+    ) -> Result<Prepared, ClientError> {
+        let address = self.trackers.update(staging).await?;
+        self.storages
+            .arrange(&address, staging, extension, pieces)
+            .await
     }
 
     /// Stores a blob named after `master`, on the node that holds the master.

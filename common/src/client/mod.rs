@@ -14,9 +14,11 @@ mod address;
 mod cluster;
 mod error;
 mod exchange;
+mod outgoing;
 mod pool;
 mod prepared;
 mod slices;
+mod staged;
 mod storage;
 mod tracker;
 
@@ -29,9 +31,10 @@ pub use error::{AnswerError, ClientError, Phase};
 pub use exchange::Content;
 pub use pool::{Lease, Pool, PoolSettings};
 pub use prepared::{Prepared, UploadWriter};
+pub use staged::ExtensionWriter;
 pub use storage::{Download, StorageClient};
 pub use tracker::TrackerClient;
 
 // The vocabulary of the calls.
-pub use crate::wire::storage::{FileInfo, Metadata, MetadataMode, UploadKind};
+pub use crate::wire::storage::{FileInfo, Metadata, MetadataMode, Piece, UploadKind};
 pub use crate::wire::tracker::{GroupRecord, StorageRecord, StoreTarget, StoreTargets};

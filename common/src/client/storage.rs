@@ -7,11 +7,12 @@ use super::Address;
 use super::error::ClientError;
 use super::exchange::{self, Content, Replay, Request};
 use super::pool::{Lease, Pool};
-use super::prepared::UploadWriter;
+use super::prepared::{Prepared, UploadWriter};
+use super::staged::{self, ExtensionWriter};
 use crate::id::{Extension, FileId, RemoteName, SlavePrefix, VolumePath};
 use crate::wire::storage::{
     AppendHead, BlobRequest, DownloadRequest, FileInfo, Metadata, MetadataMode, ModifyHead,
-    PathChoice, PrepareHead, QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead,
+    PathChoice, Piece, PrepareHead, QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead,
     StoredResponse, Streamed, TruncateRequest, UploadHead, UploadKind,
 };
 use crate::wire::{Command, Header, WireError, encode_bare_request};
@@ -80,10 +81,34 @@ impl StorageClient {
         &self,
         lease: Lease,
         path: Option<VolumePath>,
+        kind: UploadKind,
         extension: Extension,
     ) -> UploadWriter {
         let path = path.map_or(PathChoice::Any, PathChoice::Path);
-        UploadWriter::new(lease, PrepareHead { path, extension })
+        let head = PrepareHead {
+            path,
+            kind,
+            extension,
+        };
+        UploadWriter::new(lease, head)
+    }
+
+    /// Begins to add content at the end of a staging blob, on a connection of [`Self::connect`].
+    /// Nothing is sent yet.
+    pub fn extend_on(&self, lease: Lease, staging: &FileId) -> ExtensionWriter {
+        ExtensionWriter::new(lease, staging)
+    }
+
+    /// Prepares a blob of these pieces of a staging blob, in this order. Its commit also ends the
+    /// staging blob.
+    pub async fn arrange(
+        &self,
+        address: &Address,
+        staging: &FileId,
+        extension: Extension,
+        pieces: &[Piece],
+    ) -> Result<Prepared, ClientError> {
+        staged::arrange(&self.pool, address, staging, extension, pieces).await
     }
 
     /// Stores a blob named after `master`.

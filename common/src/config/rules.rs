@@ -57,6 +57,9 @@ pub enum RuleError {
         "TLS needs both api.tls_certificate and api.tls_key; give the other one too, or remove this one"
     )]
     HalfOfTls,
+    /// A slice is a subtree of the hash of the whole.
+    #[error("must be a power of two, such as 8MiB or 16MiB")]
+    SliceSize,
 }
 
 /// Reports every broken rule at the key that should change.
@@ -93,6 +96,9 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
         .is_some_and(|url| !is_base(url))
     {
         reader.problem_at_key("api.public_url", RuleError::PublicUrl);
+    }
+    if !config.api.slice_size.0.is_power_of_two() {
+        reader.problem_at_key("api.slice_size", RuleError::SliceSize);
     }
     match (&config.api.tls_certificate, &config.api.tls_key) {
         (Some(_), Some(_)) | (None, None) => {}

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use super::section::{row, section};
 use super::types::{
-    ByteSize, Durability, Listing, LogFormat, Registration, ReservedSpace, StoreLookup,
-    StorePathChoice, StoreServer, TokenlessWrites,
+    ByteSize, Durability, InstantUpload, Listing, LogFormat, Registration, ReservedSpace,
+    StoreLookup, StorePathChoice, StoreServer, TokenlessWrites,
 };
 use crate::client::Address;
 use crate::id::{GroupName, NodeNumber, VolumePath};
@@ -241,6 +241,16 @@ section! {
         tokenless_writes: TokenlessWrites = "bound";
         /// Size of the largest upload. Uploads are never in memory, so what it costs is disk space.
         upload_size_max: ByteSize = "100GiB" in "30MiB" to "16TiB";
+        /// Size of the slices in which clients send big files: a power of two. Clients hold one in
+        /// memory for each that is under way. Uploads that have begun keep theirs.
+        slice_size: ByteSize = "16MiB" in "1MiB" to "64MiB";
+        /// Whose content a client may have without sending it, by naming its digest: "global" means
+        /// everybody's, as the documented APIs have it; "user" only one's own, for users that do not
+        /// trust one another.
+        instant_upload: InstantUpload = "global";
+        /// Space for the files and open uploads of a new account, 0 for no limit. `hayloft user quota`
+        /// changes it for one account.
+        quota: ByteSize = "0";
         /// Time from a login until its token ends.
         session_life: Duration = "24h" in "1min" to "3650d";
         /// When an account, file entry or share is acknowledged, as storage.durability says for blobs.

@@ -217,6 +217,16 @@ choice! {
 }
 
 choice! {
+    /// Whose content may be had by naming its digest (docs/api/pan123.md).
+    InstantUpload as "\"global\" or \"user\"" {
+        /// Everybody's.
+        Global = "global",
+        /// One's own.
+        User = "user",
+    }
+}
+
+choice! {
     /// What becomes of writes without a token (docs/api/image-host.md).
     TokenlessWrites as "\"bound\", \"compat\", \"ticket\" or \"strict\"" {
         /// Accepted from the address of a live session of the named user.

@@ -90,10 +90,14 @@ pub enum Command {
     CommitUpload = 171,
     /// Storage, from an API server: forget what was prepared.
     AbandonUpload = 172,
+    /// Storage, from an API server: add content at the end of a staging blob.
+    ExtendStaging = 173,
+    /// Storage, from an API server: prepare a blob of pieces of a staging blob.
+    ArrangeStaging = 174,
 }
 
 impl Command {
-    const ALL: [Self; 42] = [
+    const ALL: [Self; 44] = [
         Self::Upload,
         Self::Delete,
         Self::SetMetadata,
@@ -136,6 +140,8 @@ impl Command {
         Self::PrepareUpload,
         Self::CommitUpload,
         Self::AbandonUpload,
+        Self::ExtendStaging,
+        Self::ArrangeStaging,
     ];
 
     /// The command of a header's command byte.

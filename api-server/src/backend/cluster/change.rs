@@ -1,7 +1,7 @@
 //! Changing: uploads in two steps, and deletes.
 
 use bytes::Bytes;
-use common::client::{Client, Prepared, UploadWriter};
+use common::client::{Client, Prepared, UploadKind, UploadWriter};
 use common::code::ErrorCode;
 use common::id::{Extension, FileId};
 
@@ -14,10 +14,10 @@ pub(crate) struct Writer(UploadWriter);
 
 /// A blob that a node keeps until it is committed.
 #[derive(Debug)]
-pub(crate) struct PreparedOnNode(Prepared);
+pub(crate) struct PreparedOnNode(pub(super) Prepared);
 
 pub(super) async fn begin(client: &Client, extension: Extension) -> Result<Writer, BlobsError> {
-    bounded(client.begin_upload(None, extension))
+    bounded(client.begin_upload(None, UploadKind::Normal, extension))
         .await
         .map(Writer)
 }

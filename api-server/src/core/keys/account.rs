@@ -72,6 +72,8 @@ record! {
         created: u32 as super::Seconds,
         /// What it may do.
         standing: Standing,
+        /// Bytes that its files and open uploads may have, if that is limited.
+        quota: Option<u64>,
     }
 }
 
@@ -104,6 +106,7 @@ mod tests {
             password: PasswordHash("$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA".into()),
             created: 1_594_000_000,
             standing: Standing::Member,
+            quota: Some(1 << 30),
         };
         super::super::testing::check_table::<Accounts>(&(AccountId(7),), &record);
         assert!(!format!("{record:?}").contains("argon2id"));

@@ -2,7 +2,7 @@
 
 use super::field::record;
 use super::{KeyType, Seconds, Table};
-use crate::core::id::{ContentHash, Md5};
+use crate::core::id::{ContentHash, Md5, Sha1};
 use common::id::FileId;
 
 record! {
@@ -12,6 +12,8 @@ record! {
         size: u64,
         /// Their MD5.
         md5: Md5,
+        /// Their SHA-1.
+        sha1: Sha1,
         /// The blob that holds them.
         blob: FileId,
         /// Files that have them; at least one.
@@ -38,6 +40,7 @@ mod tests {
         let record = ContentRecord {
             size: 582,
             md5: Md5([7; 16]),
+            sha1: Sha1([8; 20]),
             blob: "group1/M00/00/00/rBAAD18AISGAP6QrAAACRhizVvQ79062.h"
                 .parse()
                 .unwrap(),

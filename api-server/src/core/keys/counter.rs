@@ -9,6 +9,7 @@ use common::codec::{CodecError, Reader, Writer};
 pub(in crate::core) enum Counter {
     Account = 1,
     Share = 2,
+    App = 3,
 }
 
 impl Field for Counter {
@@ -20,6 +21,7 @@ impl Field for Counter {
         match reader.u8()? {
             1 => Ok(Self::Account),
             2 => Ok(Self::Share),
+            3 => Ok(Self::App),
             _ => Err(CodecError::Field("counter")),
         }
     }

@@ -7,9 +7,10 @@ use common::codec::{CodecError, Reader, Writer};
 use common::id::FileId;
 
 use crate::core::id::{
-    AccountId, ContentHash, FileNumber, Md5, PictureLink, ShareNumber, TokenHash,
+    AccountId, AppNumber, ContentHash, Entry, FileNumber, FolderNumber, Md5, PictureLink,
+    ServerKey, Sha1, ShareNumber, TokenHash, UploadId, UploadKeyHash,
 };
-use crate::core::name::{Email, FileName, NickName, Phone, UserName};
+use crate::core::name::{Email, EntryName, FileName, NickName, Phone, UserName};
 
 /// A part of a key or value.
 ///
@@ -114,7 +115,7 @@ macro_rules! numbers {
         })+
     };
 }
-numbers!(AccountId FileNumber ShareNumber);
+numbers!(AccountId AppNumber FileNumber FolderNumber ShareNumber);
 
 macro_rules! digests {
     ($($Name:ident)+) => {
@@ -129,7 +130,51 @@ macro_rules! digests {
         })+
     };
 }
-digests!(ContentHash Md5 PictureLink TokenHash);
+digests!(ContentHash Md5 PictureLink ServerKey Sha1 TokenHash UploadId UploadKeyHash);
+
+/// Folders sort before files.
+impl Field for Entry {
+    fn write(&self, out: &mut Writer<'_>) {
+        match self {
+            Self::Folder(number) => {
+                out.u8(1);
+                number.write(out);
+            }
+            Self::File(number) => {
+                out.u8(2);
+                number.write(out);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        match reader.u8()? {
+            1 => FolderNumber::read(reader).map(Self::Folder),
+            2 => FileNumber::read(reader).map(Self::File),
+            _ => Err(CodecError::Field("entry")),
+        }
+    }
+}
+
+impl Field for u8 {
+    fn write(&self, out: &mut Writer<'_>) {
+        out.u8(*self);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        reader.u8()
+    }
+}
+
+impl Field for u32 {
+    fn write(&self, out: &mut Writer<'_>) {
+        out.u32(*self);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        reader.u32()
+    }
+}
 
 /// Writes a text that holds no NUL, and one behind it.
 pub(super) fn write_text(text: &str, out: &mut Writer<'_>) {
@@ -163,7 +208,7 @@ macro_rules! texts {
         })+
     };
 }
-texts!(UserName NickName Phone Email FileName);
+texts!(UserName NickName Phone Email EntryName FileName);
 
 impl Field for FileId {
     fn write(&self, out: &mut Writer<'_>) {
@@ -190,16 +235,17 @@ macro_rules! tuples {
         })+
     };
 }
-tuples!((A)(A, B)(A, B, C));
+tuples!((A)(A, B)(A, B, C)(A, B, C, D));
 
 /// Declares a record: its fields are written in the order in which they stand.
 macro_rules! record {
     (
         $(#[doc = $about:literal])+
+        $(#[derive($Derived:ident)])?
         $vis:vis $Name:ident { $( $(#[doc = $doc:literal])+ $field:ident: $Type:ty $(as $Wire:ty)?, )+ }
     ) => {
         $(#[doc = $about])+
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq $(, $Derived)?)]
         $vis struct $Name {
             $( $(#[doc = $doc])+ pub $field: $Type, )+
         }

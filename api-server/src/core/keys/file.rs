@@ -4,16 +4,20 @@
 
 use super::field::record;
 use super::{Field, KeyType, Seconds, Table};
-use crate::core::id::{AccountId, ContentHash, FileNumber, Md5, ShareNumber};
-use crate::core::name::FileName;
+use crate::core::id::{AccountId, ContentHash, FileNumber, FolderNumber, Md5, ShareNumber};
+use crate::core::name::{EntryName, FileName};
 use crate::core::ranked::List;
 use common::id::FileId;
 
 record! {
     /// A user's file.
     pub FileRecord {
-        /// What the user calls it.
+        /// What the image host calls it: its label.
         name: FileName,
+        /// The folder it is in, or was in before it went to the trash.
+        folder: FolderNumber,
+        /// Its name there.
+        entry: EntryName,
         /// Its bytes.
         content: ContentHash,
         /// Their MD5.
@@ -24,6 +28,10 @@ record! {
         blob: FileId,
         /// Unix seconds when it was added.
         created: u32 as Seconds,
+        /// Unix seconds when it was last renamed or moved, or added.
+        modified: u32 as Seconds,
+        /// Its place in the trash, if it was put there by itself and not with a folder.
+        trashed: Option<u64>,
         /// How often the user downloaded it.
         views: u64,
         /// The share that shows it to everybody.
@@ -98,6 +106,8 @@ mod tests {
     fn a_file_comes_back() {
         let record = FileRecord {
             name: "ui_buttongroup.h".parse().unwrap(),
+            folder: FolderNumber(5),
+            entry: "ui_buttongroup(1).h".parse().unwrap(),
             content: ContentHash([4; 32]),
             md5: Md5([7; 16]),
             size: 582,
@@ -105,6 +115,8 @@ mod tests {
                 .parse()
                 .unwrap(),
             created: 1_593_844_001,
+            modified: 1_593_844_002,
+            trashed: Some(6),
             views: 3,
             share: Some(ShareNumber(9)),
             pictures: 1,

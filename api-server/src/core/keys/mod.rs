@@ -9,17 +9,28 @@ mod field;
 mod account;
 mod account_name;
 mod account_session;
+mod app;
 mod content;
 mod content_md5;
+mod content_sha1;
 mod counter;
+mod entry;
 mod file;
 mod file_label;
 mod file_picture;
+mod folder;
+mod grant;
 mod orphan;
 mod picture;
+mod server_key;
 mod session;
 mod share;
 mod share_label;
+mod slice;
+mod trash;
+mod tree_task;
+mod upload;
+mod upload_key;
 mod usage;
 
 use std::ops::ControlFlow;
@@ -33,24 +44,41 @@ pub(super) use account::Accounts;
 pub use account::{AccountRecord, PasswordHash, Standing};
 pub(super) use account_name::AccountNames;
 pub(super) use account_session::{AccountSessionRecord, AccountSessions};
+pub use app::{AppRecord, AppSecret, Scopes};
+pub(super) use app::{Apps, AppsOfAccount};
 pub use content::ContentRecord;
 pub(super) use content::Contents;
 pub(super) use content_md5::ContentsByMd5;
+pub(super) use content_sha1::ContentsBySha1;
 pub(super) use counter::{Counter, Counters};
+pub(super) use entry::{Entries, EntriesByNumber, EntryKind, Presence};
 pub(super) use field::{Field, Origin, Seconds};
 pub use file::FileRecord;
 pub(super) use file::{Files, FilesByName, FilesBySize, FilesByViews, Order};
 pub(super) use file_label::FileLabels;
 pub(super) use file_picture::PicturesOfFile;
+pub use folder::FolderRecord;
+pub(super) use folder::Folders;
+pub use grant::{GrantKind, GrantRecord};
+pub(super) use grant::{Grants, GrantsOfAccount};
 pub(super) use orphan::Orphans;
 pub use orphan::{OrphanRecord, OrphanState};
 pub use picture::PictureRecord;
 pub(super) use picture::{Pictures, PicturesOfAccount};
+pub(super) use server_key::ServerKeys;
 pub use session::SessionRecord;
 pub(super) use session::Sessions;
 pub use share::ShareRecord;
 pub(super) use share::{Shares, SharesByViews};
 pub(super) use share_label::ShareLabels;
+pub use slice::SliceRecord;
+pub(super) use slice::Slices;
+pub(super) use trash::{Trash, TrashRecord, TrashedFiles};
+pub(super) use tree_task::TreeTasks;
+pub use tree_task::{TreeTask, TreeTaskKind};
+pub use upload::{Conflict, HashState, UploadKind, UploadRecord, UploadState};
+pub(super) use upload::{Uploads, UploadsByDue, UploadsByName, UploadsOfAccount};
+pub(super) use upload_key::{UploadKeys, UploadKeysOfUpload};
 pub(super) use usage::{UsageRecord, Usages};
 
 /// The first byte of a key. The values are stable: they are on disk.
@@ -59,13 +87,32 @@ pub(super) use usage::{UsageRecord, Usages};
 pub(super) enum KeyType {
     Account = b'A',
     AccountName = b'a',
+    App = b'X',
+    AppOfAccount = b'x',
     Content = b'C',
     ContentMd5 = b'c',
+    ContentSha1 = b'd',
+    Entry = b'E',
+    EntryByNumber = b'e',
     File = b'F',
     FileLabel = b'f',
     FileByName = b'N',
     FileBySize = b'Z',
     FileByViews = b'V',
+    Folder = b'D',
+    TrashedFile = b'G',
+    Grant = b'K',
+    GrantOfAccount = b'k',
+    ServerKey = b'Y',
+    Slice = b'B',
+    Trash = b'T',
+    TreeTask = b'J',
+    Upload = b'U',
+    UploadByDue = b'y',
+    UploadByName = b'L',
+    UploadKey = b'l',
+    UploadKeyOfUpload = b'm',
+    UploadOfAccount = b'v',
     Share = b'H',
     ShareLabel = b'h',
     ShareByViews = b'W',

@@ -6,11 +6,24 @@ use crate::core::id::AccountId;
 
 record! {
     /// Sums over an account.
+    #[derive(Default)]
     pub(in crate::core) UsageRecord {
-        /// The last number that was given to a file or picture share.
+        /// The last number that was given to a file, folder, picture share or place in the trash.
         last_number: u64,
-        /// Bytes of all files.
+        /// Files, also those in the trash.
+        files: u64,
+        /// Folders, also those in the trash.
+        folders: u64,
+        /// Bytes of all files, also those in the trash.
         bytes: u64,
+        /// Bytes of the files in the trash.
+        trash_bytes: u64,
+        /// Uploads under way.
+        uploads: u64,
+        /// Bytes that they announced.
+        upload_bytes: u64,
+        /// Access and refresh tokens.
+        grants: u64,
         /// Files that are shared.
         shares: u64,
     }

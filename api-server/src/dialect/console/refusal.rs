@@ -134,10 +134,13 @@ fn said_of_service(error: &ServiceError) -> (StatusCode, &'static str) {
         ServiceError::TooOften => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
         ServiceError::Denied => (StatusCode::UNAUTHORIZED, "session_ended"),
         // Whatever its storage says, the server cannot do now what it was asked.
-        ServiceError::Blobs(_) => UNAVAILABLE,
+        ServiceError::Blobs(_) | ServiceError::Read(_) => UNAVAILABLE,
         ServiceError::Core(_)
         | ServiceError::RegistrationClosed
         | ServiceError::Mismatch { .. }
+        | ServiceError::NoSlice { .. }
+        | ServiceError::SlicesMissing(_)
+        | ServiceError::Gap { .. }
         | ServiceError::Broken
         | ServiceError::Password(_)
         | ServiceError::Task(_) => (status, word),

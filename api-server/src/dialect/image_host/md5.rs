@@ -16,7 +16,7 @@ pub(super) async fn answer<C: Catalog, B: Blobs>(
     request: Request,
 ) -> Result<Answer, Refusal> {
     let actor = request.actor(service).await?;
-    let Label { md5, name } = Label::parse(&request.body)?;
+    let Label { md5, name } = Label::parse_new(&request.body)?;
     service.add_by_md5(&actor, md5, name).await?;
     Ok(Answer::Done)
 }

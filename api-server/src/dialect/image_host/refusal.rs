@@ -146,10 +146,14 @@ impl Refusal {
             ServiceError::Denied => Some(Cause::Token),
             ServiceError::Core(error) => cause_of(error),
             ServiceError::Blobs(_)
+            | ServiceError::Read(_)
             | ServiceError::WrongPassword
             | ServiceError::TooOften
             | ServiceError::RegistrationClosed
             | ServiceError::Mismatch { .. }
+            | ServiceError::NoSlice { .. }
+            | ServiceError::SlicesMissing(_)
+            | ServiceError::Gap { .. }
             | ServiceError::Broken
             | ServiceError::Password(_)
             | ServiceError::Task(_) => None,
@@ -171,6 +175,21 @@ fn cause_of(error: &CoreError) -> Option<Cause> {
         | CoreError::NoShare
         | CoreError::NoPicture
         | CoreError::TooManyPictures(_)
+        | CoreError::NoFolder
+        | CoreError::NameInUse(_)
+        | CoreError::IntoItself
+        | CoreError::TooDeep(_)
+        | CoreError::NotInTrash
+        | CoreError::NoEntry
+        | CoreError::OverQuota { .. }
+        | CoreError::TooManyEntries(_)
+        | CoreError::TooManyUploads(_)
+        | CoreError::NoUpload
+        | CoreError::UploadClosed
+        | CoreError::UploadDone(_)
+        | CoreError::UploadChanged
+        | CoreError::NoApp
+        | CoreError::TooManyApps(_)
         | CoreError::NoSession => None,
     }
 }

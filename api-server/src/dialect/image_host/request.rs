@@ -6,7 +6,7 @@ use http::request;
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::id::{Md5, PictureLink};
-use crate::core::name::{FileName, UserName};
+use crate::core::name::{FileName, NameError, UserName};
 use crate::http::Exchange;
 use crate::http::body;
 use crate::http::caller::Caller;
@@ -82,13 +82,39 @@ impl Label {
             name: parse_file_name(body.filename()?)?,
         })
     }
+
+    /// The label of a new file in a body.
+    pub(super) fn parse_new(body: &Object) -> Result<Self, Refusal> {
+        Ok(Self {
+            md5: parse_md5(body.string("md5")?)?,
+            name: parse_new_file_name(body.filename()?)?,
+        })
+    }
 }
+
+/// Characters that the name of a new file may have. Source: docs/api/image-host.md §2.3.
+const NEW_NAME_LEN_MAX: usize = 128;
 
 /// The MD5 of a text.
 pub(super) fn parse_md5(text: &str) -> Result<Md5, Refusal> {
     let field = "md5";
     text.parse()
         .map_err(|source| Refusal::Hex { field, source })
+}
+
+/// The name of a new file. Names of files that came in over other APIs may be longer.
+pub(super) fn parse_new_file_name(text: &str) -> Result<FileName, Refusal> {
+    let name = parse_file_name(text)?;
+    let len = text.chars().count();
+    if NEW_NAME_LEN_MAX < len {
+        let max = NEW_NAME_LEN_MAX;
+        let source = NameError::TooLong { len, max };
+        return Err(Refusal::Text {
+            field: "filename",
+            source,
+        });
+    }
+    Ok(name)
 }
 
 /// The file name of a text.

@@ -5,13 +5,15 @@
 //! uploads is often known only at the end. Until then nothing of an upload is seen, and whatever is
 //! wrong by then, it leaves nothing.
 
+use common::id::Extension;
 use http::header::CONTENT_TYPE;
 use http::request;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
-use crate::core::name::UserName;
+use crate::core::files::Naming;
+use crate::core::name::{FileName, UserName};
 use crate::http::Exchange;
 use crate::http::body::Pieces;
 use crate::http::caller::Caller;
@@ -23,7 +25,7 @@ use super::form::{Event, FIELD_LEN_MAX, Form, HEAD_LEN_MAX, PARTS_MAX, Parser, V
 use super::json::MemberError;
 use super::proof;
 use super::refusal::{Codes, ONLY_ONE, Refusal};
-use super::request::{parse_file_name, parse_md5};
+use super::request::{parse_md5, parse_new_file_name};
 
 /// A bad token is 1 here.
 pub(super) const CODES: Codes = ONLY_ONE;
@@ -109,6 +111,8 @@ struct Receipt<'a, C, B: Blobs> {
     size_max: u64,
     /// Once the file has begun.
     upload: Option<Upload<C, B>>,
+    /// What the file is called, once it has begun.
+    name: Option<FileName>,
     /// Bytes of content so far.
     received: u64,
     /// Whether a field came by itself: then others may come behind the file.
@@ -129,6 +133,7 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
             sender,
             size_max,
             upload: None,
+            name: None,
             received: 0,
             has_fields: false,
             actor: None,
@@ -180,7 +185,7 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
 
     /// Refuses what can be refused before content comes.
     async fn begin(&mut self, form: &Form) -> Result<(), Refusal> {
-        let name = parse_file_name(&form.file_name)?;
+        let name = parse_new_file_name(&form.file_name)?;
         let values = &form.values;
         if let Some(size) = values.size {
             self.check_size(size)?;
@@ -197,7 +202,9 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
                 return Err(ServiceError::TooOften.into());
             }
         }
-        self.upload = Some(self.sender.service.begin_upload(name));
+        let extension = Extension::of_file_name(name.as_str());
+        self.upload = Some(self.sender.service.begin_upload(extension));
+        self.name = Some(name);
         Ok(())
     }
 
@@ -213,12 +220,14 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
     async fn finish(mut self, form: &Form) -> Result<Answer, Refusal> {
         let checked = self.check(form).await;
         // A form without a file is refused by its parser.
-        let Some(upload) = self.upload.take() else {
+        let (Some(upload), Some(name)) = (self.upload.take(), self.name.take()) else {
             return Err(super::form::FormError::NoFile.into());
         };
         match checked {
             Ok((actor, announced)) => {
-                upload.finish(&actor, announced).await?;
+                upload
+                    .finish(&actor, Naming::Label(name), announced)
+                    .await?;
                 Ok(Answer::Done)
             }
             Err(refusal) => {
@@ -232,6 +241,7 @@ impl<'a, C: Catalog, B: Blobs> Receipt<'a, C, B> {
         let values = &form.values;
         let announced = Announced {
             md5: values.md5.as_deref().map(parse_md5).transpose()?,
+            sha1: None,
             size: values.size,
         };
         let actor = match self.actor.take() {

@@ -2,12 +2,13 @@
 //!
 //! `encode` appends a whole packet, header included, so that a small message is one write. `decode`
 //! takes the body alone. Requests whose content streams implement [`Streamed`]: their head decodes
-//! before the content has arrived. Nothing here allocates except [`Metadata`].
+//! before the content has arrived. Nothing here allocates except [`Metadata`] and [`ArrangeRequest`].
 
 mod change;
 mod metadata;
 mod prepare;
 mod read;
+mod stage;
 mod streamed;
 mod upload;
 
@@ -15,6 +16,7 @@ pub use change::{AppendHead, ModifyHead, RegenerateRequest, TruncateRequest};
 pub use metadata::{Metadata, MetadataMode, SetMetadata};
 pub use prepare::{ChunkHead, PrepareHead, PreparedResponse};
 pub use read::{BlobRequest, DownloadRequest, FileInfo, QueryFileInfo, StoredResponse};
+pub use stage::{ArrangeRequest, ExtendHead, Piece};
 pub use streamed::Streamed;
 pub use upload::{PathChoice, SlaveHead, UploadHead, UploadKind};
 

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 
 use super::streamed::{SIGNED_MAX, blob_len};
 use super::upload::extension;
-use super::{NAME, PathChoice};
+use super::{NAME, PathChoice, UploadKind};
 use crate::codec::{CodecError, Reader};
 use crate::digest::Crc32;
 use crate::id::{Extension, GroupName, RemoteName};
@@ -17,13 +17,18 @@ use crate::wire::{Command, WireError, field, packet};
 pub struct PrepareHead {
     /// Where the blob goes.
     pub path: PathChoice,
+    /// Whether it can be extended later.
+    pub kind: UploadKind,
     /// Extension to keep in the name.
     pub extension: Extension,
 }
 
 impl PrepareHead {
     /// Bytes of the head behind its header.
-    pub const LEN: usize = 1 + limits::EXTENSION_LEN_MAX;
+    pub const LEN: usize = 2 + limits::EXTENSION_LEN_MAX;
+
+    const NORMAL: u8 = 0;
+    const APPENDER: u8 = 1;
 
     /// What the header gives as the length of the body, for it is not known: the longest that there
     /// can be. A server that does not know the command takes everything for one body, and so never
@@ -34,9 +39,18 @@ impl PrepareHead {
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(bytes);
         let path = PathChoice::from_byte(reader.u8()?);
+        let kind = match reader.u8()? {
+            Self::NORMAL => UploadKind::Normal,
+            Self::APPENDER => UploadKind::Appender,
+            _ => return Err(CodecError::Field("kind of a blob").into()),
+        };
         let extension = extension(&mut reader)?;
         reader.finish()?;
-        Ok(Self { path, extension })
+        Ok(Self {
+            path,
+            kind,
+            extension,
+        })
     }
 
     /// Appends the header and the head. The chunks follow.
@@ -44,6 +58,10 @@ impl PrepareHead {
         let unknown = Self::BODY_LEN - Self::LEN as u64;
         packet::request(out, Command::PrepareUpload, 0, unknown, |body| {
             body.u8(self.path.to_byte());
+            body.u8(match self.kind {
+                UploadKind::Normal => Self::NORMAL,
+                UploadKind::Appender => Self::APPENDER,
+            });
             body.bytes(self.extension.as_field());
         });
     }
@@ -163,21 +181,23 @@ mod tests {
     fn a_server_that_does_not_know_the_command_sees_one_body_without_end() {
         let head = PrepareHead {
             path: PathChoice::Path(VolumePath(3)),
+            kind: UploadKind::Appender,
             extension: Extension::from_bytes(b"jpg").unwrap(),
         };
         let (header, body) = packet(|out| head.encode(out));
         assert_eq!(header.command, 170);
         assert_eq!(header.body_len, i64::MAX.unsigned_abs());
-        assert_eq!(body, b"\x03jpg\0\0\0");
+        assert_eq!(body, b"\x03\x01jpg\0\0\0");
     }
 
     #[test]
-    fn heads_of_another_length_or_with_a_bad_extension_are_invalid() {
+    fn heads_of_another_length_or_with_a_bad_kind_or_extension_are_invalid() {
         for bytes in [
             b"".as_slice(),
-            b"\xffjpg\0\0",
-            b"\xffjpg\0\0\0\0",
-            b"\xffa/b\0\0\0",
+            b"\xff\0jpg\0\0",
+            b"\xff\0jpg\0\0\0\0",
+            b"\xff\x02jpg\0\0\0",
+            b"\xff\0a/b\0\0\0",
         ] {
             let error = PrepareHead::decode(bytes).unwrap_err();
             assert_eq!(error.code(), ErrorCode::Invalid, "{bytes:?}");
@@ -242,6 +262,7 @@ mod tests {
         #[test]
         fn messages_round_trip(
             path in any::<u8>(),
+            is_appender in any::<bool>(),
             extension in arbitrary::extension(),
             len in 1..=limits::UPLOAD_CHUNK_LEN_MAX,
             group in arbitrary::group(),
@@ -249,7 +270,9 @@ mod tests {
             crc in any::<u32>().prop_map(Crc32),
             name in arbitrary::generated_name(),
         ) {
-            let head = PrepareHead { path: PathChoice::from_byte(path), extension };
+            let path = PathChoice::from_byte(path);
+            let kind = if is_appender { UploadKind::Appender } else { UploadKind::Normal };
+            let head = PrepareHead { path, kind, extension };
             prop_assert_eq!(PrepareHead::decode(&packet(|out| head.encode(out)).1), Ok(head));
             for chunk in [ChunkHead::Content(len), ChunkHead::End, ChunkHead::Abort] {
                 prop_assert_eq!(ChunkHead::decode(&chunk.encode()), Ok(chunk));

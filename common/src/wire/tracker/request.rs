@@ -205,7 +205,9 @@ impl Request {
             | Command::TrackerHello
             | Command::PrepareUpload
             | Command::CommitUpload
-            | Command::AbandonUpload => return Ok(None),
+            | Command::AbandonUpload
+            | Command::ExtendStaging
+            | Command::ArrangeStaging => return Ok(None),
         }))
     }
 

@@ -1,0 +1,220 @@
+//! What is computed of content: in one pass over the whole, and piecewise for uploads in slices.
+
+use std::fmt;
+
+use blake3::hazmat::{self, HasherExt as _, Mode};
+use md5::digest::common::hazmat::SerializableState;
+use md5::{Digest as _, Md5 as Md5Hasher};
+use sha1::Sha1 as Sha1Hasher;
+
+use crate::core::id::{ContentHash, Md5, Sha1};
+use crate::core::upload_sessions::HashState;
+use crate::core::uploads::Digests;
+
+/// All digests of content that passes once.
+#[derive(Clone, Default)]
+pub(super) struct Hashers {
+    sequence: Sequence,
+    blake3: Box<blake3::Hasher>,
+}
+
+impl fmt::Debug for Hashers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hashers").finish_non_exhaustive()
+    }
+}
+
+impl Hashers {
+    pub(super) fn update(&mut self, content: &[u8]) {
+        self.sequence.update(content);
+        self.blake3.update(content);
+    }
+
+    /// The digests of `size` bytes.
+    pub(super) fn digests(&self, size: u64) -> Digests {
+        let hash = ContentHash(*self.blake3.finalize().as_bytes());
+        self.sequence.digests(hash, size)
+    }
+}
+
+/// The digests that need the bytes in their order.
+#[derive(Clone, Default)]
+pub(super) struct Sequence {
+    md5: Md5Hasher,
+    sha1: Sha1Hasher,
+}
+
+impl fmt::Debug for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sequence").finish_non_exhaustive()
+    }
+}
+
+impl Sequence {
+    pub(super) fn update(&mut self, content: &[u8]) {
+        self.md5.update(content);
+        self.sha1.update(content);
+    }
+
+    /// What the catalog keeps between two slices.
+    pub(super) fn save(&self) -> HashState {
+        let (md5, sha1) = (self.md5.serialize(), self.sha1.serialize());
+        HashState([md5.as_slice(), sha1.as_slice()].concat().into())
+    }
+
+    /// Goes on from what was kept. `None` if that is not ours: then all has to be read again.
+    pub(super) fn restore(kept: &HashState) -> Option<Self> {
+        if kept.0.is_empty() {
+            return Some(Self::default());
+        }
+        let len = Md5Hasher::default().serialize().len();
+        let (md5, sha1) = kept.0.split_at_checked(len)?;
+        Some(Self {
+            md5: Md5Hasher::deserialize(md5.try_into().ok()?).ok()?,
+            sha1: Sha1Hasher::deserialize(sha1.try_into().ok()?).ok()?,
+        })
+    }
+
+    /// The digests of content that has this identity.
+    pub(super) fn digests(&self, hash: ContentHash, size: u64) -> Digests {
+        Digests {
+            hash,
+            md5: Md5(self.md5.clone().finalize().into()),
+            sha1: Sha1(self.sha1.clone().finalize().into()),
+            size,
+        }
+    }
+}
+
+/// The hashes of one slice, wherever in the content it is: its MD5, and its part of the BLAKE3 of the
+/// whole.
+pub(super) struct SliceHashers {
+    md5: Md5Hasher,
+    subtree: Box<blake3::Hasher>,
+}
+
+impl fmt::Debug for SliceHashers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SliceHashers").finish_non_exhaustive()
+    }
+}
+
+impl SliceHashers {
+    /// For the slice of this number, from 1 on. The size of slices is a power of two and at least that
+    /// of a BLAKE3 chunk, 1024 bytes: so a slice is a subtree.
+    pub(super) fn new(number: u64, slice_size: u64) -> Self {
+        let mut subtree = Box::<blake3::Hasher>::default();
+        subtree.set_input_offset(number.saturating_sub(1).saturating_mul(slice_size));
+        Self {
+            md5: Md5Hasher::default(),
+            subtree,
+        }
+    }
+
+    pub(super) fn update(&mut self, content: &[u8]) {
+        self.md5.update(content);
+        self.subtree.update(content);
+    }
+
+    pub(super) fn md5(&self) -> Md5 {
+        Md5(self.md5.clone().finalize().into())
+    }
+
+    /// The chaining value. In an upload of one slice, which is the root of its own tree, it is the hash.
+    pub(super) fn chaining(&self, is_only: bool) -> ContentHash {
+        ContentHash(if is_only {
+            *self.subtree.finalize().as_bytes()
+        } else {
+            self.subtree.finalize_non_root()
+        })
+    }
+}
+
+/// The BLAKE3 of the whole, of the chaining values of its slices.
+pub(super) fn whole(chaining: &[ContentHash]) -> ContentHash {
+    match chaining {
+        [] => ContentHash(*blake3::hash(&[]).as_bytes()),
+        [only] => *only,
+        _ => {
+            let (left, right) = halves(chaining);
+            let (left, right) = (subtree(left), subtree(right));
+            ContentHash(*hazmat::merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
+        }
+    }
+}
+
+fn subtree(chaining: &[ContentHash]) -> hazmat::ChainingValue {
+    match chaining {
+        [] => hazmat::ChainingValue::default(),
+        [only] => only.0,
+        _ => {
+            let (left, right) = halves(chaining);
+            hazmat::merge_subtrees_non_root(&subtree(left), &subtree(right), Mode::Hash)
+        }
+    }
+}
+
+/// The tree is full on its left: as many slices as the largest power of two below all.
+fn halves(chaining: &[ContentHash]) -> (&[ContentHash], &[ContentHash]) {
+    let left = chaining.len().next_power_of_two() / 2;
+    chaining.split_at_checked(left).unwrap_or((chaining, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_digests_are_those_of_the_standards() {
+        let mut hashers = Hashers::default();
+        hashers.update(b"a");
+        hashers.update(b"bc");
+        let digests = hashers.digests(3);
+        assert_eq!(digests.md5.to_string(), "900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(
+            digests.sha1.to_string(),
+            "a9993e364706816aba3e25717850c26c9cd0d89d"
+        );
+        assert_eq!(digests.hash.0, *blake3::hash(b"abc").as_bytes());
+        assert_eq!(whole(&[]).0, *blake3::hash(b"").as_bytes());
+    }
+
+    #[test]
+    fn what_is_not_a_state_is_refused() {
+        for len in [1, 40, 200, 255] {
+            let kept = HashState(vec![0xff; len].into());
+            assert!(Sequence::restore(&kept).is_none(), "{len}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn slices_make_the_hash_of_the_whole_in_any_split(
+            len in 1_usize..40_000,
+            slice_size in prop::sample::select(vec![1024_usize, 2048, 8192]),
+            seed in any::<u8>(),
+        ) {
+            let content: Vec<u8> = (0..len).map(|at| (at as u8).wrapping_mul(31) ^ seed).collect();
+            let slices: Vec<&[u8]> = content.chunks(slice_size).collect();
+            let mut sequence = Sequence::default();
+            let mut chaining = Vec::new();
+            for (number, slice) in (1..).zip(&slices) {
+                let mut hashers = SliceHashers::new(number, slice_size as u64);
+                let (front, back) = slice.split_at(slice.len() / 3);
+                hashers.update(front);
+                hashers.update(back);
+                prop_assert_eq!(hashers.md5().0, <[u8; 16]>::from(Md5Hasher::digest(slice)));
+                chaining.push(hashers.chaining(slices.len() == 1));
+                // Each slice may be hashed by another process.
+                sequence = Sequence::restore(&sequence.save()).unwrap();
+                sequence.update(slice);
+            }
+            let mut all = Hashers::default();
+            all.update(&content);
+            let expected = all.digests(len as u64);
+            prop_assert_eq!(sequence.digests(whole(&chaining), len as u64), expected);
+        }
+    }
+}

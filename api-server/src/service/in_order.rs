@@ -1,0 +1,313 @@
+//! Uploads that are applied for and then sent in order, at once or block by block, by whoever has the
+//! key that the application gave. Source: docs/api/weiyun.md.
+
+use bytes::{Bytes, BytesMut};
+use common::code::ErrorCode;
+use common::id::{Extension, FileId};
+
+use super::error::ServiceError;
+use super::hashes::Hashers;
+use super::sessions::Actor;
+use super::sliced::{NO_SUBTREE, check_open};
+use super::upload::Upload;
+use super::{Announced, Service, now, random_bytes};
+use crate::backend::{BlobExtension as _, Blobs};
+use crate::core::catalog::Catalog;
+use crate::core::error::CoreError;
+use crate::core::files::{Conflict, Place};
+use crate::core::id::{FileNumber, FolderNumber, Md5, Sha1, UploadId, UploadKeyHash};
+use crate::core::name::EntryName;
+use crate::core::upload_sessions::{self, NewUpload, SliceRecord, UploadKind, UploadRecord};
+
+/// Bytes of one block.
+pub(crate) const BLOCK_LEN_MAX: u64 = 16 * 1024 * 1024;
+
+/// A file that somebody wants to send.
+#[derive(Clone, Debug)]
+pub(crate) struct Application {
+    /// Its name in the root.
+    pub(crate) name: EntryName,
+    /// Its bytes.
+    pub(crate) size: u64,
+    /// Their MD5.
+    pub(crate) md5: Md5,
+    /// Their SHA-1.
+    pub(crate) sha1: Sha1,
+}
+
+/// What became of an application.
+#[derive(Clone, Debug)]
+pub(crate) enum Applied {
+    /// An upload began, or goes on; the key is good for it.
+    Open(UploadId, UploadRecord),
+    /// An unfinished upload of this name is of other bytes.
+    Different(UploadId, UploadRecord),
+}
+
+impl<C: Catalog, B: Blobs> Service<C, B> {
+    /// Begins an upload to the root, or goes on with the one of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::NameInUse`]; those of [`upload_sessions::open`].
+    pub(crate) async fn apply(
+        &self,
+        actor: &Actor,
+        application: Application,
+        key: UploadKeyHash,
+    ) -> Result<Applied, ServiceError> {
+        let account = actor.account;
+        let id = UploadId(random_bytes());
+        self.change(move |tx, moment| {
+            let Application {
+                name,
+                size,
+                md5,
+                sha1,
+            } = &application;
+            let place = Place {
+                folder: FolderNumber::ROOT,
+                name: name.clone(),
+                conflict: Conflict::Refuse,
+            };
+            crate::core::files::check_place(tx, account, &place)?;
+            if let Some((id, record)) = upload_sessions::by_name(tx, account, name, moment.now)? {
+                let is_same =
+                    record.size == *size && record.md5 == Some(*md5) && record.sha1 == Some(*sha1);
+                if !is_same {
+                    return Ok(Applied::Different(id, record));
+                }
+                upload_sessions::add_key(tx, id, key)?;
+                return Ok(Applied::Open(id, record));
+            }
+            let new = NewUpload {
+                account,
+                kind: UploadKind::InOrder,
+                place,
+                size: *size,
+                slice_size: BLOCK_LEN_MAX,
+                md5: Some(*md5),
+                sha1: Some(*sha1),
+            };
+            let record = upload_sessions::open(tx, id, &new, moment.now)?;
+            upload_sessions::add_key(tx, id, key)?;
+            Ok(Applied::Open(id, record))
+        })
+        .await
+    }
+
+    /// The upload that a key is good for.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::NoUpload`].
+    pub(crate) async fn upload_of_key(
+        &self,
+        key: UploadKeyHash,
+    ) -> Result<(UploadId, UploadRecord), ServiceError> {
+        let now = now().now;
+        self.look(move |view| upload_sessions::by_key(view, &key, now))
+            .await
+    }
+
+    /// Begins to receive the whole of an upload at once.
+    pub(crate) fn begin_whole(&self, record: &UploadRecord) -> Upload<C, B> {
+        self.begin_upload(Extension::of_file_name(record.name.as_str()))
+    }
+
+    /// Makes what was received at once the file of an upload.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Mismatch`], and the upload stays open; [`CoreError::UploadDone`] if it was
+    /// completed before; [`CoreError::NameInUse`], and the upload ends; [`CoreError::NoUpload`].
+    pub(crate) async fn finish_whole(
+        &self,
+        id: UploadId,
+        record: &UploadRecord,
+        upload: Upload<C, B>,
+    ) -> Result<FileNumber, ServiceError> {
+        let announced = Announced {
+            md5: record.md5,
+            sha1: record.sha1,
+            size: Some(record.size),
+        };
+        let account = record.account;
+        let completed = upload
+            .finish_with(
+                announced,
+                move |tx, digests, moment| {
+                    upload_sessions::complete(tx, account, id, digests, None, moment)
+                },
+                move |tx, digests, blob, moment| {
+                    let blob = Some(blob);
+                    let file = upload_sessions::complete(tx, account, id, digests, blob, moment)?;
+                    Ok((file, None))
+                },
+            )
+            .await;
+        // A staging blob, or a blob that was not needed, may be left.
+        self.shared.garbage.notify_one();
+        if let Err(ServiceError::Core(CoreError::NameInUse(_))) = &completed {
+            self.end_upload(account, id).await?;
+        }
+        completed
+    }
+
+    /// Adds a block to an upload, whose bytes are all in memory, at most [`BLOCK_LEN_MAX`]. With the
+    /// last one the upload becomes a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Gap`] if bytes before `offset` are missing; [`ServiceError::Mismatch`] if the
+    /// block is too long, or if the whole is not what was announced: then the upload begins anew;
+    /// [`CoreError::NameInUse`], and the upload ends; [`CoreError::UploadDone`],
+    /// [`CoreError::UploadClosed`], [`CoreError::NoUpload`].
+    pub(crate) async fn add_block(
+        &self,
+        id: UploadId,
+        record: UploadRecord,
+        offset: u64,
+        block: Bytes,
+    ) -> Result<BlockAdded, ServiceError> {
+        check_open(&record)?;
+        let account = record.account;
+        let end = offset.saturating_add(block.len() as u64);
+        if record.size < end {
+            return Err(ServiceError::Mismatch {
+                announced: format!("{} bytes", record.size),
+                received: format!("{end} bytes"),
+            });
+        }
+        if record.received < offset {
+            let received = record.received;
+            return Err(ServiceError::Gap { received, offset });
+        }
+        let mut upload = record;
+        if !block.is_empty() {
+            let staging = self.staging(account, id, &upload).await?;
+            let (offset, block) = self
+                .from_block_start(id, &upload, staging, offset, block)
+                .await?;
+            upload = self.append(id, &upload, staging, offset, block).await?;
+        }
+        if upload.received < upload.size {
+            return Ok(BlockAdded::Open(upload));
+        }
+        self.complete_in_order(id).await.map(BlockAdded::File)
+    }
+
+    /// A block that begins within another one, together with what comes before it there.
+    async fn from_block_start(
+        &self,
+        id: UploadId,
+        record: &UploadRecord,
+        staging: FileId,
+        offset: u64,
+        block: Bytes,
+    ) -> Result<(u64, Bytes), ServiceError> {
+        if offset == record.received {
+            return Ok((offset, block));
+        }
+        let before = self
+            .look(move |view| upload_sessions::block_at(view, id, offset))
+            .await?;
+        let (start, before) = before.ok_or(CoreError::UploadChanged)?;
+        if start == offset {
+            return Ok((offset, block));
+        }
+        let len = offset - start;
+        let range = before.offset..before.offset.saturating_add(len);
+        let mut joined = BytesMut::new();
+        self.read_staged(&staging, range, |bytes| {
+            joined.extend_from_slice(&bytes);
+            true
+        })
+        .await?;
+        joined.extend_from_slice(&block);
+        Ok((start, joined.freeze()))
+    }
+
+    async fn append(
+        &self,
+        id: UploadId,
+        record: &UploadRecord,
+        staging: FileId,
+        offset: u64,
+        block: Bytes,
+    ) -> Result<UploadRecord, ServiceError> {
+        let account = record.account;
+        let mut extension = self.shared.blobs.extend(&staging).await?;
+        let mut hashers = Hashers::default();
+        hashers.update(&block);
+        extension.write(block).await?;
+        let piece = match extension.finish().await {
+            Ok(piece) => piece,
+            Err(error) if error.code() == ErrorCode::NotFound => {
+                return Err(self.lost_staging(account, id, staging).await);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let block = SliceRecord {
+            offset: piece.offset,
+            len: piece.len,
+            crc: piece.crc.0,
+            md5: hashers.digests(piece.len).md5,
+            chaining: NO_SUBTREE,
+        };
+        self.change(move |tx, moment| {
+            upload_sessions::add_block(tx, account, id, &staging, offset, &block, moment.now)
+        })
+        .await
+    }
+
+    /// Reads all bytes of an upload once, and makes it a file if they are what was announced.
+    async fn complete_in_order(&self, id: UploadId) -> Result<FileNumber, ServiceError> {
+        let found = self
+            .look(move |view| {
+                let record = upload_sessions::find(view, id)?.ok_or(CoreError::NoUpload)?;
+                Ok((record, upload_sessions::slices(view, id)?))
+            })
+            .await?;
+        let (record, blocks) = found;
+        let mut hashers = Hashers::default();
+        if let Some(staging) = record.staging {
+            for (_, block) in &blocks {
+                let range = block.offset..block.offset.saturating_add(block.len);
+                self.read_staged(&staging, range, |bytes| {
+                    hashers.update(&bytes);
+                    true
+                })
+                .await?;
+            }
+        }
+        let digests = hashers.digests(record.size);
+        if record.size == 0 {
+            let upload = self.begin_whole(&record);
+            return self.finish_whole(id, &record, upload).await;
+        }
+        let account = record.account;
+        self.complete(account, id, &record, &blocks, digests).await
+    }
+
+    /// Takes an upload back to its beginning.
+    pub(super) async fn restart_upload(
+        &self,
+        account: crate::core::id::AccountId,
+        id: UploadId,
+    ) -> Result<(), ServiceError> {
+        self.change(move |tx, moment| upload_sessions::restart(tx, account, id, moment.now))
+            .await?;
+        self.shared.garbage.notify_one();
+        Ok(())
+    }
+}
+
+/// What became of an upload with a block.
+#[derive(Clone, Debug)]
+pub(crate) enum BlockAdded {
+    /// It takes more.
+    Open(UploadRecord),
+    /// It was the last one: the upload is a file.
+    File(FileNumber),
+}

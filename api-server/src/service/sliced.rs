@@ -1,0 +1,437 @@
+//! Uploads in slices: bytes of one file in many requests, in any order, over any time.
+//!
+//! Each slice is appended to the session's staging blob, and is safe there before the catalog knows
+//! it; what the catalog knows is acknowledged. The BLAKE3 of the whole is made of the slices' parts of
+//! it. MD5 and SHA-1 need the bytes in their order: a slice that comes in order is hashed on its way,
+//! and others are read back when their turn has come ([`super::hashing`]). The end is in
+//! [`super::completion`].
+
+use bytes::Bytes;
+use common::code::ErrorCode;
+use common::id::{Extension, FileId};
+
+use super::error::ServiceError;
+use super::hashes::{Sequence, SliceHashers};
+use super::sessions::Actor;
+use super::{Announced, Service, now, random_bytes};
+use crate::backend::{BlobExtension, Blobs, PreparedBlob as _};
+use crate::core::catalog::Catalog;
+use crate::core::error::CoreError;
+use crate::core::files::{self, Claim, Conflict, Naming, Place};
+use crate::core::id::{AccountId, ContentHash, FileNumber, FolderNumber, Md5, UploadId};
+use crate::core::name::EntryName;
+use crate::core::tree;
+use crate::core::upload_sessions::{
+    self, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
+};
+use crate::core::uploads::Added;
+
+/// A file that is to be uploaded.
+#[derive(Clone, Debug)]
+pub(crate) struct NewSliced {
+    /// The folder to begin at.
+    pub(crate) folder: FolderNumber,
+    /// Folders below it, which are made if they are not there.
+    pub(crate) path: Vec<EntryName>,
+    /// The name.
+    pub(crate) name: EntryName,
+    /// What if it is taken.
+    pub(crate) conflict: Conflict,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Their MD5, if it is known.
+    pub(crate) md5: Option<Md5>,
+}
+
+impl NewSliced {
+    fn place(&self, folder: FolderNumber) -> Place {
+        Place {
+            folder,
+            name: self.name.clone(),
+            conflict: self.conflict,
+        }
+    }
+}
+
+/// How an upload began.
+#[derive(Clone, Debug)]
+pub(crate) enum Begun {
+    /// Its content is here already: it is a file.
+    File(FileNumber),
+    /// Its bytes are awaited.
+    Open(UploadId, UploadRecord),
+}
+
+/// A slice under way. Dropped, it leaves nothing.
+pub(crate) struct SliceUpload<C, B: Blobs> {
+    service: Service<C, B>,
+    account: AccountId,
+    id: UploadId,
+    staging: FileId,
+    number: u64,
+    /// Bytes that the slice must have.
+    len: u64,
+    received: u64,
+    /// Whether it is all of the upload.
+    is_only: bool,
+    hashers: SliceHashers,
+    /// The hashes of all before it and of it so far, if all before it are known.
+    sequence: Option<Sequence>,
+    extension: B::Extending,
+}
+
+impl<C, B: Blobs> std::fmt::Debug for SliceUpload<C, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SliceUpload")
+            .field("id", &self.id)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Catalog, B: Blobs> Service<C, B> {
+    /// Begins an upload. Where the content is here already, and may be had by naming its MD5, the file
+    /// is made at once. Missing folders are made if nothing else is in the way.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`upload_sessions::open`] and [`tree::make_path`]; [`ServiceError::Mismatch`] if no
+    /// bytes are announced with the MD5 of some.
+    pub(crate) async fn begin_sliced(
+        &self,
+        actor: &Actor,
+        new: NewSliced,
+    ) -> Result<Begun, ServiceError> {
+        if new.size == 0 {
+            return self.store_nothing(actor, new).await;
+        }
+        let misses = &self.shared.rates.misses;
+        let claim = new.md5.filter(|_| misses.is_open(&actor.user));
+        let settings = &self.shared.settings;
+        let (account, reuse, slice_size) = (actor.account, settings.reuse, settings.slice_size);
+        let id = UploadId(random_bytes());
+        let begun = self
+            .change(move |tx, moment| {
+                let folder = tree::make_path(tx, account, new.folder, &new.path, moment)?;
+                let place = new.place(folder);
+                if let Some(md5) = claim {
+                    let (claim, place) = (Claim::Md5(md5), place.clone());
+                    match files::add_claimed(tx, account, claim, new.size, place, reuse, moment) {
+                        Ok(number) => return Ok(Begun::File(number)),
+                        Err(CoreError::NoContent) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                let upload = NewUpload {
+                    account,
+                    kind: UploadKind::Sliced,
+                    place,
+                    size: new.size,
+                    slice_size,
+                    md5: new.md5,
+                    sha1: None,
+                };
+                let record = upload_sessions::open(tx, id, &upload, moment.now)?;
+                Ok(Begun::Open(id, record))
+            })
+            .await?;
+        match (&begun, claim) {
+            (Begun::Open(..), Some(_)) => {
+                misses.take(actor.user.clone());
+            }
+            (Begun::File(_) | Begun::Open(..), _) => self.shared.garbage.notify_one(),
+        }
+        Ok(begun)
+    }
+
+    /// Adds a file of content that is here already, found by a digest and its size.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::NoContent`]; those of [`files::add_claimed`].
+    pub(crate) async fn add_claimed(
+        &self,
+        actor: &Actor,
+        claim: Claim,
+        size: u64,
+        place: Place,
+    ) -> Result<FileNumber, ServiceError> {
+        let misses = &self.shared.rates.misses;
+        if !misses.is_open(&actor.user) {
+            return Err(CoreError::NoContent.into());
+        }
+        let (account, reuse) = (actor.account, self.shared.settings.reuse);
+        let added = self
+            .change(move |tx, moment| {
+                files::add_claimed(tx, account, claim, size, place.clone(), reuse, moment)
+            })
+            .await;
+        if let Err(ServiceError::Core(CoreError::NoContent)) = &added {
+            misses.take(actor.user.clone());
+        }
+        added
+    }
+
+    /// Makes a file without bytes, which no slice could carry.
+    async fn store_nothing(&self, actor: &Actor, new: NewSliced) -> Result<Begun, ServiceError> {
+        let announced = Announced {
+            md5: new.md5,
+            ..Announced::default()
+        };
+        let (account, path, folder) = (actor.account, new.path.clone(), new.folder);
+        // Before folders are made for it.
+        announced.check(&super::hashes::Hashers::default().digests(0))?;
+        let folder = self
+            .change(move |tx, moment| tree::make_path(tx, account, folder, &path, moment))
+            .await?;
+        let upload = self.begin_upload(Extension::of_file_name(new.name.as_str()));
+        let naming = Naming::Place(new.place(folder));
+        match upload.finish(actor, naming, announced).await? {
+            Added::New(number) => Ok(Begun::File(number)),
+            // Only files with a label of their own can be there before.
+            Added::Before => Err(ServiceError::Broken),
+        }
+    }
+
+    /// An upload of the actor's.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::NoUpload`].
+    pub(crate) async fn upload(
+        &self,
+        actor: &Actor,
+        id: UploadId,
+    ) -> Result<UploadRecord, ServiceError> {
+        let (account, now) = (actor.account, now().now);
+        self.look(move |view| upload_sessions::get(view, account, id, now))
+            .await
+    }
+
+    /// Ends an upload of the actor's; its bytes are reclaimed.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::NoUpload`].
+    pub(crate) async fn give_up_upload(
+        &self,
+        actor: &Actor,
+        id: UploadId,
+    ) -> Result<(), ServiceError> {
+        self.end_upload(actor.account, id).await
+    }
+
+    /// Begins to receive a slice.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::NoUpload`], [`CoreError::UploadClosed`], [`CoreError::UploadDone`];
+    /// [`ServiceError::NoSlice`] if the upload has no slice of this number.
+    pub(crate) async fn begin_slice(
+        &self,
+        actor: &Actor,
+        id: UploadId,
+        number: u64,
+    ) -> Result<SliceUpload<C, B>, ServiceError> {
+        let account = actor.account;
+        let record = self.upload(actor, id).await?;
+        check_open(&record)?;
+        if record.kind != UploadKind::Sliced {
+            return Err(CoreError::NoUpload.into());
+        }
+        let slices = record.slices();
+        let len = record
+            .slice_len(number)
+            .ok_or(ServiceError::NoSlice { number, slices })?;
+        let staging = self.staging(account, id, &record).await?;
+        let sequence = if record.hashed + 1 == number {
+            Sequence::restore(&record.hashes)
+        } else {
+            None
+        };
+        Ok(SliceUpload {
+            service: self.clone(),
+            account,
+            id,
+            staging,
+            number,
+            len,
+            received: 0,
+            is_only: slices == 1,
+            hashers: SliceHashers::new(number, record.slice_size),
+            sequence,
+            extension: self.shared.blobs.extend(&staging).await?,
+        })
+    }
+
+    /// The staging blob of an upload, which is made for the first bytes.
+    pub(super) async fn staging(
+        &self,
+        account: AccountId,
+        id: UploadId,
+        record: &UploadRecord,
+    ) -> Result<FileId, ServiceError> {
+        if let Some(staging) = record.staging {
+            return Ok(staging);
+        }
+        let extension = Extension::of_file_name(record.name.as_str());
+        let prepared = self.shared.blobs.stage(extension).await?;
+        let _under_way = self.shared.announced.begin(*prepared.file_id());
+        let blob = self.store(prepared).await?;
+        let set = self
+            .change(move |tx, moment| {
+                upload_sessions::set_staging(tx, account, id, &blob, moment.now)
+            })
+            .await;
+        match set {
+            Ok(staging) => {
+                if staging != blob {
+                    self.shared.garbage.notify_one();
+                }
+                Ok(staging)
+            }
+            Err(error) => {
+                self.give_up(blob).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes that storage does not have a staging blob any more, and says what that means for whoever
+    /// was about to use it.
+    pub(super) async fn lost_staging(
+        &self,
+        account: AccountId,
+        id: UploadId,
+        staging: FileId,
+    ) -> ServiceError {
+        let noted = self
+            .change(move |tx, moment| {
+                upload_sessions::lose_staging(tx, account, id, &staging, moment.now)
+            })
+            .await;
+        match noted {
+            Ok(()) => CoreError::UploadChanged.into(),
+            Err(error) => error,
+        }
+    }
+
+    pub(super) async fn end_upload(
+        &self,
+        account: AccountId,
+        id: UploadId,
+    ) -> Result<(), ServiceError> {
+        self.change(move |tx, moment| upload_sessions::give_up(tx, account, id, moment.now))
+            .await?;
+        self.shared.garbage.notify_one();
+        Ok(())
+    }
+}
+
+impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
+    /// Bytes that the slice must have.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Adds content.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Mismatch`] when the slice becomes too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: drop the slice then.
+    pub(crate) async fn write(&mut self, content: Bytes) -> Result<(), ServiceError> {
+        self.received = self.received.saturating_add(content.len() as u64);
+        if self.len < self.received {
+            return Err(self.wrong_length());
+        }
+        self.hashers.update(&content);
+        if let Some(sequence) = &mut self.sequence {
+            sequence.update(&content);
+        }
+        Ok(self.extension.write(content).await?)
+    }
+
+    /// Ends the slice. When this returns it survives whatever happens.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Mismatch`] if it has another length, or another MD5 than `md5`; then a copy
+    /// that was there before stays. Those of [`upload_sessions::add_slice`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the slice may be there or not.
+    pub(crate) async fn finish(self, md5: Option<Md5>) -> Result<(), ServiceError> {
+        let received = self.hashers.md5();
+        let mismatch = if self.received != self.len {
+            Some(self.wrong_length())
+        } else {
+            md5.filter(|md5| *md5 != received)
+                .map(|md5| ServiceError::Mismatch {
+                    announced: format!("a slice of MD5 {md5}"),
+                    received: format!("one of MD5 {received}"),
+                })
+        };
+        if let Some(mismatch) = mismatch {
+            self.extension.abort().await;
+            return Err(mismatch);
+        }
+        let (service, account, id, staging) = (self.service, self.account, self.id, self.staging);
+        let piece = match self.extension.finish().await {
+            Ok(piece) => piece,
+            Err(error) if error.code() == ErrorCode::NotFound => {
+                return Err(service.lost_staging(account, id, staging).await);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let slice = SliceRecord {
+            offset: piece.offset,
+            len: piece.len,
+            crc: piece.crc.0,
+            md5: received,
+            chaining: self.hashers.chaining(self.is_only),
+        };
+        let (number, hashes) = (self.number, self.sequence.map(|sequence| sequence.save()));
+        let was_hashed = hashes.is_some();
+        service
+            .change(move |tx, moment| {
+                let hashes = hashes.clone();
+                let now = moment.now;
+                upload_sessions::add_slice(tx, account, id, &staging, number, &slice, hashes, now)
+            })
+            .await?;
+        // Slices behind it may have come before.
+        if !was_hashed || !self.is_only {
+            service.hash_later(id);
+        }
+        Ok(())
+    }
+
+    /// Gives the slice up. Cheaper than dropping it, which costs a connection to storage.
+    pub(crate) async fn abort(self) {
+        self.extension.abort().await;
+    }
+
+    fn wrong_length(&self) -> ServiceError {
+        ServiceError::Mismatch {
+            announced: format!("slice {} has {} bytes: they", self.number, self.len),
+            received: format!("{} bytes or more", self.received),
+        }
+    }
+}
+
+/// Whether an upload takes bytes.
+pub(super) fn check_open(record: &UploadRecord) -> Result<(), CoreError> {
+    match record.state {
+        UploadState::Open => Ok(()),
+        UploadState::Committing(_) => Err(CoreError::UploadClosed),
+        UploadState::Done(file) => Err(CoreError::UploadDone(file)),
+    }
+}
+
+/// The part of the whole's hash that blocks in order have: none, for they are no subtrees.
+pub(super) const NO_SUBTREE: ContentHash = ContentHash([0; 32]);

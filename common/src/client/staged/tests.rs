@@ -1,0 +1,1 @@
+//! Staged uploads against a node that says what a test wants.
