@@ -360,32 +360,54 @@ pub fn add_hashes(
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Adds a block of an upload in order, in place of everything from `offset` on.
+/// A block of an upload in order, whose bytes are safe in the staging blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBlock {
+    /// Bytes of the upload in front of it.
+    pub offset: u64,
+    /// Where it is.
+    pub record: SliceRecord,
+    /// If it begins within another block: where that one begins, and what stays of it.
+    pub cut: Option<(u64, SliceRecord)>,
+}
+
+/// Adds a block of an upload in order, in place of everything from its offset on.
 ///
 /// # Errors
 ///
-/// Those of [`add_slice`]; [`CoreError::UploadChanged`] also if no block begins at `offset` and it is
-/// not the end.
+/// Those of [`add_slice`]; [`CoreError::UploadChanged`] also if no block begins at the offset, it is
+/// not the end, and the block that it lies in is not the one that is cut.
 pub fn add_block(
     tx: &mut dyn Transaction,
     account: AccountId,
     id: UploadId,
     staging: &FileId,
-    offset: u64,
-    block: &SliceRecord,
+    block: &NewBlock,
     now: u32,
 ) -> Result<UploadRecord, CoreError> {
     let mut record = get(tx, account, id, now)?;
     record.check_open()?;
-    let begins = offset == record.received || keys::get::<Slices>(tx, &(id, offset))?.is_some();
+    let offset = block.offset;
+    let begins = match &block.cut {
+        Some((start, rest)) => {
+            let before = keys::get::<Slices>(tx, &(id, *start))?;
+            start.saturating_add(rest.len) == offset
+                && before
+                    .is_some_and(|before| before.offset == rest.offset && rest.len < before.len)
+        }
+        None => offset == record.received || keys::get::<Slices>(tx, &(id, offset))?.is_some(),
+    };
     if record.staging != Some(*staging) || !begins {
         return Err(CoreError::UploadChanged);
     }
     if offset < record.received {
         forget_slices(tx, id, offset)?;
     }
-    keys::put::<Slices>(tx, &(id, offset), block)?;
-    record.received = offset.saturating_add(block.len);
+    if let Some((start, rest)) = &block.cut {
+        keys::put::<Slices>(tx, &(id, *start), rest)?;
+    }
+    keys::put::<Slices>(tx, &(id, offset), &block.record)?;
+    record.received = offset.saturating_add(block.record.len);
     record.renewed = now;
     keys::put::<Uploads>(tx, &(id,), &record)?;
     Ok(record)

@@ -50,14 +50,14 @@ pub(super) struct Completing(Arc<Mutex<HashSet<UploadId>>>);
 
 /// An upload is being completed as long as this lives.
 #[derive(Debug)]
-struct Turn {
+pub(super) struct Turn {
     id: UploadId,
     completing: Completing,
 }
 
 impl Completing {
     /// The turn to complete an upload, unless somebody else has it.
-    fn begin(&self, id: UploadId) -> Option<Turn> {
+    pub(super) fn begin(&self, id: UploadId) -> Option<Turn> {
         let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let completing = self.clone();
         set.insert(id).then_some(Turn { id, completing })
@@ -244,7 +244,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     }
 
     /// The blob that an attempt before this one made, if one did.
-    async fn made_before(&self, blobs: &[FileId]) -> Result<Option<FileId>, ServiceError> {
+    pub(super) async fn made_before(
+        &self,
+        blobs: &[FileId],
+    ) -> Result<Option<FileId>, ServiceError> {
         for blob in blobs {
             if self.shared.blobs.exists(blob).await? {
                 return Ok(Some(*blob));
