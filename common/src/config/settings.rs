@@ -272,6 +272,7 @@ section! {
     }
     sections {
         rate_limits: RateLimitsConfig;
+        weiyun: WeiyunConfig;
     }
 }
 
@@ -292,6 +293,21 @@ section! {
         digest_misses: u32 = "100000";
         /// Accepted uploads and changes of shares without a token per address.
         tokenless_writes: u32 = "100000";
+    }
+    sections {}
+}
+
+section! {
+    /// The upload API of Weiyun, at /weiyun, /ftn_handler and /oauth2.0.
+    WeiyunConfig {
+        /// Size of the largest file. One that comes in packets has less than 4 GiB besides.
+        size_max: ByteSize = "10GiB" in "1MiB" to "16TiB";
+        /// Domains whose Flash may use the API: names, "*.example.com" or "*".
+        cross_domain: Vec<String> = "*";
+        /// SHA-1 of files that nobody may upload by this API.
+        blocked_sha1: Vec<String> = "";
+        /// Users who may use this API; without any, all may.
+        users: Vec<String> = "";
     }
     sections {}
 }

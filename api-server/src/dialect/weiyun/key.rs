@@ -6,7 +6,7 @@ use std::fmt;
 use common::env::entropy;
 
 use super::hex;
-use crate::core::id::TokenHash;
+use crate::core::id::UploadKeyHash;
 
 /// Random bytes of a key that we give out.
 pub(super) const LEN: usize = 304;
@@ -46,8 +46,8 @@ impl UploadKey {
 
     /// What the catalog knows the key by. Looking a hash up takes a time that says nothing about how
     /// much of a guessed key was right.
-    pub(super) fn hash(&self) -> TokenHash {
-        TokenHash(*blake3::hash(&self.0).as_bytes())
+    pub(super) fn hash(&self) -> UploadKeyHash {
+        UploadKeyHash(*blake3::hash(&self.0).as_bytes())
     }
 }
 

@@ -1,5 +1,18 @@
 //! The return codes. Source: docs/api/weiyun.md §2.4.
 
+/// Whose concern a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The client's: it sent what it should not.
+    Request,
+    /// The user's or the operator's: it is not allowed.
+    Permission,
+    /// Nobody's: what is there does not go with it.
+    State,
+    /// The server's: later it may work.
+    Server,
+}
+
 /// What `ret` says.
 ///
 /// The numbers are the document's and never change. Which refusal gives which, and which of them this
@@ -120,6 +133,46 @@ impl Ret {
     /// The number.
     pub(super) fn number(self) -> i32 {
         self as i32
+    }
+
+    /// Whose concern it is.
+    pub(super) fn blame(self) -> Blame {
+        match self {
+            Self::NoSuchCall
+            | Self::Internal
+            | Self::TooBig
+            | Self::BufferTooShort
+            | Self::Sha
+            | Self::Md5
+            | Self::AppId
+            | Self::UploadType
+            | Self::Parent => Blame::Request,
+            Self::NoUser
+            | Self::Blacklisted
+            | Self::NotAdmitted
+            | Self::NoApplication
+            | Self::Key
+            | Self::Login => Blame::Permission,
+            Self::NoFolder
+            | Self::NoFile
+            | Self::Complete
+            | Self::NoParent
+            | Self::TooMany
+            | Self::NameTaken
+            | Self::NoSpace
+            | Self::Changed => Blame::State,
+            Self::Ok
+            | Self::Busy
+            | Self::NotCreated
+            | Self::NoAddress
+            | Self::Bitmap
+            | Self::AccountStore
+            | Self::AccountRecord
+            | Self::Access
+            | Self::OutOfMemory
+            | Self::Link
+            | Self::LoginNotReady => Blame::Server,
+        }
     }
 
     /// What `msg` says.

@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::category::Category;
+
 /// A call of this dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call<'a> {
@@ -23,21 +25,6 @@ pub(super) enum Call<'a> {
     Token,
     /// §6.3: tells the openid.
     Me,
-    /// §6.4: asks the user.
-    Authorize,
-}
-
-/// Which files a list shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Category {
-    /// All.
-    File,
-    /// Pictures.
-    Photo,
-    /// Sound.
-    Music,
-    /// Films.
-    Video,
 }
 
 impl<'a> Call<'a> {
@@ -50,7 +37,6 @@ impl<'a> Call<'a> {
             return match name {
                 "token" => Some(Self::Token),
                 "me" => Some(Self::Me),
-                "authorize" => Some(Self::Authorize),
                 _ => None,
             };
         }
@@ -94,19 +80,7 @@ impl<'a> Call<'a> {
             }
             Self::Upload => method == Method::POST,
             Self::Fetch(_) | Self::CrossDomain => reads,
-            Self::Token | Self::Authorize => [Method::GET, Method::POST].contains(method),
-        }
-    }
-}
-
-impl Category {
-    fn of(kind: &str) -> Option<Self> {
-        match kind {
-            "file" => Some(Self::File),
-            "photo" => Some(Self::Photo),
-            "music" => Some(Self::Music),
-            "video" => Some(Self::Video),
-            _ => None,
+            Self::Token => [Method::GET, Method::POST].contains(method),
         }
     }
 }
@@ -138,7 +112,6 @@ mod tests {
             ("/crossdomain.xml", Call::CrossDomain),
             ("/oauth2.0/token", Call::Token),
             ("/oauth2.0/me", Call::Me),
-            ("/oauth2.0/authorize", Call::Authorize),
         ] {
             assert_eq!(Call::of(path), Some(call), "{path}");
         }
@@ -158,6 +131,7 @@ mod tests {
             "/oauth2.0",
             "/oauth2.0/",
             "/oauth2.0/tokens",
+            "/oauth2.0/authorize",
         ] {
             assert_eq!(Call::of(path), None, "{path}");
         }

@@ -4,7 +4,9 @@ use common::web::body::Body;
 use http::Response;
 use serde::Serialize;
 
+use super::super::parameters::TooLong;
 use super::answer::Format;
+use crate::http::body::ReadError;
 use crate::service::ServiceError;
 
 /// Why a call of OAuth 2.0 had no effect.
@@ -13,6 +15,12 @@ pub(in crate::dialect::weiyun) enum OAuthError {
     /// The request, or what it brings, is wrong.
     #[error("{}", .0.message())]
     Reason(Reason),
+    /// The parameters are more than anybody sends.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    /// The body did not arrive, or is too long.
+    #[error(transparent)]
+    Body(#[from] ReadError),
     /// The service refused or failed.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -103,7 +111,7 @@ impl OAuthError {
         match self {
             Self::Reason(reason) => *reason,
             Self::Service(ServiceError::WrongPassword | ServiceError::TooOften) => Reason::NoToken,
-            Self::Service(_) => Reason::TokenCheck,
+            Self::TooLong(_) | Self::Body(_) | Self::Service(_) => Reason::TokenCheck,
         }
     }
 

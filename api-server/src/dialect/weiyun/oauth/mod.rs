@@ -2,6 +2,8 @@
 
 mod answer;
 mod error;
+mod me;
+mod token;
 
-pub(super) use answer::{Format, OpenId, Tokens};
-pub(super) use error::{OAuthError, Reason};
+pub(super) use answer::Format;
+pub(super) use error::OAuthError;

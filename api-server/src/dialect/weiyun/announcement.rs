@@ -1,8 +1,9 @@
 //! What somebody who applies for an upload says about the file. Source: docs/api/weiyun.md §2.2.
 
-use super::hex;
 use super::parameters::Parameters;
 use super::refusal::Refusal;
+use crate::core::id::{Md5, Sha1};
+use crate::core::name::EntryName;
 
 /// Which way the bytes will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,74 +14,56 @@ pub(super) enum UploadType {
     Normal,
 }
 
-/// Bytes of the largest file, by the way it comes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SizeLimits {
-    /// The operator's limit for all uploads.
-    pub(super) normal: u64,
-}
-
-impl SizeLimits {
-    /// Packets have numbers of 32 bits.
-    const CONTROL_MAX: u64 = u32::MAX as u64;
-
-    /// Bytes that a file may have which comes this way.
-    pub(super) fn of(self, upload_type: UploadType) -> u64 {
-        match upload_type {
-            UploadType::Normal => self.normal,
-            UploadType::Control => self.normal.min(Self::CONTROL_MAX),
+impl UploadType {
+    /// Bytes that a file may have which comes this way; `max` is the limit of all.
+    fn size_max(self, max: u64) -> u64 {
+        match self {
+            Self::Normal => max,
+            // Packets have numbers of 32 bits.
+            Self::Control => max.min(u32::MAX.into()),
         }
     }
 }
 
 /// A file that somebody wants to upload, as it was announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Application {
+pub(super) struct Announcement {
     pub(super) upload_type: UploadType,
-    pub(super) sha: [u8; 20],
-    pub(super) md5: [u8; 16],
+    pub(super) sha1: Sha1,
+    pub(super) md5: Md5,
     /// Bytes.
     pub(super) size: u64,
-    pub(super) name: String,
+    pub(super) name: EntryName,
 }
 
-impl Application {
+impl Announcement {
     /// Reads the parameters, in the order in which they are to be judged.
     ///
     /// # Errors
     ///
     /// The refusal of the first one that is wrong.
-    pub(super) fn parse(parameters: &Parameters, limits: SizeLimits) -> Result<Self, Refusal> {
+    pub(super) fn parse(parameters: &Parameters, size_max: u64) -> Result<Self, Refusal> {
         let upload_type = match parameters.text("upload_type") {
             Ok(None | Some("" | "control")) => UploadType::Control,
             Ok(Some("normal")) => UploadType::Normal,
             Ok(Some(_)) | Err(_) => return Err(Refusal::UploadType),
         };
-        let sha = digest(parameters, "sha").ok_or(Refusal::Sha)?;
-        let md5 = digest(parameters, "md5").ok_or(Refusal::Md5)?;
-        let size = size(parameters, limits.of(upload_type))?;
+        let digest = |name| parameters.filled(name).unwrap_or_default();
+        let sha1 = digest("sha").parse().map_err(|_| Refusal::Sha)?;
+        let md5 = digest("md5").parse().map_err(|_| Refusal::Md5)?;
+        let size = size(parameters, upload_type.size_max(size_max))?;
         let name = parameters
             .text("name")
             .map_err(|_| Refusal::NotText("name"))?;
-        let name = name.ok_or(Refusal::Missing("name"))?.to_owned();
+        let name = name.ok_or(Refusal::Missing("name"))?.parse()?;
         Ok(Self {
             upload_type,
-            sha,
+            sha1,
             md5,
             size,
             name,
         })
     }
-}
-
-/// A digest of `N` bytes in hexadecimal digits.
-fn digest<const N: usize>(parameters: &Parameters, name: &'static str) -> Option<[u8; N]> {
-    let digits = parameters.filled(name)?;
-    // Decoding allocates, so that what is too long is refused before.
-    if digits.len() != 2 * N {
-        return None;
-    }
-    hex::decode(digits)?.try_into().ok()
 }
 
 fn size(parameters: &Parameters, max: u64) -> Result<u64, Refusal> {
@@ -101,12 +84,12 @@ mod tests {
     use super::super::ret::Ret;
     use super::*;
 
-    const LIMITS: SizeLimits = SizeLimits { normal: 10 << 30 };
+    const SIZE_MAX: u64 = 10 << 30;
     const SHA: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
     const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
 
     /// The parameters of a sound application with some of them set, or taken away.
-    fn apply(changes: &[(&str, Option<&str>)]) -> Result<Application, Ret> {
+    fn apply(changes: &[(&str, Option<&str>)]) -> Result<Announcement, Ret> {
         let mut pairs = vec![
             ("sha", SHA),
             ("md5", MD5),
@@ -122,7 +105,7 @@ mod tests {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let parameters = Parameters::parse(query.join("&").as_bytes()).unwrap();
-        Application::parse(&parameters, LIMITS).map_err(|refusal| refusal.ret())
+        Announcement::parse(&parameters, SIZE_MAX).map_err(|refusal| refusal.ret())
     }
 
     fn check(name: &str, value: Option<&str>, expected: Result<(), Ret>) {
@@ -135,12 +118,12 @@ mod tests {
 
     #[test]
     fn a_sound_application_is_understood() {
-        let expected = Application {
+        let expected = Announcement {
             upload_type: UploadType::Control,
-            sha: hex::decode(SHA).unwrap().try_into().unwrap(),
-            md5: hex::decode(MD5).unwrap().try_into().unwrap(),
+            sha1: SHA.parse().unwrap(),
+            md5: MD5.parse().unwrap(),
             size: 3,
-            name: "abc.txt".to_owned(),
+            name: "abc.txt".parse().unwrap(),
         };
         assert_eq!(apply(&[]), Ok(expected.clone()));
         let [sha, md5] = [SHA, MD5].map(str::to_uppercase);
@@ -156,7 +139,7 @@ mod tests {
         ]);
         let normal = normal.unwrap();
         assert_eq!(
-            (normal.upload_type, &*normal.name),
+            (normal.upload_type, normal.name.as_str()),
             (UploadType::Normal, "图 1.jpg")
         );
     }
@@ -194,7 +177,7 @@ mod tests {
 
     #[test]
     fn packets_carry_less_than_forms() {
-        for (upload_type, max) in [("control", u64::from(u32::MAX)), ("normal", 10 << 30)] {
+        for (upload_type, max) in [("control", u64::from(u32::MAX)), ("normal", SIZE_MAX)] {
             let of = |size: u64| {
                 let size = size.to_string();
                 apply(&[("upload_type", Some(upload_type)), ("size", Some(&size))])

@@ -1,0 +1,1 @@
+//! The dialect over doubles of catalog and storage.
