@@ -40,3 +40,5 @@ mod image_host_uploads;
 mod offline;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod weiyun;

@@ -30,25 +30,27 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Memory {
     room: Arc<Semaphore>,
+    patience: Duration,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self::new(MEMORY_MAX)
+        Self::new(MEMORY_MAX, PATIENCE)
     }
 }
 
 impl Memory {
-    /// Room for so many bytes.
-    pub(super) fn new(max: usize) -> Self {
+    /// Room for so many bytes, for which a block waits so long.
+    pub(super) fn new(max: usize, patience: Duration) -> Self {
         Self {
             room: Arc::new(Semaphore::new(max)),
+            patience,
         }
     }
 
     async fn take(&self, len: u32) -> Result<OwnedSemaphorePermit, Refusal> {
         let room = Arc::clone(&self.room).acquire_many_owned(len);
-        match timeout(PATIENCE, room).await {
+        match timeout(self.patience, room).await {
             Ok(Ok(room)) => Ok(room),
             // It is never closed.
             Ok(Err(_)) | Err(_) => Err(Refusal::OutOfMemory),
