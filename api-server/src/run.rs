@@ -30,7 +30,7 @@ use crate::core::files::Reuse;
 use crate::core::shares;
 use crate::dialect::console::{Console, Operator};
 use crate::dialect::image_host::{ImageHost, ImageHostSettings};
-use crate::dialect::pan123::Pan123;
+use crate::dialect::pan123::{Pan123, Pan123Settings};
 use crate::dialect::weiyun::{self, Weiyun};
 use crate::error::ApiError;
 use crate::http::Routes;
@@ -126,7 +126,11 @@ impl ApiServer {
             time_zone: TimeZone::system(),
         };
         let image_host = ImageHost::new(opened.service.clone(), image_host);
-        let pan123 = Pan123::new(opened.service.clone());
+        let pan123 = Pan123Settings {
+            upload_size_max,
+            password_tokens: settings.accounts.password_tokens,
+        };
+        let pan123 = Pan123::new(opened.service.clone(), pan123);
         let weiyun = weiyun_settings(&settings.weiyun)?;
         let weiyun = Weiyun::new(opened.service.clone(), weiyun);
         let console = Console::new(opened.service.clone(), upload_size_max);
@@ -350,6 +354,7 @@ fn rate_settings(limits: &RateLimits) -> RateSettings {
         registrations_per_address: rate(limits.registrations),
         misses_per_user: rate(limits.digest_misses),
         tokenless_per_address: rate(limits.tokenless_writes),
+        calls_per_token: rate(limits.calls),
     }
 }
 

@@ -125,12 +125,19 @@ impl Program {
 
     fn call(&self, server: &Server, path: &str, more: &[(&'static str, String)]) -> Value {
         let pairs = [&self.parameters(), more].concat();
-        answer_of(&http::get(server.addresses.api, &format!("{path}?{}", query(&pairs))))
+        answer_of(&http::get(
+            server.addresses.api,
+            &format!("{path}?{}", query(&pairs)),
+        ))
     }
 
     /// The data of an application that is admitted.
     fn apply(&self, server: &Server, content: &Content, upload_type: &str) -> Value {
-        let answer = self.call(server, "/weiyun/upload_file", &content.parameters(upload_type));
+        let answer = self.call(
+            server,
+            "/weiyun/upload_file",
+            &content.parameters(upload_type),
+        );
         assert_eq!(answer["ret"], 0, "{answer}");
         answer["data"].clone()
     }
@@ -167,7 +174,12 @@ impl Content {
             block,
         ]
         .concat();
-        let head = [[0xab, 0xcd, 0x98, 0x76], number(1000), number(0), number(rest.len())];
+        let head = [
+            [0xab, 0xcd, 0x98, 0x76],
+            number(1000),
+            number(0),
+            number(rest.len()),
+        ];
         let target = format!("/ftn_handler/?bmd5={}", md5_hex(block));
         (target, [head.as_flattened(), &rest].concat())
     }
@@ -180,7 +192,9 @@ fn answer_of(answer: &HttpAnswer) -> Value {
 }
 
 fn text<'a>(data: &'a Value, name: &str) -> &'a str {
-    data[name].as_str().unwrap_or_else(|| panic!("{name} in {data}"))
+    data[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{name} in {data}"))
 }
 
 /// Sends one packet; nothing if the connection broke.
@@ -250,7 +264,10 @@ fn a_form_becomes_a_file_of_all_apis() {
     let again = http.ask("POST", &target, &headers, Some(&body)).unwrap();
     assert_eq!(answer_of(&again)["ret"], 1022);
     let taken = program.call(&server, "/weiyun/put", &content.parameters("control"));
-    assert_eq!((&taken["ret"], &taken["data"]["file_id"]), (&1051.into(), &data["file_id"]));
+    assert_eq!(
+        (&taken["ret"], &taken["data"]["file_id"]),
+        (&1051.into(), &data["file_id"])
+    );
 
     let files = my_files(&server, "king");
     assert_eq!(files.len(), 1);
@@ -264,11 +281,18 @@ fn a_form_becomes_a_file_of_all_apis() {
     let link = program.call(&server, "/weiyun/download_photo", &id);
     let link = &link["data"];
     let path = format!("/ftn_handler/{}/", text(link, "dl_encrypt_url"));
-    let cookie = format!("{}={}", text(link, "dl_cookie_name"), text(link, "dl_cookie_value"));
+    let cookie = format!(
+        "{}={}",
+        text(link, "dl_cookie_name"),
+        text(link, "dl_cookie_value")
+    );
     let range = format!("bytes=100-{}", content.bytes.len());
     let headers = [("Cookie", cookie.as_str()), ("Range", range.as_str())];
     let part = http::get_with(api, &path, &headers);
-    assert_eq!((part.status, part.body), (206, content.bytes[100..].to_vec()));
+    assert_eq!(
+        (part.status, part.body),
+        (206, content.bytes[100..].to_vec())
+    );
     assert_eq!(http::get(api, &path).status, 403);
     assert_eq!(program.call(&server, "/weiyun/delete_photo", &id)["ret"], 0);
     assert!(my_files(&server, "king").is_empty());
@@ -375,7 +399,9 @@ fn a_kill_while_the_last_packet_completes_the_file_loses_nothing() {
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
         let files = my_files(&server, "king");
-        let file = files.iter().find(|file| text(file, "file_name") == content.name);
+        let file = files
+            .iter()
+            .find(|file| text(file, "file_name") == content.name);
         assert_eq!(fetch(&server, text(file.unwrap(), "url")), content.bytes);
     }
     // Blobs of attempts that came to nothing are deleted by and by.
@@ -461,7 +487,10 @@ fn what_no_client_should_send_is_answered_and_leaves_nothing() {
     assert_eq!(answer_of(&http::get(api, &long))["ret"], 30003);
     assert_eq!(http::get(api, "/weiyun/nothing").status, 404);
     let policy = http::get(api, "/crossdomain.xml");
-    assert_eq!((policy.status, policy.header("content-type")), (200, "text/xml"));
+    assert_eq!(
+        (policy.status, policy.header("content-type")),
+        (200, "text/xml")
+    );
     let content = Content {
         name: "abc",
         bytes: b"abc".to_vec(),
@@ -474,19 +503,33 @@ fn what_no_client_should_send_is_answered_and_leaves_nothing() {
     };
     let form = post(&format!("/ftn_handler/?ukey={key}"), b"no form at all");
     assert_eq!(answer_of(&form)["ret"], 1014);
-    let unknown = post(&format!("/ftn_handler/?ukey={}", "0".repeat(608)), b"--x\r\n");
+    let unknown = post(
+        &format!("/ftn_handler/?ukey={}", "0".repeat(608)),
+        b"--x\r\n",
+    );
     assert_eq!(answer_of(&unknown)["ret"], 20015);
     let (target, packet) = content.packet(&"0".repeat(608), 0);
     assert_eq!(post(&target, &packet).status, 403);
     let (_, packet) = content.packet(key, 0);
     assert_eq!(post("/ftn_handler/?bmd5=00", &packet).status, 400);
-    assert_eq!(post("/ftn_handler/", &packet[..packet.len() - 1]).status, 400);
+    assert_eq!(
+        post("/ftn_handler/", &packet[..packet.len() - 1]).status,
+        400
+    );
     assert!(my_files(&server, "king").is_empty());
-    let list = json_of(&Http::connect(api).and_then(|mut http| {
-        let body = json!({"start": 0, "count": 10}).to_string();
-        http.ask("POST", "/api/sharefiles?cmd=normal", &[], Some(body.as_bytes()))
-    })
-    .unwrap());
+    let list = json_of(
+        &Http::connect(api)
+            .and_then(|mut http| {
+                let body = json!({"start": 0, "count": 10}).to_string();
+                http.ask(
+                    "POST",
+                    "/api/sharefiles?cmd=normal",
+                    &[],
+                    Some(body.as_bytes()),
+                )
+            })
+            .unwrap(),
+    );
     assert_eq!(list["code"], 0, "the server lives");
     server.terminate();
     assert_eq!(blobs_left(&home), 0);

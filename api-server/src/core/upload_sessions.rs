@@ -290,8 +290,21 @@ pub fn lose_staging(
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Adds a slice, whose bytes are safe in `staging`. `hashes` are those of all slices up to this one,
-/// if they are known.
+/// Hashes that went on by one slice.
+///
+/// They are only taken where the session still has those that they went on from. Its number alone
+/// would not do: while a slice is read, those before it may be replaced and hashed once more, and the
+/// hashes would be of bytes that are not in the upload any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// The hashes of all slices before it.
+    pub from: HashState,
+    /// Those with it.
+    pub to: HashState,
+}
+
+/// Adds a slice, whose bytes are safe in `staging`. `advance` takes the hashes of all before it on by
+/// this one, if they were known.
 ///
 /// # Errors
 ///
@@ -304,7 +317,7 @@ pub fn add_slice(
     staging: &FileId,
     number: u64,
     slice: &SliceRecord,
-    hashes: Option<HashState>,
+    advance: Option<Advance>,
     now: u32,
 ) -> Result<(), CoreError> {
     let mut record = get(tx, account, id, now)?;
@@ -326,18 +339,18 @@ pub fn add_slice(
         Some(_) => {}
         None => record.received += 1,
     }
-    if let Some(hashes) = hashes
+    if let Some(advance) = advance
         && record.hashed + 1 == number
+        && record.hashes == advance.from
     {
         record.hashed = number;
-        record.hashes = hashes;
+        record.hashes = advance.to;
     }
     keys::put::<Slices>(tx, &(id, number), slice)?;
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Notes the hashes of all slices up to `number`, whose bytes were read from `offset` of the staging
-/// blob.
+/// Takes the hashes on by the slice `number`, whose bytes were read from `offset` of the staging blob.
 ///
 /// # Errors
 ///
@@ -348,15 +361,36 @@ pub fn add_hashes(
     id: UploadId,
     number: u64,
     offset: u64,
-    hashes: HashState,
+    advance: Advance,
 ) -> Result<(), CoreError> {
     let mut record = keys::get::<Uploads>(tx, &(id,))?.ok_or(CoreError::NoUpload)?;
     let slice = keys::get::<Slices>(tx, &(id, number))?;
-    if record.hashed + 1 != number || slice.map(|slice| slice.offset) != Some(offset) {
+    let is_next = record.hashed + 1 == number && record.hashes == advance.from;
+    if !is_next || slice.map(|slice| slice.offset) != Some(offset) {
         return Err(CoreError::UploadChanged);
     }
     record.hashed = number;
-    record.hashes = hashes;
+    record.hashes = advance.to;
+    Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
+}
+
+/// Forgets hashes that nobody can go on from: another version may have written them down otherwise.
+/// All slices are read once more.
+///
+/// # Errors
+///
+/// [`CoreError::NoUpload`].
+pub fn forget_hashes(
+    tx: &mut dyn Transaction,
+    id: UploadId,
+    hashes: &HashState,
+) -> Result<(), CoreError> {
+    let mut record = keys::get::<Uploads>(tx, &(id,))?.ok_or(CoreError::NoUpload)?;
+    if record.hashes != *hashes {
+        return Ok(());
+    }
+    record.hashed = 0;
+    record.hashes = HashState::default();
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
@@ -479,12 +513,12 @@ pub fn missing(
 }
 
 /// Notes that storage is about to make `blob` of what the staging blob holds. No more bytes are taken
-/// from then on.
+/// from then on. The caller has looked whether one of the blobs of earlier attempts came to be; of too
+/// many of them the oldest becomes garbage.
 ///
 /// # Errors
 ///
-/// [`CoreError::NoUpload`], [`CoreError::UploadDone`]; [`CoreError::UploadClosed`] after too many
-/// attempts that came to no known end.
+/// [`CoreError::NoUpload`], [`CoreError::UploadDone`].
 pub fn commit_to(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -499,7 +533,8 @@ pub fn commit_to(
         UploadState::Done(file) => return Err(CoreError::UploadDone(file)),
     };
     if UploadState::BLOBS_MAX <= blobs.len() {
-        return Err(CoreError::UploadClosed);
+        // Storage may be away for long, and the client is patient: the upload must not end for that.
+        uploads::abandon(tx, &blobs.remove(0), now)?;
     }
     blobs.push(*blob);
     record.state = UploadState::Committing(blobs);

@@ -13,7 +13,7 @@ use super::hashes::Hashers;
 use super::sessions::Actor;
 use super::sliced::NO_SUBTREE;
 use super::upload::Upload;
-use super::{Announced, Service, now, random_bytes};
+use super::{Announced, Service, random_bytes};
 use crate::backend::{BlobExtension as _, Blobs};
 use crate::core::catalog::{Catalog, CatalogError};
 use crate::core::error::CoreError;
@@ -111,7 +111,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         &self,
         key: UploadKeyHash,
     ) -> Result<(UploadId, UploadRecord), ServiceError> {
-        let now = now().now;
+        let now = self.now();
         self.look(move |view| upload_sessions::by_key(view, &key, now))
             .await
     }

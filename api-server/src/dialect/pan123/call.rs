@@ -65,7 +65,51 @@ pub(super) enum Call {
     UploadResult,
 }
 
+/// What a token must allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// To see and fetch files.
+    Read,
+    /// To add, change and remove them.
+    Write,
+}
+
 impl Call {
+    /// What a token must allow for it.
+    pub(super) fn needs(self) -> Needs {
+        match self {
+            Self::AccessToken
+            | Self::UserInfo
+            | Self::List
+            | Self::ListByPage
+            | Self::Detail
+            | Self::Infos
+            | Self::DownloadInfo => Needs::Read,
+            Self::Create
+            | Self::Slice
+            | Self::Complete
+            | Self::Domain
+            | Self::SingleCreate
+            | Self::Sha1Reuse
+            | Self::Mkdir
+            | Self::Rename
+            | Self::RenameMany
+            | Self::Move
+            | Self::Trash
+            | Self::Recover
+            | Self::RecoverByPath
+            | Self::Delete
+            | Self::Copy
+            | Self::CopyMany
+            | Self::CopyProgress
+            | Self::UploadUrl
+            | Self::PutPart
+            | Self::UploadParts
+            | Self::CompleteV1
+            | Self::UploadResult => Needs::Write,
+        }
+    }
+
     /// The call of a path, and its method.
     pub(super) fn of(path: &str) -> Option<(Method, Self)> {
         Some(match path {

@@ -21,6 +21,7 @@ use crate::http::multipart::{
 };
 
 use super::param::Name;
+use part_name::PartName;
 
 /// Parts of a body: the documented ones are four to seven.
 const PARTS_MAX: usize = 32;
@@ -58,8 +59,8 @@ pub(super) enum FormError {
 pub(super) enum Event {
     /// A known field. Others are passed over.
     Field(Name, String),
-    /// The part that is the bytes begins.
-    FileBegins,
+    /// The part that is the bytes begins, with the file name that it has itself.
+    FileBegins(Option<String>),
     /// The next of its bytes, never empty.
     Content(Bytes),
     /// All of them were sent.
@@ -71,7 +72,7 @@ impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Field(name, value) => write!(f, "Field({name}, {} bytes)", value.len()),
-            Self::FileBegins => f.write_str("FileBegins"),
+            Self::FileBegins(_) => f.write_str("FileBegins"),
             Self::Content(content) => write!(f, "Content({} bytes)", content.len()),
             Self::FileEnds => f.write_str("FileEnds"),
         }
@@ -201,7 +202,8 @@ impl Reader {
                 let Some(disposition) = head.read(input)? else {
                     return Ok(());
                 };
-                let name = part_name::of(&disposition).ok_or(FormError::NoName)?;
+                let PartName { name, file_name } =
+                    part_name::of(&disposition).ok_or(FormError::NoName)?;
                 splitter.begin_part();
                 if !name.eq_ignore_ascii_case(self.file) {
                     *place = Place::Field(Name::of(&name), Vec::new());
@@ -211,7 +213,7 @@ impl Reader {
                     return Err(FormError::TwoFiles(self.file));
                 }
                 *place = Place::File;
-                events.push(Event::FileBegins);
+                events.push(Event::FileBegins(file_name));
                 return Ok(());
             }
             Place::Field(name, value) => match splitter.next(input, Rule::NextLine) {

@@ -55,6 +55,8 @@ pub(super) enum ParamError {
         /// What is wrong with it.
         why: String,
     },
+    #[error("{0} has several values")]
+    Repeated(Name),
     #[error("{name} has {count} values, {min} to {max} are allowed")]
     Count {
         name: Name,
@@ -89,7 +91,20 @@ impl Params {
         Ok(Self { query, body })
     }
 
-    /// The parameters of a multipart body.
+    /// The parameters of a query alone.
+    ///
+    /// # Errors
+    ///
+    /// [`SyntaxError`] if it is no such.
+    pub(super) fn of_query(query: Option<&str>) -> Result<Self, SyntaxError> {
+        Self::of_fields(query, Bag::default())
+    }
+
+    /// The parameters of a query and of a multipart body.
+    ///
+    /// # Errors
+    ///
+    /// [`SyntaxError`] if the query is no such.
     pub(super) fn of_fields(query: Option<&str>, fields: Bag) -> Result<Self, SyntaxError> {
         let query = pairs::parse(query.unwrap_or_default().as_bytes())?;
         Ok(Self {
@@ -111,6 +126,11 @@ impl Params {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a parameter has a value.
+    pub(super) fn has(&self, name: Name) -> bool {
+        matches!(self.value(name), Ok(Some(_)) | Err(_))
     }
 
     /// A text that may be absent.

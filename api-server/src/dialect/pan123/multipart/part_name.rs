@@ -3,27 +3,44 @@
 /// Blanks between parameters.
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// The name in a line such as `form-data; name="slice"; filename="a.txt"`; `None` if there is none.
+/// What a part is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PartName {
+    /// The name of the field.
+    pub(super) name: String,
+    /// The name of a file, as it came.
+    pub(super) file_name: Option<String>,
+}
+
+/// The names in a line such as `form-data; name="slice"; filename="a.txt"`; `None` if it does not name
+/// the field.
 ///
 /// Values may be bare or in quotes, and a `;` may stand at the end. Some clients escape quotes in file
 /// names and some do not: a value ends at the quote behind which a `;` or nothing follows. File names in
-/// other encodings do no harm, as only the name matters.
-pub(super) fn of(line: &[u8]) -> Option<String> {
+/// other encodings do no harm, as only the field's name decides anything.
+pub(super) fn of(line: &[u8]) -> Option<PartName> {
     let line = String::from_utf8_lossy(line);
     let (kind, mut rest) = line.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("form-data") {
         return None;
     }
-    loop {
-        let (key, behind) = rest.split_once('=')?;
+    let (mut name, mut file_name) = (None, None);
+    while let Some((key, behind)) = rest.split_once('=') {
         // A word without a value may stand before the name.
         let key = key.rsplit(';').next().unwrap_or(key).trim();
         let (value, behind) = value_of(behind.trim_start_matches(BLANKS));
-        if key.eq_ignore_ascii_case("name") {
-            return Some(value.to_owned()).filter(|name| !name.is_empty());
+        let place = if key.eq_ignore_ascii_case("name") {
+            &mut name
+        } else {
+            &mut file_name
+        };
+        if key.eq_ignore_ascii_case("name") || key.eq_ignore_ascii_case("filename") {
+            place.get_or_insert_with(|| value.to_owned());
         }
         rest = behind;
     }
+    let name = name.filter(|name: &String| !name.is_empty())?;
+    Some(PartName { name, file_name })
 }
 
 /// Splits what follows `=` into the value and what stands behind it.
@@ -62,10 +79,13 @@ mod tests {
             r#"form-data; name="sliceNo"; filename="x"; name="other""#,
             r#"form-data; word; name=sliceNo; size=5"#,
         ] {
-            assert_eq!(of(line.as_bytes()).as_deref(), Some("sliceNo"), "{line}");
+            let found = of(line.as_bytes()).unwrap();
+            assert_eq!(found.name, "sliceNo", "{line}");
         }
         let gbk = b"form-data; filename=\"\xb2\xe2\"; name=\"slice\"";
-        assert_eq!(of(gbk).as_deref(), Some("slice"));
+        assert_eq!(of(gbk).unwrap().name, "slice");
+        let named = of(br#"form-data; filename="abc.pdf"; name="file""#).unwrap();
+        assert_eq!(named.file_name.as_deref(), Some("abc.pdf"));
     }
 
     #[test]

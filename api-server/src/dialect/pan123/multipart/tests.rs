@@ -31,7 +31,7 @@ fn read<'a>(
     for event in events {
         match event {
             Event::Field(name, value) => fields.push((name, value)),
-            Event::FileBegins => {
+            Event::FileBegins(_) => {
                 assert_eq!(file.replace(Vec::new()), None);
                 is_open = true;
             }

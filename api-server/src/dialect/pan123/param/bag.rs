@@ -28,7 +28,7 @@ impl Scalar {
 }
 
 /// All values of one name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     name: Name,
     values: Vec<Scalar>,
@@ -42,7 +42,7 @@ struct Entry {
 pub(in super::super) struct TooMany;
 
 /// Values by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in super::super) struct Bag {
     entries: Vec<Entry>,
     count: usize,

@@ -76,6 +76,8 @@ names! {
     SearchMode = "searchMode",
     /// The SHA-1 of a whole file.
     Sha1 = "sha1",
+    /// What proves that a URL is ours.
+    Signature = "signature",
     /// Bytes of a file.
     Size = "size",
     /// The MD5 of a slice.

@@ -1,20 +1,11 @@
 //! What holds for all calls: paths, methods, headers, the order of checks.
 
-use serde_json::json;
-
 use super::*;
+use crate::backend::Step;
+use crate::service::{Rate, RateSettings};
+use common::code::ErrorCode;
 
 const DOMAIN: &str = "/upload/v2/file/domain";
-
-#[tokio::test]
-async fn the_documented_request_gets_the_documented_answer() {
-    let server = Server::new();
-    let user = server.user("a").await;
-    let request = user.request("GET", DOMAIN).body("").unwrap();
-    let reply = server.send(request).await;
-    assert_eq!(reply.code(), 0, "{reply:?}");
-    assert_eq!(reply.json["data"], json!(["http://pan.example"]));
-}
 
 #[tokio::test]
 async fn unknown_paths_are_404_and_other_methods_are_refused() {
@@ -26,18 +17,14 @@ async fn unknown_paths_are_404_and_other_methods_are_refused() {
         "/api/v2",
         "/upload/v1/file/slice",
     ] {
-        let reply = server
-            .send(user.request("POST", path).body("").unwrap())
-            .await;
+        let reply = server.post(&user, path, json!({})).await;
         assert_eq!(
             (reply.status, reply.code()),
             (StatusCode::NOT_FOUND, 404),
             "{path}"
         );
     }
-    let reply = server
-        .send(user.request("POST", DOMAIN).body("").unwrap())
-        .await;
+    let reply = server.post(&user, DOMAIN, json!({})).await;
     assert_eq!((reply.status, reply.code()), (StatusCode::OK, 1));
     assert_eq!(reply.message(), "the call is made by GET");
 }
@@ -108,13 +95,55 @@ async fn a_body_over_its_cap_is_413() {
 }
 
 #[tokio::test]
-async fn a_fault_of_the_catalog_is_500_and_tells_nothing() {
+async fn a_fault_is_500_and_tells_nothing() {
     let server = Server::new();
     let user = server.user("a").await;
-    server.catalog.close();
-    let reply = server
-        .send(user.request("GET", DOMAIN).body("").unwrap())
-        .await;
+    let content = bytes(SLICE, 1);
+    let id = server.open(&user, "a", &content).await;
+    server.blobs.fail(Step::Extend, ErrorCode::Unavailable);
+    let reply = server.slice(&user, &id, 1, &content).await;
     assert_eq!((reply.status, reply.code()), (StatusCode::OK, 500));
     assert_eq!(reply.message(), "the server failed; its log says more");
+    server.blobs.heal();
+    assert_eq!(
+        server.slice(&user, &id, 1, &content).await.code(),
+        0,
+        "nothing is lost"
+    );
+    server.catalog.close();
+    let reply = server.get(&user, DOMAIN).await;
+    assert_eq!((reply.status, reply.code()), (StatusCode::OK, 500));
+}
+
+#[tokio::test]
+async fn calls_too_many_are_429_if_that_is_limited_but_never_slices() {
+    let limited = Rate {
+        burst: 3,
+        per: Duration::from_hours(1),
+    };
+    let server = Server::with(ServiceSettings {
+        rates: RateSettings {
+            calls_per_token: limited,
+            ..RateSettings::default()
+        },
+        ..ServiceSettings::default()
+    });
+    let user = server.user("a").await;
+    for _ in 0..3 {
+        assert_eq!(server.get(&user, DOMAIN).await.code(), 0);
+    }
+    let reply = server.get(&user, DOMAIN).await;
+    assert_eq!((reply.status, reply.code()), (StatusCode::OK, 429));
+    // Another call, and another token, have not been used.
+    let content = bytes(8 * SLICE, 1);
+    let id = server.open(&user, "a", &content).await;
+    for (number, slice) in (1..).zip(content.chunks(SLICE)) {
+        assert_eq!(server.slice(&user, &id, number, slice).await.code(), 0);
+    }
+    for _ in 0..5 {
+        server.completed(&user, &id).await;
+    }
+    let token = server.token(user.account, Scopes::ALL).await;
+    let again = User { token, ..user };
+    assert_eq!(server.get(&again, DOMAIN).await.code(), 0);
 }
