@@ -60,7 +60,8 @@ impl Completing {
     pub(super) fn begin(&self, id: UploadId) -> Option<Turn> {
         let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let completing = self.clone();
-        set.insert(id).then_some(Turn { id, completing })
+        // Made only if it is had: a turn that is dropped waits for this lock, and ends.
+        set.insert(id).then(|| Turn { id, completing })
     }
 }
 
