@@ -29,7 +29,7 @@ use self::calls::Calls;
 use self::http::{HttpLink, Url};
 use self::kind::Kind;
 use self::link::{Find, Target};
-use self::pan::{Pan, PanArgs, PanCalls};
+use self::pan::{OpenUploads, Pan, PanArgs, PanCalls, Sent};
 use self::payload::{Payloads, SizeMix};
 use self::process::{Sample, Usage};
 use self::report::{Report, Setting};
@@ -236,8 +236,14 @@ impl BenchArgs {
             return Ok(None);
         };
         let (mut link, pan) = self.pan().await?;
-        let file_size = self.pan.file_size;
-        let calls = PanCalls::open(pan, call, self.seed, size, file_size, &mut link).await?;
+        let open = OpenUploads {
+            file_size: self.pan.file_size,
+            sent_slice_size: match self.pan.send {
+                Sent::Nothing => None,
+                Sent::LastSlice => Some(self.pan.slice_size),
+            },
+        };
+        let calls = PanCalls::open(pan, call, self.seed, size, open, &mut link).await?;
         Ok(Some(Calls::Pan(calls)))
     }
 
@@ -253,7 +259,8 @@ impl BenchArgs {
             file_size,
             slice_size,
             files_at_once,
-            bytes_first,
+            slice_bytes: bytes,
+            ..
         } = self.pan;
         let count = self.count.unwrap_or(1);
         let contents = SlicedContents::new(self.seed, count, file_size, slice_size)?;
@@ -263,7 +270,7 @@ impl BenchArgs {
             connections: self.connections.into(),
             files_at_once: files_at_once.into(),
             timeout: self.timeout(),
-            bytes_first,
+            bytes,
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use common::client::Address;
 use md5::{Digest as _, Md5};
 use serde::Deserialize;
@@ -17,6 +18,8 @@ use crate::cli::output::Failure;
 
 /// The content of all files that are made without an upload.
 const COMMON_CONTENT: &[u8] = b"a content that many files of 123pan's API have";
+/// The last slice of an upload that does not end.
+const ONE_BYTE: &[u8] = b"x";
 
 /// What the calls ask for.
 #[derive(Debug, clap::Args)]
@@ -33,15 +36,37 @@ pub(super) struct PanArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) files_at_once: u16,
 
-    /// Send the bytes of a slice before its fields, as some clients do
-    #[arg(long)]
-    pub(super) bytes_first: bool,
+    /// Where in the form of a slice its bytes stand; clients differ
+    #[arg(long, value_enum, default_value_t = Bytes::Last)]
+    pub(super) slice_bytes: Bytes,
+
+    /// What pan-create sends of each upload
+    #[arg(long, value_enum, default_value_t = Sent::Nothing)]
+    pub(super) send: Sent,
+}
+
+/// A place among the fields of a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Bytes {
+    /// Before the fields
+    First,
+    /// Behind them
+    Last,
+}
+
+/// How much of an upload is sent that does not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Sent {
+    /// Nothing
+    Nothing,
+    /// The last of two slices, which has one byte
+    LastSlice,
 }
 
 /// A call of which a run makes many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PanCall {
-    /// An upload in slices begins, and nothing follows.
+    /// An upload in slices begins, and nothing follows, or only its last slice.
     Create,
     /// A new file of content that the server has.
     Reuse,
@@ -142,9 +167,9 @@ impl Pan {
         link: &mut HttpLink,
         id: &str,
         slice: Slice<'_>,
-        bytes_first: bool,
+        bytes: Bytes,
     ) -> Result<(), OpError> {
-        let request = self.slice_request(id, slice, bytes_first);
+        let request = self.slice_request(id, slice, bytes);
         self.host.send(link, request).await.map(drop)
     }
 
@@ -172,7 +197,7 @@ impl Pan {
             ("size", &size),
         ];
         let path = "/upload/v2/file/single/create";
-        let request = self.form(path, &fields, "file", shared, own, false);
+        let request = self.form(path, &fields, "file", shared, own, Bytes::Last);
         let answer = self.host.send(link, request).await?;
         match data(&answer)? {
             Completed { completed: true } => Ok(()),
@@ -180,7 +205,7 @@ impl Pan {
         }
     }
 
-    fn slice_request<'a>(&self, id: &str, slice: Slice<'a>, bytes_first: bool) -> Request<'a> {
+    fn slice_request<'a>(&self, id: &str, slice: Slice<'a>, bytes: Bytes) -> Request<'a> {
         let number = slice.number.to_string();
         let fields = [
             ("preuploadID", id),
@@ -188,7 +213,7 @@ impl Pan {
             ("sliceMD5", slice.md5),
         ];
         let path = "/upload/v2/file/slice";
-        self.form(path, &fields, "slice", slice.shared, slice.own, bytes_first)
+        self.form(path, &fields, "slice", slice.shared, slice.own, bytes)
     }
 
     /// A form of fields and the part `file`, whose bytes are `shared` and `own`.
@@ -199,7 +224,7 @@ impl Pan {
         file: &str,
         shared: &'a [u8],
         own: &[u8],
-        bytes_first: bool,
+        bytes: Bytes,
     ) -> Request<'a> {
         let fields: String = fields
             .iter()
@@ -210,10 +235,9 @@ impl Pan {
              Content-Type: application/octet-stream\r\n\r\n"
         );
         let end = format!("--{BOUNDARY}--\r\n");
-        let (begin, end) = if bytes_first {
-            (part, format!("\r\n{fields}{end}"))
-        } else {
-            (format!("{fields}{part}"), format!("\r\n{end}"))
+        let (begin, end) = match bytes {
+            Bytes::First => (part, format!("\r\n{fields}{end}")),
+            Bytes::Last => (format!("{fields}{part}"), format!("\r\n{end}")),
         };
         let end = [own, end.as_bytes()].concat();
         self.host.form(path, &self.headers, &begin, shared, end)
@@ -236,14 +260,31 @@ fn data<T: DeserializeOwned>(answer: &[u8]) -> Result<T, OpError> {
     Ok(data)
 }
 
+/// Uploads that begin and do not end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenUploads {
+    /// Bytes that are announced.
+    pub(super) file_size: u64,
+    /// Those of a slice, if the last one is sent, which has one byte: then `file_size` does not count.
+    pub(super) sent_slice_size: Option<u64>,
+}
+
+impl OpenUploads {
+    fn size(self) -> u64 {
+        match self.sent_slice_size {
+            Some(slice_size) => slice_size.saturating_add(1),
+            None => self.file_size,
+        }
+    }
+}
+
 /// Everything about the calls of a run in which each operation is one call.
 #[derive(Debug)]
 pub(super) struct PanCalls {
     pan: Pan,
     call: PanCall,
     seed: u64,
-    /// Bytes of a file that is only announced.
-    file_size: u64,
+    open: OpenUploads,
     common_md5: String,
     contents: Contents,
 }
@@ -255,14 +296,14 @@ impl PanCalls {
         call: PanCall,
         seed: u64,
         size: u64,
-        file_size: u64,
+        open: OpenUploads,
         link: &mut HttpLink,
     ) -> Result<Self, Failure> {
         let calls = Self {
             pan,
             call,
             seed,
-            file_size,
+            open,
             common_md5: hex(Md5::digest(COMMON_CONTENT).as_slice()),
             contents: Contents::new(seed, if call == PanCall::Single { size } else { 0 }),
         };
@@ -285,17 +326,7 @@ impl PanCalls {
         let name = format!("{:x}-{n}.bin", self.seed);
         let random = scramble(self.seed.wrapping_add(n));
         match self.call {
-            PanCall::Create => {
-                // Of no content that there is.
-                let md5 = format!("{random:016x}{:016x}", scramble(random));
-                let file = Announced {
-                    name: &name,
-                    md5: &md5,
-                    size: self.file_size,
-                };
-                let created = self.pan.create(link, file).await?;
-                created.id.map(|_| 0).ok_or(OpError::Answer)
-            }
+            PanCall::Create => self.begin(link, &name, random).await,
             PanCall::Reuse => {
                 let created = self.pan.create(link, self.common(&name)).await?;
                 match created.id {
@@ -315,6 +346,29 @@ impl PanCalls {
                 Ok(self.contents.len())
             }
         }
+    }
+
+    /// Begins an upload of no content that there is.
+    async fn begin(&self, link: &mut HttpLink, name: &str, random: u64) -> Result<u64, OpError> {
+        let md5 = format!("{random:016x}{:016x}", scramble(random));
+        let file = Announced {
+            name,
+            md5: &md5,
+            size: self.open.size(),
+        };
+        let created = self.pan.create(link, file).await?;
+        let id = created.id.ok_or(OpError::Answer)?;
+        if self.open.sent_slice_size.is_none() {
+            return Ok(0);
+        }
+        let slice = Slice {
+            number: 2,
+            md5: &hex(Md5::digest(ONE_BYTE).as_slice()),
+            shared: ONE_BYTE,
+            own: &[],
+        };
+        self.pan.slice(link, &id, slice, Bytes::Last).await?;
+        Ok(1)
     }
 
     fn common<'a>(&'a self, name: &'a str) -> Announced<'a> {
@@ -345,15 +399,15 @@ mod tests {
         let file = "name=\"slice\"; filename=\"slice\"\r\nContent-Type: \
                     application/octet-stream\r\n\r\nsharedown\r\n--";
         let field = "name=\"sliceNo\"\r\n\r\n3\r\n--";
-        for bytes_first in [false, true] {
-            let request = pan.slice_request("id", slice, bytes_first);
+        for order in [Bytes::First, Bytes::Last] {
+            let request = pan.slice_request("id", slice, order);
             let all = [request.head.as_slice(), request.shared, &request.tail].concat();
             let text = String::from_utf8(all).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())));
             assert!(body.ends_with("--\r\n"), "{body}");
             let places = [body.find(file).unwrap(), body.find(field).unwrap()];
-            assert_eq!(places[0] < places[1], bytes_first, "{body}");
+            assert_eq!(places[0] < places[1], order == Bytes::First, "{body}");
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::http::HttpLink;
 use super::link::OpError;
-use super::pan::{Announced, Pan, Slice};
+use super::pan::{Announced, Bytes, Pan, Slice};
 use super::payload::scramble;
 use super::request::{STAMP_LEN, hex, random_bytes};
 use super::run::Outcome;
@@ -39,7 +39,7 @@ pub(super) struct SlicedPlan {
     pub(super) files_at_once: usize,
     /// Longest time for an answer.
     pub(super) timeout: Duration,
-    pub(super) bytes_first: bool,
+    pub(super) bytes: Bytes,
 }
 
 /// Files with their MD5s.
@@ -275,7 +275,7 @@ impl Progress {
         let SlicedPlan {
             pan,
             contents,
-            bytes_first,
+            bytes,
             ..
         } = &self.plan;
         loop {
@@ -291,7 +291,7 @@ impl Progress {
                 own,
             };
             let begin = clock::monotonic();
-            let sent = pan.slice(&mut worker.link, id, slice, *bytes_first);
+            let sent = pan.slice(&mut worker.link, id, slice, *bytes);
             let sent = within(self.plan.timeout, sent).await;
             let took = clock::monotonic().saturating_duration_since(begin);
             let len = (shared.len() + own.len()) as u64;
