@@ -51,6 +51,7 @@ enum Command {
 
     // Administration.
     User(cli::user::UserArgs),
+    App(cli::app::AppArgs),
 
     // Tools. Those of the data directory need the server to be stopped.
     Check(cli::check::CheckArgs),
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => args.run(),
 
         Command::User(args) => cli::exit(args.run()),
+        Command::App(args) => cli::exit(args.run()),
 
         Command::Check(args) => args.run(),
         Command::Repair(args) => args.run(),

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.
 
+pub(crate) mod app;
 pub(crate) mod append;
 pub(crate) mod bench;
 pub(crate) mod check;
@@ -29,6 +30,7 @@ mod fake_cluster;
 mod listing;
 mod offline;
 mod operations;
+mod operator;
 mod output;
 mod progress;
 mod ready;

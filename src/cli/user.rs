@@ -1,24 +1,14 @@
 //! `hayloft user`: accounts of a server that runs, for whoever administers its machine.
-//!
-//! The server says in its data directory how to reach it; see `api_server::OperatorAccess`. So this
-//! needs no account and no password, but must run as a user who may read that directory.
 
 mod password;
-mod request;
 
-use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-
-use api_server::OperatorAccess;
-use common::config::Sources;
+use common::config::{ByteSize, ByteSizeError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::config::{self, ConfigError};
+use super::operator::{OperatorError, Server, ServerArgs, path_of};
 use super::output::{self, Failure};
-use super::{CliError, EXIT_USAGE, roles};
-use request::Link;
+use super::{CliError, EXIT_USAGE};
 
 /// Accounts of one request; the server gives no more.
 const PAGE_LEN: u64 = 200;
@@ -33,17 +23,14 @@ const PAGE_LEN: u64 = 200;
 ///   hayloft user add anna                        asks for a password
 ///   pwgen 20 1 | hayloft user password anna --password-stdin
 ///   hayloft user promote anna                    anna becomes an administrator
+///   hayloft user quota anna 50GiB                anna's files may have 50 GiB
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct UserArgs {
     #[command(subcommand)]
     command: UserCommand,
-    /// The configuration that the server runs with
-    #[arg(long, value_name = "FILE", env = "HAYLOFT_CONFIG", global = true)]
-    config: Option<PathBuf>,
-    /// Where the server keeps everything [default: ./data]
-    #[arg(long, value_name = "DIR", global = true)]
-    data_dir: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -78,6 +65,14 @@ enum UserCommand {
         /// The account
         name: String,
     },
+    /// Limit the space of an account's files and open uploads
+    Quota {
+        /// The account
+        name: String,
+        /// Such as 50GiB, or "none" for no limit. What is there already stays
+        #[arg(value_parser = limit)]
+        limit: Limit,
+    },
     /// Keep an account from logging in and log it out everywhere; files and shares stay
     Disable {
         /// The account
@@ -88,6 +83,21 @@ enum UserCommand {
         /// The account
         name: String,
     },
+}
+
+/// Bytes that an account may use; none for no limit.
+#[derive(Clone, Copy, Debug)]
+struct Limit(Option<u64>);
+
+/// The limit of an argument, or what clap is to say.
+fn limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    let bytes: ByteSize = text
+        .parse()
+        .map_err(|error: ByteSizeError| format!("{error}, or \"none\""))?;
+    Ok(Limit(Some(bytes.0)))
 }
 
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -101,43 +111,7 @@ struct PasswordArgs {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UserError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(
-        "no API server runs on the data directory {}; remedy: start it with `hayloft serve`, or name \
-         the right directory with --data-dir or --config",
-        data_dir.display()
-    )]
-    NotRunning { data_dir: PathBuf },
-    #[error(
-        "the API server of the data directory {} does not answer at {address}: it was killed or is \
-         just stopping; remedy: start it with `hayloft serve`",
-        data_dir.display()
-    )]
-    NoAnswer {
-        data_dir: PathBuf,
-        address: SocketAddr,
-        #[source]
-        source: io::Error,
-    },
-    #[error(
-        "cannot read how to reach the server, in {}; remedy: run this as the user that runs the server",
-        directory.display()
-    )]
-    Access {
-        directory: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("the connection to the server broke; look with `hayloft user list` what was done")]
-    Broken(#[source] io::Error),
-    #[error("the server answered with something else than expected")]
-    Answer(#[source] serde_json::Error),
-    #[error("there is no account {0:?}; `hayloft user list` shows all")]
-    NoAccount(String),
-    #[error("there is an account {0:?} already")]
-    Exists(String),
-    #[error("the server refuses: {message} (status {status})")]
-    Refused { status: u16, message: String },
+    Operator(#[from] OperatorError),
     #[error(transparent)]
     Password(#[from] password::PasswordError),
     #[error(transparent)]
@@ -147,17 +121,9 @@ pub(crate) enum UserError {
 impl CliError for UserError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(error) => error.exit_code(),
+            Self::Operator(error) => error.exit_code(),
             Self::Password(error) if error.is_usage() => EXIT_USAGE,
-            Self::NotRunning { .. } | Self::NoAnswer { .. } => 3,
-            Self::Access { .. }
-            | Self::Broken(_)
-            | Self::Answer(_)
-            | Self::NoAccount(_)
-            | Self::Exists(_)
-            | Self::Refused { .. }
-            | Self::Password(_)
-            | Self::Output(_) => 1,
+            Self::Password(_) | Self::Output(_) => 1,
         }
     }
 }
@@ -172,6 +138,8 @@ struct Account {
     disabled: bool,
     files: u64,
     bytes: u64,
+    used: u64,
+    quota: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -182,9 +150,7 @@ struct AccountPage {
 
 impl UserArgs {
     pub(crate) fn run(self) -> Result<(), UserError> {
-        let sources = Sources::new().flag("--data-dir", "data_dir", self.data_dir);
-        let config = config::load(self.config.as_deref(), sources)?.config;
-        let server = Server::find(&config.data_dir, &roles::api_directory(&config))?;
+        let server = self.server.find()?;
         match self.command {
             UserCommand::List { json } => list(&server, json),
             UserCommand::Add { name, password } => {
@@ -208,6 +174,13 @@ impl UserArgs {
             UserCommand::Demote { name } => {
                 server.set(&name, &json!({"administrator": false}))?;
                 say(&format!("{name} is no administrator"))
+            }
+            UserCommand::Quota { name, limit } => {
+                server.set(&name, &json!({"quota": limit.0}))?;
+                say(&match limit.0 {
+                    Some(bytes) => format!("{name} may use {}", output::bytes(bytes)),
+                    None => format!("{name} may use all space that there is"),
+                })
             }
             UserCommand::Disable { name } => {
                 server.set(&name, &json!({"disabled": true}))?;
@@ -233,77 +206,6 @@ impl PasswordArgs {
     }
 }
 
-/// The server that runs.
-struct Server {
-    data_dir: PathBuf,
-    link: Link,
-}
-
-impl Server {
-    fn find(data_dir: &Path, directory: &Path) -> Result<Self, UserError> {
-        match OperatorAccess::read(directory) {
-            Ok(Some(access)) => Ok(Self {
-                data_dir: data_dir.to_owned(),
-                link: Link::new(access),
-            }),
-            Ok(None) => Err(UserError::NotRunning {
-                data_dir: data_dir.to_owned(),
-            }),
-            Err(source) => Err(UserError::Access {
-                directory: directory.to_owned(),
-                source,
-            }),
-        }
-    }
-
-    /// Makes a call about the account `name`; the body of the answer.
-    fn send(
-        &self,
-        name: &str,
-        method: &str,
-        path: &str,
-        body: &serde_json::Value,
-    ) -> Result<Vec<u8>, UserError> {
-        let stream = self.link.connect().map_err(|source| UserError::NoAnswer {
-            data_dir: self.data_dir.clone(),
-            address: self.link.address(),
-            source,
-        })?;
-        let answer = self.link.exchange(stream, method, path, body);
-        let answer = answer.map_err(UserError::Broken)?;
-        if (200..300).contains(&answer.status) {
-            return Ok(answer.body);
-        }
-        let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let text = |member: &str| said.get(member).and_then(|text| text.as_str());
-        Err(match text("error") {
-            Some("not_found") => UserError::NoAccount(name.to_owned()),
-            Some("user_exists") => UserError::Exists(name.to_owned()),
-            _ => UserError::Refused {
-                status: answer.status,
-                message: text("message").unwrap_or("no reason given").to_owned(),
-            },
-        })
-    }
-
-    /// Changes an account's standing.
-    fn set(&self, name: &str, wanted: &serde_json::Value) -> Result<(), UserError> {
-        self.send(name, "POST", &path_of(name), wanted).map(drop)
-    }
-}
-
-/// Where an account's calls are.
-fn path_of(name: &str) -> String {
-    use std::fmt::Write as _;
-
-    let mut path = "admin/accounts/".to_owned();
-    for byte in name.bytes() {
-        // All of it: then nothing in a name means anything in a path. Writing to a string works.
-        let _ = write!(path, "%{byte:02X}");
-    }
-    path
-}
-
 fn say(text: &str) -> Result<(), UserError> {
     Ok(output::line(text)?)
 }
@@ -314,7 +216,7 @@ fn list(server: &Server, as_json: bool) -> Result<(), UserError> {
     loop {
         let path = format!("admin/accounts?start={start}&count={PAGE_LEN}");
         let page = server.send("", "GET", &path, &serde_json::Value::Null)?;
-        let page: AccountPage = serde_json::from_slice(&page).map_err(UserError::Answer)?;
+        let page: AccountPage = serde_json::from_slice(&page).map_err(OperatorError::Answer)?;
         start += page.accounts.len() as u64;
         let is_last = page.accounts.is_empty() || page.total <= start;
         for account in page.accounts {
@@ -329,7 +231,7 @@ fn list(server: &Server, as_json: bool) -> Result<(), UserError> {
         }
     }
     if !as_json {
-        let headings = ["USER", "STANDING", "FILES", "SIZE", "REGISTERED"];
+        let headings = ["USER", "STANDING", "FILES", "SIZE", "QUOTA", "REGISTERED"];
         output::line(output::table(&headings, &rows).trim_end())?;
     }
     Ok(())
@@ -346,36 +248,8 @@ fn row(account: &Account) -> Vec<String> {
         account.user.replace(char::is_control, "\u{fffd}"),
         standing.to_owned(),
         account.files.to_string(),
-        output::bytes(account.bytes),
+        output::bytes(account.used),
+        account.quota.map_or("-".into(), output::bytes),
         output::utc(account.created),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_in_a_name_means_anything_in_a_path() {
-        assert_eq!(path_of("a/é"), "admin/accounts/%61%2F%C3%A9");
-        assert_eq!(path_of(".."), "admin/accounts/%2E%2E");
-    }
-
-    #[test]
-    fn a_directory_without_a_server_is_told_with_the_remedy() {
-        let dir = tempfile::tempdir().unwrap();
-        let Err(error) = Server::find(dir.path(), &dir.path().join("api")) else {
-            panic!("nobody runs there");
-        };
-        assert_eq!(error.exit_code(), 3);
-        let text = error.to_string();
-        assert!(
-            text.contains("hayloft serve") && text.contains("--data-dir"),
-            "{text}"
-        );
-        std::fs::create_dir(dir.path().join("api")).unwrap();
-        std::fs::write(dir.path().join("api/admin.json"), "{").unwrap();
-        let broken = Server::find(dir.path(), &dir.path().join("api"));
-        assert!(matches!(broken, Err(UserError::Access { .. })));
-    }
 }

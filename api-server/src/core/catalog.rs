@@ -23,6 +23,10 @@ pub enum Direction {
     Descending,
 }
 
+/// What the keys of the counts within lists begin with. They are few beside the entries that they
+/// count, and each change of a list looks for some of them, so an implementation may keep them apart.
+pub const COUNTS: u8 = b'R';
+
 /// One state of the catalog, which does not change while it is looked at.
 pub trait View {
     /// The value of a key.

@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use common::id::{FileId, NodeNumber};
+use common::id::{Extension, FileId, NodeNumber};
 
 use super::*;
 use crate::backend::MemoryBlobs;
 use crate::backend::catalog::MemoryCatalog;
 use crate::core::accounts::{self, PasswordHash, Profile};
 use crate::core::catalog::Direction;
-use crate::core::files::{self, FileOrder, FileRow};
-use crate::core::id::AccountId;
+use crate::core::files::{self, FileOrder, FileRow, Naming};
+use crate::core::id::{AccountId, Md5, Sha1};
 use crate::core::uploads::{self, Added};
 
 type TestService = Service<MemoryCatalog, MemoryBlobs>;
@@ -82,7 +82,8 @@ async fn user(service: &TestService, name: &'static str) -> Actor {
                 phone: None,
             };
             let password = PasswordHash("none".into());
-            accounts::register(tx, name.parse().unwrap(), profile, password, moment)
+            let name = name.parse().unwrap();
+            accounts::register(tx, name, profile, password, None, moment)
         })
         .await
         .unwrap();
@@ -118,11 +119,12 @@ async fn upload(
     content: &[u8],
     announced: Announced,
 ) -> Result<Added, ServiceError> {
-    let mut upload = service.begin_upload(name.parse().unwrap());
+    let mut upload = service.begin_upload(Extension::of_file_name(name));
     for piece in content.chunks(100_000) {
         upload.write(Bytes::copy_from_slice(piece)).await?;
     }
-    upload.finish(user, announced).await
+    let naming = Naming::Label(name.parse().unwrap());
+    upload.finish(user, naming, announced).await
 }
 
 #[tokio::test]
@@ -136,7 +138,7 @@ async fn content_is_stored_once_and_goes_with_its_last_owner() {
         let first = upload(&service, &king, "a.png", &content, nothing)
             .await
             .unwrap();
-        assert_eq!(first, Added::New);
+        assert!(matches!(first, Added::New(_)));
         let again = upload(&service, &king, "a.png", &content, nothing)
             .await
             .unwrap();
@@ -144,7 +146,7 @@ async fn content_is_stored_once_and_goes_with_its_last_owner() {
         let other = upload(&service, &queen, "b.jpg", &content, nothing)
             .await
             .unwrap();
-        assert_eq!(other, Added::New);
+        assert!(matches!(other, Added::New(_)));
         let rows = files_of(&service, &king).await;
         assert_eq!(rows.len(), 1);
         assert_eq!(world.blobs.ids(), [rows[0].1.blob]);
@@ -167,9 +169,21 @@ async fn what_is_not_what_was_announced_leaves_nothing() {
     let service = world.start();
     let king = user(&service, "king").await;
     for content in [b"hello".to_vec(), vec![9; 600_000]] {
-        let md5 = Some("00000000000000000000000000000000".parse().unwrap());
-        let size = Some(content.len() as u64 + 1);
-        for announced in [Announced { md5, size: None }, Announced { md5: None, size }] {
+        let nothing = Announced::default();
+        for announced in [
+            Announced {
+                md5: Some(Md5([0; 16])),
+                ..nothing
+            },
+            Announced {
+                sha1: Some(Sha1([0; 20])),
+                ..nothing
+            },
+            Announced {
+                size: Some(content.len() as u64 + 1),
+                ..nothing
+            },
+        ] {
             let refused = upload(&service, &king, "a", &content, announced).await;
             assert!(
                 matches!(refused, Err(ServiceError::Mismatch { .. })),
@@ -188,7 +202,7 @@ async fn without_room_in_memory_short_content_streams_too() {
     let king = user(&service, "king").await;
     let mut held = Vec::new();
     for _ in 0..1_000 {
-        let mut upload = service.begin_upload("a".parse().unwrap());
+        let mut upload = service.begin_upload(Extension::default());
         upload.write(Bytes::from_static(b"some")).await.unwrap();
         held.push(upload);
     }

@@ -30,8 +30,8 @@ pub use settings::{
     RateLimitsConfig, ScrubConfig, StorageConfig, StorePathConfig, TrackerConfig,
 };
 pub use types::{
-    ByteSize, Durability, InstantUpload, Listing, LogFormat, Registration, ReservedSpace,
-    StoreLookup, StorePathChoice, StoreServer, TokenlessWrites,
+    ByteSize, ByteSizeError, Durability, InstantUpload, Listing, LogFormat, Registration,
+    ReservedSpace, StoreLookup, StorePathChoice, StoreServer, TokenlessWrites,
 };
 pub use value::ValueError;
 

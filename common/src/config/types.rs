@@ -1,6 +1,7 @@
 //! Types that only settings have: sizes, shares of a disk, hosts, and choices by name.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::section::Form;
 use super::value::{Scalar, number_and_unit};
@@ -15,6 +16,19 @@ const HOST_LEN_MAX: usize = 253;
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = ByteSizeError;
+
+    fn from_str(text: &str) -> Result<Self, ByteSizeError> {
+        Self::parse(text).ok_or(ByteSizeError)
+    }
+}
+
+/// A text that is no number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {}", ByteSize::WANTED)]
+pub struct ByteSizeError;
 
 impl Scalar for ByteSize {
     const WANTED: &'static str = "a size such as \"64MiB\", \"10GiB\" (powers of 1024), \"10GB\" (powers of 1000) or \"4096\"";

@@ -121,7 +121,7 @@ pub(super) enum KeyType {
     Picture = b'P',
     PictureOfAccount = b'p',
     PictureOfFile = b'q',
-    Rank = b'R',
+    Rank = super::catalog::COUNTS,
     Session = b'S',
     AccountSession = b's',
     Usage = b'u',

@@ -45,8 +45,14 @@ mod tests {
     fn sums_come_back() {
         let record = UsageRecord {
             last_number: 1,
-            bytes: 2,
-            shares: 3,
+            files: 2,
+            folders: 3,
+            bytes: 4,
+            trash_bytes: 5,
+            uploads: 6,
+            upload_bytes: 7,
+            grants: 8,
+            shares: 9,
         };
         super::super::testing::check_table::<Usages>(&(AccountId(1),), &record);
     }

@@ -8,8 +8,8 @@ use common::id::FileId;
 use super::{hash, md5, size};
 use crate::core::catalog::Direction;
 use crate::core::files::{FileOrder, FileRecord, FileRow};
-use crate::core::id::{ContentHash, FileNumber, Md5, PictureLink, ShareNumber};
-use crate::core::name::FileName;
+use crate::core::id::{ContentHash, FileNumber, FolderNumber, Md5, PictureLink, ShareNumber};
+use crate::core::name::{EntryName, FileName};
 use crate::core::shares::ShareOrder;
 
 /// How a step ends.
@@ -289,6 +289,7 @@ impl Model {
     }
 
     fn add(&mut self, user: u64, content: ContentHash, md5: Md5, size: u64, name: &FileName) {
+        let entry = self.free_entry(user, &EntryName::like(name));
         let last = &mut self.last_numbers[usize::try_from(user).unwrap()];
         *last += 1;
         let (_, blob) = *self
@@ -298,16 +299,36 @@ impl Model {
             .unwrap();
         let file = FileRecord {
             name: name.clone(),
+            folder: FolderNumber::ROOT,
+            entry,
             content,
             md5,
             size,
             blob,
             created: self.now,
+            modified: self.now,
+            trashed: None,
             views: 0,
             share: None,
             pictures: 0,
         };
         self.files.push((user, (FileNumber(*last), file)));
+    }
+
+    /// The name like `name` that a file gets in the root.
+    fn free_entry(&self, user: u64, name: &EntryName) -> EntryName {
+        let is_taken = |name: &EntryName| {
+            let mut files = self.files.iter();
+            files.any(|(owner, (_, file))| *owner == user && file.entry == *name)
+        };
+        let mut free = name.clone();
+        for number in 1.. {
+            if !is_taken(&free) {
+                break;
+            }
+            free = name.numbered(number);
+        }
+        free
     }
 
     fn find(&self, user: u64, md5: Md5, name: &FileName) -> Option<usize> {

@@ -144,7 +144,16 @@ fn me(record: AccountRecord, holdings: Holdings) -> model::Me {
         bytes: holdings.bytes,
         shares: holdings.shares,
         pictures: holdings.pictures,
+        quota: holdings.quota,
+        used: used(&holdings),
+        reserved: holdings.upload_bytes,
+        trash: holdings.trash_bytes,
     }
+}
+
+/// Bytes of all files of an account.
+pub(super) fn used(holdings: &Holdings) -> u64 {
+    holdings.bytes.saturating_add(holdings.trash_bytes)
 }
 
 fn session(row: &SessionRow, current: TokenHash) -> model::Session {

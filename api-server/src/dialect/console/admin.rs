@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::Console;
-use super::account::{secret, text};
+use super::account::{secret, text, used};
 use super::answer::Answer;
 use super::model;
 use super::query::{Query, Range};
@@ -64,11 +64,11 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
     }
 
     /// `POST admin/accounts/{user}`.
-    pub(super) async fn set_standing(
+    pub(super) async fn change_account(
         &self,
         who: &Administrator,
         user: UserName,
-        wanted: model::SetStanding,
+        wanted: model::ChangeAccount,
     ) -> Result<Answer, Refusal> {
         let (name, by) = (user.clone(), who.account());
         let changed = self
@@ -81,7 +81,7 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
                     if !is_administrator(tx, by)? {
                         return Ok(Err(Refusal::Forbidden));
                     }
-                    if by == account {
+                    if by == account && wanted.is_about_standing() {
                         return Ok(Err(Refusal::OwnAccount));
                     }
                 }
@@ -92,11 +92,14 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
                 if standing != record.standing {
                     accounts::set_standing(tx, account, standing)?;
                 }
+                if let model::Quota::Is(quota) = wanted.quota {
+                    accounts::set_quota(tx, account, quota)?;
+                }
                 Ok(Ok(standing))
             })
             .await?;
         let standing = changed?;
-        info!(%user, ?standing, by = who.name(), "standing set");
+        info!(%user, ?standing, quota = ?wanted.quota, by = who.name(), "account changed");
         Ok(Answer::Done)
     }
 
@@ -125,7 +128,7 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
 }
 
 /// The standing that comes of one and of what is wanted.
-fn standing(now: Standing, wanted: model::SetStanding) -> Result<Standing, Refusal> {
+fn standing(now: Standing, wanted: model::ChangeAccount) -> Result<Standing, Refusal> {
     let disabled = wanted.disabled.unwrap_or(now == Standing::Disabled);
     let administrator = wanted
         .administrator
@@ -147,6 +150,8 @@ fn account(record: &AccountRecord, holdings: &Holdings) -> model::Account {
         disabled: record.standing == Standing::Disabled,
         files: holdings.files,
         bytes: holdings.bytes,
+        quota: holdings.quota,
+        used: used(holdings),
     }
 }
 
@@ -170,9 +175,10 @@ mod tests {
             (Disabled, Some(true), None, None),
             (Member, Some(true), Some(true), None),
         ] {
-            let wanted = model::SetStanding {
+            let wanted = model::ChangeAccount {
                 administrator,
                 disabled,
+                quota: model::Quota::Stays,
             };
             assert_eq!(standing(now, wanted).ok(), expected, "{now:?} {wanted:?}");
         }

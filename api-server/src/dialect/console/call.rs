@@ -4,7 +4,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::refusal::Refusal;
-use crate::core::id::FileNumber;
+use crate::core::id::{AppNumber, FileNumber, FolderNumber, UploadId};
 use crate::core::name::UserName;
 
 /// What all paths begin with.
@@ -46,6 +46,56 @@ pub(super) enum UserCall {
     RemoveFile(FileNumber),
     /// The user's picture shares.
     Pictures,
+    /// A call on folders and what is in them.
+    Tree(TreeCall),
+    /// A call on uploads.
+    Upload(UploadCall),
+    /// The user's applications.
+    Apps,
+    /// Makes one.
+    AddApp,
+    /// Removes one.
+    RemoveApp(AppNumber),
+}
+
+/// A call on folders and what is in them, and on the trash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TreeCall {
+    /// A part of a folder.
+    Folder(FolderNumber),
+    /// Makes a folder.
+    MakeFolder,
+    /// Gives an entry another name.
+    Rename,
+    /// Moves entries to a folder.
+    Move,
+    /// Puts entries into the trash.
+    Discard,
+    /// What is in the trash.
+    Trash,
+    /// Takes entries out of the trash.
+    Restore,
+    /// Deletes entries of the trash for good.
+    Purge,
+    /// Deletes everything in the trash for good.
+    EmptyTrash,
+}
+
+/// A call on uploads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum UploadCall {
+    /// Those under way.
+    List,
+    /// Begins one.
+    Begin,
+    /// What is there of one.
+    Show(UploadId),
+    /// Gives one up.
+    GiveUp(UploadId),
+    /// Takes a slice of one.
+    Slice(UploadId, u64),
+    /// Makes one a file.
+    Complete(UploadId),
 }
 
 /// A call for administrators.
@@ -57,8 +107,8 @@ pub(super) enum AdminCall {
     Accounts,
     /// Makes an account.
     AddAccount,
-    /// Promotes, demotes, disables, enables.
-    SetStanding(UserName),
+    /// Promotes, demotes, disables, enables, limits.
+    ChangeAccount(UserName),
     /// Gives an account another password.
     SetPassword(UserName),
 }
@@ -90,8 +140,49 @@ impl Call {
             ["files"] => vec![(Method::GET, Self::User(UserCall::Files))],
             ["files", id] => vec![(
                 Method::DELETE,
-                Self::User(UserCall::RemoveFile(file_number(id)?)),
+                Self::User(UserCall::RemoveFile(FileNumber(number(id)?))),
             )],
+            ["folders"] => vec![(Method::POST, tree(TreeCall::MakeFolder))],
+            ["folders", id] => {
+                let folder = FolderNumber(number(id)?);
+                vec![(Method::GET, tree(TreeCall::Folder(folder)))]
+            }
+            ["entries", "rename"] => vec![(Method::POST, tree(TreeCall::Rename))],
+            ["entries", "move"] => vec![(Method::POST, tree(TreeCall::Move))],
+            ["entries", "trash"] => vec![(Method::POST, tree(TreeCall::Discard))],
+            ["trash"] => vec![
+                (Method::GET, tree(TreeCall::Trash)),
+                (Method::DELETE, tree(TreeCall::EmptyTrash)),
+            ],
+            ["trash", "restore"] => vec![(Method::POST, tree(TreeCall::Restore))],
+            ["trash", "purge"] => vec![(Method::POST, tree(TreeCall::Purge))],
+            ["uploads"] => vec![
+                (Method::GET, upload(UploadCall::List)),
+                (Method::POST, upload(UploadCall::Begin)),
+            ],
+            ["uploads", id] => {
+                let id = upload_id(id)?;
+                vec![
+                    (Method::GET, upload(UploadCall::Show(id))),
+                    (Method::DELETE, upload(UploadCall::GiveUp(id))),
+                ]
+            }
+            ["uploads", id, "slices", slice] => {
+                let call = UploadCall::Slice(upload_id(id)?, number(slice)?);
+                vec![(Method::PUT, upload(call))]
+            }
+            ["uploads", id, "complete"] => {
+                let call = UploadCall::Complete(upload_id(id)?);
+                vec![(Method::POST, upload(call))]
+            }
+            ["apps"] => vec![
+                (Method::GET, Self::User(UserCall::Apps)),
+                (Method::POST, Self::User(UserCall::AddApp)),
+            ],
+            ["apps", id] => {
+                let call = UserCall::RemoveApp(AppNumber(number(id)?));
+                vec![(Method::DELETE, Self::User(call))]
+            }
             ["shares"] => vec![(Method::GET, Self::Shares)],
             ["pictures"] => vec![(Method::GET, Self::User(UserCall::Pictures))],
             ["admin", "overview"] => vec![(Method::GET, Self::Admin(AdminCall::Overview))],
@@ -100,7 +191,7 @@ impl Call {
                 (Method::POST, Self::Admin(AdminCall::AddAccount)),
             ],
             ["admin", "accounts", user] => {
-                let call = AdminCall::SetStanding(user_name(user)?);
+                let call = AdminCall::ChangeAccount(user_name(user)?);
                 vec![(Method::POST, Self::Admin(call))]
             }
             ["admin", "accounts", user, "password"] => {
@@ -119,13 +210,26 @@ impl Call {
     }
 }
 
-/// The file of an id. What cannot be one is the id of no file.
-fn file_number(id: &str) -> Result<FileNumber, Refusal> {
-    // `parse` would take a plus sign, and one file has one id.
+fn tree(call: TreeCall) -> Call {
+    Call::User(UserCall::Tree(call))
+}
+
+fn upload(call: UploadCall) -> Call {
+    Call::User(UserCall::Upload(call))
+}
+
+/// The number of an id. What cannot be one is the id of nothing.
+pub(super) fn number(id: &str) -> Result<u64, Refusal> {
+    // `parse` would take a plus sign, and one thing has one id.
     if !id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Refusal::NotFound);
     }
-    id.parse().map(FileNumber).map_err(|_| Refusal::NotFound)
+    id.parse().map_err(|_| Refusal::NotFound)
+}
+
+/// The upload of an id.
+fn upload_id(id: &str) -> Result<UploadId, Refusal> {
+    id.parse().map_err(|_| Refusal::NotFound)
 }
 
 /// The name in a segment of a path. What cannot be one is the name of nobody.
@@ -156,13 +260,22 @@ mod tests {
             call(&Method::DELETE, "/console/api/files/17"),
             Ok(Call::User(UserCall::RemoveFile(FileNumber(17))))
         );
+        assert_eq!(
+            of("/console/api/folders/0"),
+            tree(TreeCall::Folder(FolderNumber::ROOT))
+        );
+        let id = "0b".repeat(UploadId::LEN);
+        assert_eq!(
+            call(&Method::PUT, &format!("/console/api/uploads/{id}/slices/3")),
+            Ok(upload(UploadCall::Slice(UploadId([11; UploadId::LEN]), 3)))
+        );
         let user = "张/三".parse().unwrap();
         assert_eq!(
             call(
                 &Method::POST,
                 "/console/api/admin/accounts/%E5%BC%A0%2F%E4%B8%89"
             ),
-            Ok(Call::Admin(AdminCall::SetStanding(user)))
+            Ok(Call::Admin(AdminCall::ChangeAccount(user)))
         );
     }
 
@@ -176,6 +289,12 @@ mod tests {
             "/console/api/files/+1",
             "/console/api/files/-1",
             "/console/api/files/18446744073709551616",
+            "/console/api/folders/",
+            "/console/api/folders/a",
+            "/console/api/entries",
+            "/console/api/uploads/1",
+            "/console/api/uploads/00000000000000000000000000000000/slices/x",
+            "/console/api/apps/x",
             "/console/api/admin",
             "/console/api/admin/accounts/%ff",
             "/console/api/admin/accounts/",

@@ -1,5 +1,7 @@
 //! Lists of files, of what is shared, and of picture shares; and the deletion of a file.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Display;
 
 use super::Console;
@@ -9,12 +11,14 @@ use super::query::{Query, Range, Search, cursor_text};
 use super::refusal::Refusal;
 use super::who::User;
 use crate::backend::Blobs;
-use crate::core::catalog::Catalog;
-use crate::core::files::{self, FileRow};
-use crate::core::id::{FileNumber, PictureLink};
+use crate::core::catalog::{Catalog, View};
+use crate::core::error::CoreError;
+use crate::core::files::{self, FileRecord, FileRow};
+use crate::core::id::{AccountId, FileNumber, FolderNumber, PictureLink};
 use crate::core::name::FileName;
 use crate::core::pictures::{self, PictureRecord};
 use crate::core::shares::{self, ShareRecord};
+use crate::core::tree;
 
 impl<C: Catalog, B: Blobs> Console<C, B> {
     /// `GET files`.
@@ -36,7 +40,7 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
             .await?;
         Answer::of(&model::FilePage {
             total: page.total,
-            files: page.rows.iter().map(|row| file(row, base)).collect(),
+            files: page.rows.iter().map(|row| file_of(row, base)).collect(),
         })
     }
 
@@ -49,12 +53,20 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
     ) -> Result<Answer, Refusal> {
         let account = user.actor.account;
         let Search { text, after } = search;
-        let (rows, next) = self
+        let (rows, paths, next) = self
             .service
-            .look(move |view| files::search(view, account, &text, after.as_ref(), count))
+            .look(move |view| {
+                let (rows, next) = files::search(view, account, &text, after.as_ref(), count)?;
+                let paths = paths(view, account, &rows)?;
+                Ok((rows, paths, next))
+            })
             .await?;
+        let found = |row: &FileRow| model::FoundFile {
+            path: paths.get(&row.1.folder).cloned().unwrap_or_default(),
+            file: file_of(row, base),
+        };
         Answer::of(&model::Found {
-            files: rows.iter().map(|row| file(row, base)).collect(),
+            files: rows.iter().map(found).collect(),
             next: next.as_ref().map(cursor_text),
         })
     }
@@ -114,14 +126,47 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
     }
 }
 
-fn file((number, record): &FileRow, base: &str) -> model::File {
+/// The names on the way to each folder that one of the files is in.
+fn paths(
+    view: &dyn View,
+    account: AccountId,
+    rows: &[FileRow],
+) -> Result<HashMap<FolderNumber, Vec<String>>, CoreError> {
+    let mut paths = HashMap::new();
+    for (_, record) in rows {
+        if let Entry::Vacant(path) = paths.entry(record.folder) {
+            path.insert(path_names(view, account, record.folder)?);
+        }
+    }
+    Ok(paths)
+}
+
+/// The names from the root down to a folder.
+pub(super) fn path_names(
+    view: &dyn View,
+    account: AccountId,
+    folder: FolderNumber,
+) -> Result<Vec<String>, CoreError> {
+    let path = tree::path(view, account, folder)?;
+    Ok(path.into_iter().map(|(_, name)| name.to_string()).collect())
+}
+
+fn file_of((number, record): &FileRow, base: &str) -> model::File {
+    file(*number, record, base)
+}
+
+/// A file as its owner sees it.
+pub(super) fn file(number: FileNumber, record: &FileRecord, base: &str) -> model::File {
     model::File {
         id: number.to_string(),
-        name: record.name.to_string(),
+        name: record.entry.to_string(),
+        label: record.name.to_string(),
+        parent: record.folder.to_string(),
         md5: record.md5.to_string(),
         size: record.size,
         kind: kind(&record.name),
         created: record.created,
+        modified: record.modified,
         views: record.views,
         shared: record.share.is_some(),
         url: url(base, &record.blob),

@@ -4,7 +4,8 @@
 //! and nowhere else, so no page of another site can act with it. Source: docs/api/console.md.
 //!
 //! In reading order: which call it is (`call`), who asks (`who`), what it brings (`query`, `model`),
-//! what each does (`account`, `files`, `admin`), and how it is answered (`answer`, `refusal`).
+//! what each does (`account`, `files`, `tree`, `trash`, `uploads`, `apps`, `admin`), and how it is
+//! answered (`answer`, `refusal`).
 
 mod call;
 mod who;
@@ -14,8 +15,12 @@ mod query;
 
 mod account;
 mod admin;
+mod apps;
 mod files;
 mod overview;
+mod trash;
+mod tree;
+mod uploads;
 
 mod answer;
 mod refusal;
@@ -81,7 +86,6 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
             return Err(Refusal::ForeignPage);
         }
         let call = Call::of(&head.method, head.uri.path())?;
-        let query = Query::of(&head);
         match call {
             Call::Server => self.server(),
             // The documented list of shares is open to everybody, so this one is.
@@ -92,15 +96,16 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
                     None
                 };
                 let base = caller.public_base();
-                self.shares(user.as_ref(), query, &base).await
+                self.shares(user.as_ref(), Query::of(&head), &base).await
             }
             Call::User(call) => {
                 let user = self.user(&head).await?;
-                self.for_user(&user, call, query, &caller, body).await
+                self.for_user(&user, call, &head, &caller, body).await
             }
             Call::Admin(call) => {
                 let user = self.user(&head).await?;
                 let administrator = self.administrator(user).await?;
+                let query = Query::of(&head);
                 self.for_administrator(&administrator, call, query, body)
                     .await
             }
@@ -111,11 +116,11 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
         &self,
         user: &User,
         call: UserCall,
-        query: Query<'_>,
+        head: &request::Parts,
         caller: &Caller,
         body: RequestBody,
     ) -> Result<Answer, Refusal> {
-        let base = caller.public_base();
+        let (query, base) = (Query::of(head), caller.public_base());
         match call {
             UserCall::Me => self.me(user).await,
             UserCall::SetMe => self.set_me(user, read(body).await?).await,
@@ -131,6 +136,11 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
             UserCall::Files => self.files(user, query, &base).await,
             UserCall::RemoveFile(number) => self.remove_file(user, number).await,
             UserCall::Pictures => self.pictures(user, query, &base).await,
+            UserCall::Tree(call) => self.on_tree(user, call, query, &base, body).await,
+            UserCall::Upload(call) => self.on_uploads(user, call, head, &base, body).await,
+            UserCall::Apps => self.apps(user).await,
+            UserCall::AddApp => self.add_app(user, read(body).await?).await,
+            UserCall::RemoveApp(app) => self.remove_app(user, app).await,
         }
     }
 
@@ -145,7 +155,9 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
             AdminCall::Overview => self.overview().await,
             AdminCall::Accounts => self.accounts(query).await,
             AdminCall::AddAccount => self.add_account(who, read(body).await?).await,
-            AdminCall::SetStanding(user) => self.set_standing(who, user, read(body).await?).await,
+            AdminCall::ChangeAccount(user) => {
+                self.change_account(who, user, read(body).await?).await
+            }
             AdminCall::SetPassword(user) => self.set_password(who, user, read(body).await?).await,
         }
     }

@@ -91,6 +91,11 @@ impl<'a> Query<'a> {
         Ok(self.direction()?.unwrap_or(Direction::Ascending))
     }
 
+    /// How a list by name goes.
+    pub(super) fn by_name(self) -> Result<Direction, Refusal> {
+        Ok(self.direction()?.unwrap_or(Direction::Ascending))
+    }
+
     /// How a list of files is sorted.
     pub(super) fn file_order(self) -> Result<(FileOrder, Direction), Refusal> {
         let order = match self.value("order").as_deref() {

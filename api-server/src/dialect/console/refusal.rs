@@ -43,6 +43,18 @@ pub(super) enum Refusal {
         #[source]
         source: NameError,
     },
+    #[error("this cannot be a name")]
+    Name(#[source] NameError),
+    #[error("{0} has a value that is not allowed")]
+    Value(&'static str),
+    #[error("an upload may have {0} bytes")]
+    TooLarge(u64),
+    #[error("the slice is not as it was announced")]
+    Slice(#[source] ServiceError),
+    #[error("a slice comes with its MD5 in X-Slice-MD5")]
+    SliceMd5,
+    #[error("the bytes are not those that were announced")]
+    WrongContent(#[source] ServiceError),
     #[error("a password is sent as its MD5, 32 hexadecimal digits")]
     Password,
     #[error("the body is not the JSON object of this call")]
@@ -84,8 +96,13 @@ impl Refusal {
             Self::DisabledAdministrator
             | Self::Query(_)
             | Self::Field { .. }
+            | Self::Value(_)
             | Self::Password
             | Self::Json(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+            Self::Name(_) => (StatusCode::BAD_REQUEST, "bad_name"),
+            Self::Slice(_) | Self::SliceMd5 => (StatusCode::BAD_REQUEST, "bad_slice"),
+            Self::WrongContent(_) => (StatusCode::CONFLICT, "wrong_content"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::Body(ReadError::TooLong { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::Body(error @ ReadError::Body(_)) => (error.status(), "bad_request"),
             Self::Service(error) => said_of_service(error),
@@ -129,21 +146,39 @@ const UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "unava
 fn said_of_service(error: &ServiceError) -> (StatusCode, &'static str) {
     let (status, word) = said_of_code(error.code());
     match error {
-        ServiceError::Core(CoreError::NameTaken) => (status, "user_exists"),
+        ServiceError::Core(error) => match said_of_core(error) {
+            Some(word) => word,
+            None => (status, word),
+        },
+        ServiceError::SlicesMissing(_) => (StatusCode::CONFLICT, "slices_missing"),
+        ServiceError::NoSlice { .. } => (StatusCode::BAD_REQUEST, "bad_slice"),
         ServiceError::WrongPassword => (status, "wrong_password"),
         ServiceError::TooOften => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
         ServiceError::Denied => (StatusCode::UNAUTHORIZED, "session_ended"),
         // Whatever its storage says, the server cannot do now what it was asked.
         ServiceError::Blobs(_) | ServiceError::Read(_) => UNAVAILABLE,
-        ServiceError::Core(_)
-        | ServiceError::RegistrationClosed
+        ServiceError::RegistrationClosed
         | ServiceError::Mismatch { .. }
-        | ServiceError::NoSlice { .. }
-        | ServiceError::SlicesMissing(_)
         | ServiceError::Gap { .. }
         | ServiceError::Broken
         | ServiceError::Password(_)
         | ServiceError::Task(_) => (status, word),
+    }
+}
+
+/// Where the core says more than its classification.
+fn said_of_core(error: &CoreError) -> Option<(StatusCode, &'static str)> {
+    let conflict = StatusCode::CONFLICT;
+    match error {
+        CoreError::NameTaken => Some((conflict, "user_exists")),
+        CoreError::NameInUse(_) => Some((conflict, "name_taken")),
+        CoreError::OverQuota { .. } => Some((conflict, "quota")),
+        CoreError::TooManyEntries(_) | CoreError::TooManyUploads(_) | CoreError::TooManyApps(_) => {
+            Some((conflict, "too_many_entries"))
+        }
+        CoreError::IntoItself => Some((StatusCode::BAD_REQUEST, "into_itself")),
+        CoreError::TooDeep(_) => Some((StatusCode::BAD_REQUEST, "too_deep")),
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::env::clock;
-use common::id::GroupName;
+use common::id::{Extension, GroupName};
 use common::web::origin::Scheme;
 use common::web::server::RequestBody;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -22,6 +22,7 @@ use super::Console;
 use crate::backend::MemoryBlobs;
 use crate::backend::catalog::MemoryCatalog;
 use crate::core::accounts::{self, PasswordHash, Profile, Standing};
+use crate::core::files::Naming;
 use crate::core::id::{AccountId, Token};
 use crate::core::sessions;
 use crate::http::caller::CallerRules;
@@ -91,7 +92,8 @@ impl Fixture {
             .service
             .change(move |tx, moment| {
                 let password = PasswordHash("none".into());
-                accounts::register(tx, name.clone(), profile.clone(), password, moment)
+                let (name, profile) = (name.clone(), profile.clone());
+                accounts::register(tx, name, profile, password, None, moment)
             })
             .await
             .unwrap();
@@ -143,14 +145,12 @@ impl Fixture {
 
     /// Gives a user a file.
     async fn file(&self, user: &User, name: &str, content: &str) -> u64 {
-        let mut upload = self.service.begin_upload(name.parse().unwrap());
+        let mut upload = self.service.begin_upload(Extension::of_file_name(name));
         let content = Bytes::from(content.to_owned());
         upload.write(content).await.unwrap();
-        let nothing = Announced {
-            md5: None,
-            size: None,
-        };
-        upload.finish(&user.actor, nothing).await.unwrap();
+        let naming = Naming::Label(name.parse().unwrap());
+        let nothing = Announced::default();
+        upload.finish(&user.actor, naming, nothing).await.unwrap();
         self.count_of(user).await
     }
 

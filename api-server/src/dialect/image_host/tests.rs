@@ -111,7 +111,7 @@ impl Server {
                 };
                 let password = PasswordHash("none".into());
                 let name = name.parse().unwrap();
-                let account = accounts::register(tx, name, profile, password, moment)?;
+                let account = accounts::register(tx, name, profile, password, None, moment)?;
                 let token = Token((u128::from(account.0) << 64 | 0xabcd).to_be_bytes());
                 let (address, life) = (HOME.parse().unwrap(), Duration::from_hours(24));
                 sessions::open(tx, account, token.hash(), address, life, moment.now)?;

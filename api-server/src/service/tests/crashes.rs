@@ -158,10 +158,11 @@ async fn a_client_that_leaves_after_the_commit_stops_nothing() {
     let world = World::new();
     let service = world.start();
     let king = user(&service, "king").await;
-    let mut upload = service.begin_upload("a".parse().unwrap());
+    let mut upload = service.begin_upload(Extension::default());
     upload.write(Bytes::from_static(b"hello")).await.unwrap();
+    let naming = Naming::Label("a".parse().unwrap());
     {
-        let finish = upload.finish(&king, Announced::default());
+        let finish = upload.finish(&king, naming, Announced::default());
         let mut finish = std::pin::pin!(finish);
         // One step, and then nobody waits any more.
         let waker = std::task::Waker::noop();

@@ -1,4 +1,4 @@
-// The list of accounts for the administrator: promote, demote, disable, enable.
+// The list of accounts for the administrator: quota, promote, demote, disable, enable.
 
 import { call } from './api.js';
 import { confirmDialog } from './dialog.js';
@@ -10,6 +10,8 @@ import { menuButton } from './file-grid.js';
 import { Loading } from './list-state.js';
 import { openMenu } from './menu.js';
 import { pager } from './pager.js';
+import { quotaChanged } from './quota.js';
+import { askQuota } from './quota-dialog.js';
 import { session } from './session.js';
 import { toast } from './toast.js';
 
@@ -36,7 +38,7 @@ export function accountsPanel({ path, params: firstParams, signal }) {
         h('th', { scope: 'col' }, t('field.user')),
         h('th', { scope: 'col', class: 'minor' }, t('field.nick')),
         h('th', { scope: 'col', class: 'number' }, t('account.files')),
-        h('th', { scope: 'col', class: 'number' }, t('account.bytes')),
+        h('th', { scope: 'col', class: 'space-cell' }, t('account.bytes')),
         h('th', { scope: 'col', class: 'time minor' }, t('account.since')),
         h('th', { scope: 'col', class: 'menu-cell' }, h('span', { class: 'visually-hidden' }, t('files.actions'))))),
       h('tbody', {}, accounts.map(row))));
@@ -50,17 +52,24 @@ export function accountsPanel({ path, params: firstParams, signal }) {
         account.disabled && h('span', { class: 'tag bad' }, t('admin.disabled'))),
       h('td', { class: 'minor' }, account.nick),
       h('td', { class: 'number' }, format.number(account.files)),
-      h('td', { class: 'number' }, format.size(account.bytes)),
+      h('td', { class: 'space-cell' }, account.quota === null
+        ? format.size(account.used) : t('quota.part', { used: format.size(account.used), quota: format.size(account.quota) })),
       h('td', { class: 'time minor' }, format.date(account.created)),
-      h('td', { class: 'menu-cell' }, own ? null : menuButton({ name: account.user }, (_, anchor) => openMenu(anchor, account.user, [
-        !account.disabled && (account.administrator
+      h('td', { class: 'menu-cell' }, menuButton({ name: account.user }, (_, anchor) => openMenu(anchor, account.user, [
+        { text: t('admin.quota'), iconName: 'quota', run: () => setQuota(account) },
+        !own && !account.disabled && (account.administrator
           ? { text: t('admin.demote'), iconName: 'user', run: () => change(account, { administrator: false }, 'demote') }
           : { text: t('admin.promote'), iconName: 'admin', run: () => change(account, { administrator: true }, 'promote') }),
         // The server refuses to disable an administrator: that takes two steps.
-        account.disabled
+        !own && (account.disabled
           ? { text: t('admin.enable'), iconName: 'check', run: () => change(account, { disabled: false }, null) }
-          : !account.administrator && { text: t('admin.disable'), iconName: 'block', danger: true, run: () => change(account, { disabled: true }, 'disable') },
+          : !account.administrator && { text: t('admin.disable'), iconName: 'block', danger: true, run: () => change(account, { disabled: true }, 'disable') }),
       ]))));
+  }
+
+  async function setQuota(account) {
+    const wanted = await askQuota(account);
+    if (wanted) await change(account, wanted, null);
   }
 
   /** `question` names the texts that ask first, or is `null`. */
@@ -75,6 +84,7 @@ export function accountsPanel({ path, params: firstParams, signal }) {
     try {
       await call('POST', `admin/accounts/${encodeURIComponent(name)}`, { body });
       toast(t('admin.changed', { name }), 'good');
+      if (name === session()?.user) quotaChanged();
     } catch (error) {
       toast(describe(error), 'bad');
     }

@@ -1,7 +1,6 @@
 // What can be done with files: each action asks, calls the server and says what came of it.
 
-import { call, documented, documentedAsUser } from './api.js';
-import { confirmDialog } from './dialog.js';
+import { documented, documentedAsUser } from './api.js';
 import { copyLinks } from './copy-dialog.js';
 import { describe } from './errors.js';
 import { downloadPath, sharePage } from './file-links.js';
@@ -36,7 +35,8 @@ async function forEach(files, act, done) {
   return count;
 }
 
-const key = ({ md5, name }) => ({ md5, filename: name });
+/** How the documented calls name a file: by its MD5 and its label, which may differ from its name in a folder. */
+const key = ({ md5, name, label = name }) => ({ md5, filename: label });
 
 export function share(files) {
   return forEach(files, (file) => documentedAsUser('dealfile?cmd=share', key(file), { 1: 'not_found', 3: 'already_shared' }),
@@ -51,18 +51,6 @@ export function unshare(files) {
 export function saveToMine(files) {
   return forEach(files, (file) => documentedAsUser('dealsharefile?cmd=save', key(file), { 1: 'not_shared', 5: 'present' }),
     'action.saved');
-}
-
-/** Deletes after asking; resolves with the number of files that went. */
-export async function remove(files) {
-  const shared = files.filter((file) => file.shared).length;
-  const sure = await confirmDialog(
-    t('delete.title', { count: files.length }),
-    t(shared > 0 ? 'delete.text_shared' : 'delete.text', { count: shared }),
-    { confirm: t('delete.confirm', { count: files.length }), list: files.map(({ name }) => name) },
-  );
-  if (!sure) return 0;
-  return forEach(files, (file) => call('DELETE', `files/${encodeURIComponent(file.id)}`), 'action.deleted');
 }
 
 /** Makes a picture share of one's own file and offers its link. */

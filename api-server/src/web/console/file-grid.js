@@ -8,24 +8,28 @@ import { thumbnailOf } from './thumbnail.js';
 /**
  * Builds the grid.
  *
- * `selection` may be `null`; `open(index)` shows a file, `menu(file, anchor)` its actions, `note(file)`
- * is the second line of a card, `badge(file)` a mark over its picture.
+ * `selection` may be `null`; `open(index)` shows a file, `href(file)` is the address of what is not shown
+ * but gone to, `menu(file, anchor)` the actions, `note(file)` the second line of a card, `badge(file)` a
+ * mark over its picture; `decorate(element, file)` gets each card.
  */
-export function fileGrid({ files, selection, open, menu, note = sizeAndDate, badge = () => null }) {
+export function fileGrid({
+  files, selection, open, menu, note = sizeAndDate, badge = () => null, href = () => null, decorate = () => {},
+}) {
   const list = h('ul', { class: selection?.size > 0 ? 'grid selecting' : 'grid' });
   list.append(...files.map((file, index) => card(file, index)));
 
   function card(file, index) {
-    return h('li', { class: selection?.has(file) ? 'card selected' : 'card', dataset: { name: file.name } },
-      h('button', {
-        type: 'button', class: 'card-open', 'aria-label': t('files.open', { name: file.name }), on: { click: () => open(index) },
-      }, thumbnailOf(file, 'medium')),
+    const element = h('li', { class: selection?.has(file) ? 'card selected' : 'card', dataset: { name: file.name } },
+      opener('card-open', file, href(file), () => open(index), t(file.isFolder ? 'folder.open_of' : 'files.open', { name: file.name }),
+        thumbnailOf(file, 'medium')),
       selection && checkbox(files, index, selection),
       badge(file),
       h('div', { class: 'card-text' },
         h('span', { class: 'card-name', title: file.name }, file.name),
         h('span', { class: 'card-note' }, note(file))),
       menuButton(file, menu));
+    decorate(element, file);
+    return element;
   }
 
   selection?.drawnBy(() => {
@@ -37,6 +41,12 @@ export function fileGrid({ files, selection, open, menu, note = sizeAndDate, bad
     });
   });
   return list;
+}
+
+/** What opens a row: a link where there is an address, so that it can be opened in another tab as well. */
+export function opener(className, file, href, open, label, ...content) {
+  if (href) return h('a', { class: className, href, 'aria-label': label, draggable: 'false' }, content);
+  return h('button', { type: 'button', class: className, 'aria-label': label, on: { click: open } }, content);
 }
 
 function sizeAndDate(file) {

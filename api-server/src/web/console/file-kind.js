@@ -23,14 +23,15 @@ export function extension({ type, name }) {
   return dot > 0 ? name.slice(dot + 1).toLowerCase() : '';
 }
 
-/** `picture`, `video`, `audio`, `pdf`, `text`, `archive` or `other`. */
+/** `folder`, `picture`, `video`, `audio`, `pdf`, `text`, `archive` or `other`. */
 export function kind(file) {
+  if (file.isFolder) return 'folder';
   return KIND_OF.get(extension(file)) ?? 'other';
 }
 
 /** Whether the server makes thumbnails of such files. */
 export function hasThumbnail(file) {
-  return WITH_THUMBNAIL.has(extension(file));
+  return !file.isFolder && WITH_THUMBNAIL.has(extension(file));
 }
 
 /** Whether a picture may move, so that a preview must show the original. */

@@ -1,6 +1,6 @@
 // Files as rows of a table whose headings sort.
 
-import { checkbox, menuButton } from './file-grid.js';
+import { checkbox, menuButton, opener } from './file-grid.js';
 import { h, icon } from './dom.js';
 import { t } from './i18n.js';
 import { thumbnailOf } from './thumbnail.js';
@@ -9,20 +9,24 @@ import { thumbnailOf } from './thumbnail.js';
  * Builds the table.
  *
  * `columns` follow the name: `{title, order, cell(file), className}`, sortable where `order` is given.
- * `sort` is `{order, direction, change(order, direction)}` or `null`; `selection` may be `null`.
+ * `sort` is `{order, direction, change(order, direction)}` or `null`; `selection` may be `null`; `href`
+ * and `decorate` as in `fileGrid`.
  */
-export function fileTable({ files, caption, selection, columns, sort, nameOrder = null, open, menu }) {
+export function fileTable({
+  files, caption, selection, columns, sort, nameOrder = null, open, menu, href = () => null, decorate = () => {},
+}) {
   const all = selection && h('input', {
     type: 'checkbox', 'aria-label': t('files.select_all'),
     on: { change: (event) => selection.pickAll(files, event.target.checked) },
   });
-  const rows = files.map((file, index) => h('tr', {},
+  const rows = files.map((file, index) => h('tr', { dataset: { name: file.name } },
     selection && h('td', { class: 'check-cell' }, checkbox(files, index, selection)),
     h('td', { class: 'name-cell' },
-      h('button', { type: 'button', class: 'row-open', on: { click: () => open(index) } },
+      opener('row-open', file, href(file), () => open(index), null,
         thumbnailOf(file, 'small'), h('span', { class: 'row-name', title: file.name }, file.name))),
     columns.map(({ cell, className }) => h('td', { class: className }, cell(file))),
     h('td', { class: 'menu-cell' }, menuButton(file, menu))));
+  rows.forEach((row, index) => decorate(row, files[index]));
 
   const show = () => {
     const count = files.filter((file) => selection.has(file)).length;

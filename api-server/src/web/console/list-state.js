@@ -48,13 +48,19 @@ export class Loading {
   }
 }
 
-/** Draws anew; focus that was inside goes to the control of the same name, or to the place itself. */
+/**
+ * Draws anew; focus that was inside goes to the control of the same name, else to the one that stands
+ * where it stood, or to the place itself.
+ */
 function keepingFocus(place, draw) {
   const before = place.contains(document.activeElement) ? document.activeElement : null;
+  const alike = () => [...place.querySelectorAll(before.className ? `.${before.classList[0]}` : before.localName)];
+  const index = before === null || before === place ? -1 : alike().indexOf(before);
   const nameOf = (element) => element.getAttribute('aria-label') ?? element.textContent;
   draw();
   if (before === null || place.contains(document.activeElement)) return;
-  const again = [...place.querySelectorAll(before.localName)].find((element) => nameOf(element) === nameOf(before));
+  const now = before === place ? [] : alike();
+  const again = now.find((element) => nameOf(element) === nameOf(before)) ?? now[Math.min(index, now.length - 1)];
   place.tabIndex = -1;
   (again ?? place).focus({ preventScroll: true });
 }

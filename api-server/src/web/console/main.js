@@ -5,12 +5,15 @@ import { call } from './api.js';
 import { language, setLanguage, t } from './i18n.js';
 import { accountPage } from './page-account.js';
 import { adminPage } from './page-admin.js';
+import { appsPage } from './page-apps.js';
 import { filesPage } from './page-files.js';
 import { picturesPage } from './page-pictures.js';
 import { sharedPage } from './page-shared.js';
 import { signInPage } from './page-sign-in.js';
+import { trashPage } from './page-trash.js';
 import { fill } from './dom.js';
 import { forgetProfile, loadProfile, profileEvents } from './profile.js';
+import { quotaChanged } from './quota.js';
 import { startRenewal } from './renewal.js';
 import { go, route } from './router.js';
 import { session, sessionEvents, signedIn } from './session.js';
@@ -18,15 +21,18 @@ import { shell } from './shell.js';
 import { paintBrowserFrame } from './theme.js';
 import { announce, mountToasts, toast } from './toast.js';
 import { listenForFiles } from './upload-sources.js';
-import { cancelAll, clearFinished, limitUploads } from './upload-queue.js';
+import { limitUploads, stopAll, uploadEvents } from './upload-queue.js';
+import { loadUnfinished } from './upload-unfinished.js';
 
 /** `open`: also without a session. `build(context)` gives `{element, title, update(params)?}`. */
 const PAGES = {
   '/files': { build: filesPage },
   '/shared': { build: sharedPage, open: true },
   '/ranking': { build: sharedPage, open: true },
+  '/trash': { build: trashPage },
   '/pictures': { build: picturesPage },
   '/account': { build: accountPage },
+  '/apps': { build: appsPage },
   '/admin': { build: adminPage },
   '/login': { build: signInPage, open: true, guest: true },
   '/register': { build: signInPage, open: true, guest: true },
@@ -64,7 +70,7 @@ function show() {
   if (!first) {
     announce(built.title);
     scrollTo(0, 0);
-    built.element.querySelector('h1')?.focus();
+    built.element.querySelector('h1')?.focus({ preventScroll: true });
   }
   return undefined;
 }
@@ -96,18 +102,22 @@ async function sessionChanged() {
   if (now === user) return;
   user = now;
   // Uploads outlive a session that expired, so that its user can go on; nobody else may find them.
-  if (now !== null && now !== uploader) {
-    cancelAll();
-    clearFinished();
-  }
+  if (now !== null && now !== uploader) stopAll();
   uploader = now ?? uploader;
   overlays.querySelectorAll('dialog').forEach((dialog) => dialog.close());
   forgetProfile();
-  if (now) void loadProfile();
+  if (now) welcome();
   redraw();
 }
 
+/** What is asked once somebody is signed in. */
+function welcome() {
+  void loadProfile();
+  void loadUnfinished();
+}
+
 sessionEvents.addEventListener('change', sessionChanged);
+uploadEvents.addEventListener('stored', quotaChanged);
 let closeExpired = null;
 sessionEvents.addEventListener('expired', () => { closeExpired = toast(t('session.expired'), 'info'); });
 sessionEvents.addEventListener('change', () => { if (signedIn()) closeExpired?.(); });
@@ -126,4 +136,4 @@ try {
 // Before the first page asks anything, so that no request carries a token that is being replaced.
 await startRenewal();
 show();
-if (signedIn()) void loadProfile();
+if (signedIn()) welcome();

@@ -2,7 +2,7 @@
 
 import { call } from './api.js';
 import { confirmDialog } from './dialog.js';
-import { button, fill, h } from './dom.js';
+import { button, fill, h, icon } from './dom.js';
 import { describe } from './errors.js';
 import { field, form, rules, submitButton, valid } from './form.js';
 import * as format from './format.js';
@@ -10,6 +10,7 @@ import { t } from './i18n.js';
 import { Loading } from './list-state.js';
 import { md5OfText } from './md5.js';
 import { setProfile } from './profile.js';
+import { quotaBar } from './quota.js';
 import { signOut } from './sign-out.js';
 import { toast } from './toast.js';
 
@@ -19,14 +20,16 @@ export function accountPage({ signal }) {
   const sessionsPlace = h('div', { class: 'sessions' });
   const element = h('div', { class: 'page' },
     h('header', { class: 'page-head' }, h('h1', { tabindex: '-1' }, t('account.title')),
-      h('div', { class: 'page-actions' }, button(t('sign_out'), signOut, { iconName: 'sign-out' }))),
+      h('div', { class: 'page-actions' },
+        h('a', { class: 'button', href: '#/apps' }, icon('key'), h('span', {}, t('nav.apps'))),
+        button(t('sign_out'), signOut, { iconName: 'sign-out' }))),
     place);
   const sessions = new Loading(sessionsPlace, signal);
 
   void new Loading(place, signal).show((inner) => call('GET', 'me', { signal: inner }), (me) => {
     setProfile(me);
     fill(place,
-      panel(t('account.figures'), figures(me)),
+      panel(t('account.figures'), figures(me), quotaBar(me, { full: true })),
       panel(t('account.profile'), profileForm(me)),
       panel(t('account.password'), passwordForm(me, () => showSessions(sessions))),
       panel(t('account.sessions'), h('p', { class: 'hint' }, t('account.sessions.text')), sessionsPlace));

@@ -1,46 +1,70 @@
-// My files: the list, searching, sorting, selecting, and everything one does with files.
+// My files: the folder that is open, the list of all files, and what a search finds.
 
 import { call } from './api.js';
+import { breadcrumbs } from './breadcrumbs.js';
 import { copyLinks } from './copy-dialog.js';
-import { button, debounce, fill, h, icon, iconButton, throttle, uniqueId } from './dom.js';
-import { downloadPath, ownPath } from './file-links.js';
-import { fileGrid, sharedBadge } from './file-grid.js';
-import { fileTable } from './file-table.js';
-import * as actions from './file-actions.js';
+import { button, fill, h, icon, throttle } from './dom.js';
+import { dropTarget } from './drag.js';
+import * as entryActions from './entry-actions.js';
+import * as fileActions from './file-actions.js';
+import { FilesList } from './files-list.js';
+import { ORDERS, selectionBar, toolbar } from './files-toolbar.js';
+import { openFolder } from './folders.js';
 import * as format from './format.js';
 import { t } from './i18n.js';
+import { listenForListKeys } from './list-keys.js';
 import { Loading, emptyState } from './list-state.js';
-import { openMenu } from './menu.js';
 import { pager } from './pager.js';
-import { openPreview } from './preview.js';
-import { go } from './router.js';
+import { profileEvents } from './profile.js';
+import { fullNotice } from './quota.js';
+import { address, go } from './router.js';
 import { searchFiles } from './search.js';
 import { Selection } from './selection.js';
+import { ROOT, setUploadFolder } from './upload-folders.js';
 import { uploadEvents } from './upload-queue.js';
 import { chooseFiles } from './upload-sources.js';
-import { viewSwitch, view } from './view-switch.js';
 
 const PAGE_SIZE = 48;
-const ORDERS = ['created', 'name', 'size', 'views'];
 
-/** The page of `/files`; parameters `page`, `sort`, `direction`, `q`. */
+/**
+ * The page of `/files`. Parameter `folder` is the folder that is open, `list=all` shows all files, `q`
+ * searches; `page`, `sort` and `direction` belong to the lists.
+ */
 export function filesPage({ path, params: firstParams, signal }) {
   let params = firstParams;
-  let open = null;
-  const selection = new Selection((file) => file.id);
+  let way = [];
+  const selection = new Selection((row) => row.id);
   const place = h('div', { class: 'list-place' });
   const loading = new Loading(place, signal);
   const count = h('span', { class: 'count' });
+  const where = h('div', { class: 'where' });
+  const notice = h('div', { class: 'notice-place' });
+  const making = button(t('folder.new'), makeFolder, { iconName: 'folder-new', dataset: { role: 'new-folder' } });
   const controls = toolbar({ onSearch, onSort, redraw: () => show() });
-  const bar = selectionBar(selection, { share, unshare, remove, copy: (files) => copyLinks(files) });
+  const list = new FilesList(selection, { share, unshare, trash, rename, move, moveTo, openedFrom: () => current().mode });
+  const bar = selectionBar(selection, { share, unshare, remove: trash, move, copy: (files) => copyLinks(files) });
+  listenForListKeys(place, { rows: () => list.rows, selection, remove: trash, rename, signal });
 
   const element = h('div', { class: 'page files-page' },
     h('header', { class: 'page-head' },
       h('h1', { tabindex: '-1' }, t('files.title'), ' ', count),
       h('div', { class: 'page-actions' },
-        button(t('upload.folder'), () => chooseFiles({ folder: true }), { iconName: 'folder', kind: 'plain wide-only' }),
+        making,
+        button(t('upload.folder'), () => chooseFiles({ folder: true }), { iconName: 'folder-up', kind: 'plain wide-only', dataset: { role: 'upload-folder' } }),
         button(t('upload.files'), () => chooseFiles(), { iconName: 'upload', kind: 'primary', dataset: { role: 'upload' } }))),
-    controls.element, bar, place);
+    notice, controls.element, where, bar, place);
+
+  /** What the address says. */
+  function current() {
+    const search = (params.q ?? '').trim();
+    const mode = search ? 'found' : params.list === 'all' ? 'all' : 'folder';
+    const order = mode === 'folder' ? 'name' : ORDERS.includes(params.sort) ? params.sort : 'created';
+    const given = params.direction === 'asc' || params.direction === 'desc' ? params.direction : null;
+    return {
+      mode, search, order, direction: given ?? (order === 'name' ? 'asc' : 'desc'), folder: params.folder || ROOT,
+      page: Math.max(1, Math.trunc(Number(params.page)) || 1),
+    };
+  }
 
   function onSearch(q) {
     go(path, { ...params, q, page: '' }, { replace: true });
@@ -50,31 +74,46 @@ export function filesPage({ path, params: firstParams, signal }) {
     go(path, { ...params, sort, direction, page: '' });
   }
 
-  function current() {
-    const order = ORDERS.includes(params.sort) ? params.sort : 'created';
-    return {
-      order,
-      direction: params.direction === 'asc' || params.direction === 'desc' ? params.direction : order === 'name' ? 'asc' : 'desc',
-      page: Math.max(1, Math.trunc(Number(params.page)) || 1),
-      search: (params.q ?? '').trim(),
-    };
-  }
-
   function show() {
     const wanted = current();
-    controls.set(wanted);
-    return wanted.search ? showFound(wanted.search) : showPage(wanted);
+    controls.set(wanted, tabs(wanted.mode));
+    making.hidden = wanted.mode !== 'folder';
+    setUploadFolder(wanted.mode === 'folder' ? wanted.folder : ROOT);
+    if (wanted.mode === 'found') return showFound(wanted.search);
+    return wanted.mode === 'all' ? showAll(wanted) : showFolder(wanted);
   }
 
-  function showPage({ order, direction, page }) {
+  function showFolder({ folder, direction, page }) {
+    const load = async (inner) => {
+      try {
+        return await openFolder(folder, { start: (page - 1) * PAGE_SIZE, count: PAGE_SIZE, direction, signal: inner });
+      } catch (error) {
+        if (error.status === 404) return null;
+        throw error;
+      }
+    };
+    return loading.show(load, (found) => {
+      way = found?.path ?? [];
+      fill(where, breadcrumbs(way, (crumb, id) => dropTarget(crumb, id, moveTo)));
+      if (found === null) return gone();
+      const { total, rows } = found;
+      if (rows.length === 0 && page > 1) return lastPage(total);
+      count.textContent = format.number(total);
+      if (total === 0) return fill(place, nothingYet(way.length > 0));
+      const sort = { order: 'name', direction, change: onSort };
+      return fill(place, list.draw(rows, { sort, mode: 'folder' }), pager({ path, params, page, total, pageSize: PAGE_SIZE }));
+    });
+  }
+
+  function showAll({ order, direction, page }) {
     return loading.show((inner) => call('GET', 'files', {
       query: { start: (page - 1) * PAGE_SIZE, count: PAGE_SIZE, order, direction }, signal: inner,
     }), ({ total, files }) => {
-      // Deleting the last rows of the last page leaves a page that no longer exists.
-      if (files.length === 0 && page > 1) return go(path, { ...params, page: Math.ceil(total / PAGE_SIZE) || 1 }, { replace: true });
+      fill(where, h('p', { class: 'lead' }, t('files.all.lead')));
+      if (files.length === 0 && page > 1) return lastPage(total);
       count.textContent = format.number(total);
-      if (total === 0) return fill(place, nothingYet());
-      return fill(place, collection(files, { order, direction, change: onSort }),
+      if (total === 0) return fill(place, nothingYet(false));
+      return fill(place, list.draw(files, { sort: { order, direction, change: onSort }, mode: 'all' }),
         pager({ path, params, page, total, pageSize: PAGE_SIZE }));
     });
   }
@@ -82,10 +121,11 @@ export function filesPage({ path, params: firstParams, signal }) {
   function showFound(text) {
     return loading.show((inner) => searchFiles(text, null, inner), (result) => {
       let { files, next } = result;
+      fill(where, h('p', { class: 'lead' }, t('search.lead', { text })));
       const draw = () => {
         count.textContent = next ? `${format.number(files.length)}+` : format.number(files.length);
         if (files.length === 0) return fill(place, emptyState('search', t('search.none'), t('search.none.text', { text })));
-        return fill(place, collection(files, null), next && h('div', { class: 'more-place' }, moreButton()));
+        return fill(place, list.draw(files, { sort: null, mode: 'found' }), next && h('div', { class: 'more-place' }, moreButton()));
       };
       const moreButton = () => button(t('search.more'), () => loading.show(
         (inner) => searchFiles(text, next, inner),
@@ -99,138 +139,82 @@ export function filesPage({ path, params: firstParams, signal }) {
     });
   }
 
-  function collection(files, sort) {
-    selection.refresh(files);
-    const shared = {
-      files,
-      selection,
-      open: (index) => preview(files, index),
-      menu: (file, anchor) => openMenu(anchor, t('files.actions_of', { name: file.name }), entries(file)),
-    };
-    if (view() === 'grid') return fileGrid({ ...shared, badge: sharedBadge });
-    return fileTable({
-      ...shared, caption: t('files.title'), sort, nameOrder: 'name',
-      columns: [
-        { title: t('column.size'), order: 'size', className: 'number', cell: (file) => format.size(file.size) },
-        { title: t('column.created'), order: 'created', className: 'time', cell: (file) => format.dateTime(file.created) },
-        { title: t('column.views'), order: 'views', className: 'number minor', cell: (file) => format.number(file.views) },
-        { title: t('column.shared'), className: 'minor', cell: (file) => (file.shared ? sharedBadge(file) : '–') },
-      ],
-    });
+  /** Links between the two lists. */
+  function tabs(mode) {
+    const tab = (name, iconName, href) => h('a', { class: 'tab', href, 'aria-current': name === mode ? 'true' : null },
+      icon(iconName), h('span', {}, t(`files.tab.${name}`)));
+    return h('nav', { class: 'tabs', 'aria-label': t('files.tabs') },
+      tab('folder', 'folder', address(path, { folder: params.folder })),
+      tab('all', 'files', address(path, { list: 'all', folder: params.folder })));
   }
 
-  function preview(files, index) {
-    open = openPreview({
-      files, index, actions: entries, copy: (file) => copyLinks([file]),
-      download: (file) => actions.download(file, { shared: false }),
-      details: (file) => [
-        [t('column.size'), format.size(file.size)], [t('column.created'), format.dateTime(file.created)],
-        [t('column.views'), format.number(file.views)], ['MD5', file.md5],
-      ],
-    });
+  /** Deleting the last rows of the last page leaves a page that no longer exists. */
+  function lastPage(total) {
+    return go(path, { ...params, page: Math.ceil(total / PAGE_SIZE) || 1 }, { replace: true });
   }
 
-  function entries(file) {
-    return [
-      { text: t('preview.original'), iconName: 'open', href: ownPath(file), newTab: true },
-      { text: t('download'), iconName: 'download', href: downloadPath(file), download: file.name, run: () => actions.countDownload(file, { shared: false }) },
-      { text: t('copy.action'), iconName: 'link', run: () => copyLinks([file]) },
-      { text: t('pictures.make'), iconName: 'picture-share', run: () => actions.makePictureShare(file) },
-      file.shared
-        ? { text: t('action.unshare'), iconName: 'unshare', run: () => unshare([file]) }
-        : { text: t('action.share'), iconName: 'share', run: () => share([file]) },
-      { text: t('delete'), iconName: 'trash', danger: true, run: () => remove([file]) },
-    ];
+  function gone() {
+    count.textContent = '';
+    setUploadFolder(ROOT);
+    return fill(place, emptyState('folder', t('folder.gone'), t('folder.gone.text'),
+      h('a', { class: 'button', href: '#/files' }, h('span', {}, t('files.title')))));
+  }
+
+  async function makeFolder() {
+    if (await entryActions.newFolder(current().folder)) await show();
+  }
+
+  async function rename(row) {
+    if (await entryActions.rename(row)) await afterChange();
+  }
+
+  async function move(rows) {
+    if (await entryActions.move(rows, way)) await afterChange();
+  }
+
+  async function moveTo(rows, id) {
+    if (await entryActions.moveTo(rows, id)) await afterChange();
   }
 
   async function share(files) {
-    await actions.share(files.filter((file) => !file.shared));
+    await fileActions.share(files.filter((file) => !file.shared));
     await afterChange();
   }
 
   async function unshare(files) {
-    await actions.unshare(files.filter((file) => file.shared));
+    await fileActions.unshare(files.filter((file) => file.shared));
     await afterChange();
   }
 
-  async function remove(files) {
-    if ((await actions.remove(files)) > 0) await afterChange();
+  async function trash(rows) {
+    if (await entryActions.trash(rows, () => { if (!signal.aborted) return show(); return undefined; })) await afterChange();
   }
 
   async function afterChange() {
-    open?.close();
-    open = null;
+    list.closePreview();
     selection.clear();
     await show();
   }
 
-  function nothingYet() {
-    return emptyState('upload', t('files.empty'), t('files.empty.text'),
+  function nothingYet(below) {
+    return emptyState(below ? 'folder' : 'upload', t(below ? 'folder.empty' : 'files.empty'), t('files.empty.text'),
       button(t('upload.files'), () => chooseFiles(), { iconName: 'upload', kind: 'primary' }));
   }
 
+  const showNotice = () => fill(notice, fullNotice());
+  profileEvents.addEventListener('change', showNotice, { signal });
   uploadEvents.addEventListener('stored', throttle(() => { if (!signal.aborted) void show(); }, 400), { signal });
+  signal.addEventListener('abort', () => setUploadFolder(ROOT));
+  showNotice();
   void show();
   return {
     element,
     title: t('files.title'),
     update(next) {
+      // What is selected in one folder is not seen in another, and would be moved or deleted unseen.
+      if (next.folder !== params.folder || next.list !== params.list) selection.clear();
       params = next;
       void show();
     },
   };
-}
-
-/** Search field, order and view. */
-function toolbar({ onSearch, onSort, redraw }) {
-  const id = uniqueId('order');
-  const search = h('input', {
-    type: 'search', class: 'input', maxLength: 128, placeholder: t('search.placeholder'), 'aria-label': t('search.label'), autocomplete: 'off',
-  });
-  const late = debounce(() => onSearch(search.value.trim()), 250);
-  search.addEventListener('input', late);
-  const order = h('select', { id, class: 'input' }, ORDERS.map((value) => h('option', { value }, t(`order.${value}`))));
-  let direction = 'desc';
-  order.addEventListener('change', () => onSort(order.value, ''));
-  const turn = iconButton('down', '', () => onSort(order.value, direction === 'asc' ? 'desc' : 'asc'));
-  const sorting = h('div', { class: 'sorting' }, h('label', { for: id, class: 'visually-hidden' }, t('order.label')), order, turn);
-  return {
-    element: h('div', { class: 'toolbar', role: 'search' },
-      h('div', { class: 'search-field' }, icon('search'), search), sorting, viewSwitch(redraw)),
-    set(wanted) {
-      // What is being typed is newer than the address.
-      if (document.activeElement !== search) search.value = wanted.search;
-      order.value = wanted.order;
-      direction = wanted.direction;
-      const label = t(direction === 'asc' ? 'order.ascending' : 'order.descending');
-      fill(turn, icon(direction === 'asc' ? 'up' : 'down'));
-      turn.title = label;
-      turn.setAttribute('aria-label', label);
-      sorting.classList.toggle('off', wanted.search !== '');
-      order.disabled = wanted.search !== '';
-      turn.disabled = wanted.search !== '';
-    },
-  };
-}
-
-/** What can be done with all selected files; hidden while none is. */
-function selectionBar(selection, { share, unshare, remove, copy }) {
-  const count = h('span', { role: 'status' });
-  const act = (run) => () => run(selection.values());
-  const sharing = button(t('action.share'), act(share), { iconName: 'share', kind: 'quiet' });
-  const unsharing = button(t('action.unshare'), act(unshare), { iconName: 'unshare', kind: 'quiet' });
-  const bar = h('section', { class: 'selection-bar', 'aria-label': t('selection.label'), hidden: true },
-    count,
-    button(t('copy.action'), act(copy), { iconName: 'link', kind: 'quiet' }),
-    sharing,
-    unsharing,
-    button(t('delete'), act(remove), { iconName: 'trash', kind: 'quiet danger-text' }),
-    iconButton('close', t('selection.clear'), () => selection.clear()));
-  selection.addEventListener('change', () => {
-    bar.hidden = selection.size === 0;
-    count.textContent = t('selection.count', { count: selection.size });
-    sharing.disabled = selection.values().every((file) => file.shared);
-    unsharing.disabled = !selection.values().some((file) => file.shared);
-  });
-  return bar;
 }

@@ -5,7 +5,7 @@ import { confirmDialog } from './dialog.js';
 import { t } from './i18n.js';
 import { go } from './router.js';
 import { forgetSession } from './session.js';
-import { allUploads, cancelAll, clearFinished, isActive } from './upload-queue.js';
+import { allUploads, isActive, stopAll } from './upload-queue.js';
 
 export async function signOut() {
   const active = allUploads().filter(isActive).length;
@@ -13,9 +13,8 @@ export async function signOut() {
     const sure = await confirmDialog(t('sign_out'), t('sign_out.uploads', { count: active }), { confirm: t('sign_out') });
     if (!sure) return;
   }
+  stopAll();
   await call('DELETE', 'session').catch(() => {});
-  cancelAll();
-  clearFinished();
   forgetSession();
   go('/login', {}, { replace: true });
 }

@@ -9,6 +9,7 @@ const AGAIN_MS = 1500;
 
 /** `size` as in `file-links.thumbnail`. Purely visual: the file's name stands beside it. */
 export function thumbnailOf(file, size) {
+  if (file.isFolder) return placeholder(file);
   const source = hasThumbnail(file)
     ? thumbnail(file, size)
     : extension(file) === 'svg' && file.size <= DRAWING_MAX ? ownPath(file) : null;
@@ -26,7 +27,7 @@ export function thumbnailOf(file, size) {
 }
 
 function placeholder(file) {
-  const type = extension(file);
+  const type = file.isFolder ? '' : extension(file);
   return h('span', { class: `thumb placeholder kind-${kind(file)}` },
     icon(`kind-${kind(file)}`), type && h('span', { class: 'thumb-type', 'aria-hidden': 'true' }, type.slice(0, 6)));
 }

@@ -1,17 +1,16 @@
 // The panel that shows uploads: a summary that can be folded, and a row for each file.
 
-import { append, button, fill, h, icon, iconButton } from './dom.js';
-import { describe } from './errors.js';
-import { kind } from './file-kind.js';
+import { button, fill, h, icon, iconButton } from './dom.js';
 import * as format from './format.js';
 import { t } from './i18n.js';
 import { announce } from './toast.js';
 import {
-  allUploads, canRetry, cancel, cancelAll, clearFinished, isActive, isDone, retry, uploadEvents,
+  allUploads, canRetry, cancelAll, clearFinished, isActive, isDone, needsDecision, retry, uploadEvents,
 } from './upload-queue.js';
+import { fractionOf, uploadRow } from './upload-row.js';
 
 const ROWS_MAX = 100;
-const ORDER = { hashing: 0, asking: 0, sending: 0, storing: 0, failed: 1, waiting: 2 };
+const ORDER = { hashing: 0, asking: 0, sending: 0, storing: 0, failed: 1, paused: 1, unfinished: 1, waiting: 2 };
 
 /** Builds the panel; it hides itself while there is nothing to show. `signal` ends its listening. */
 export function uploadPanel(signal) {
@@ -29,6 +28,7 @@ export function uploadPanel(signal) {
   let folded = false;
   let drawPending = false;
   let failedBefore = 0;
+  let toolsDrawn = '';
 
   function setFolded(value) {
     folded = value;
@@ -44,6 +44,7 @@ export function uploadPanel(signal) {
     if (panel.hidden) {
       rows.clear();
       list.replaceChildren();
+      toolsDrawn = '';
       return;
     }
     const active = uploads.filter(isActive);
@@ -53,13 +54,28 @@ export function uploadPanel(signal) {
     total.hidden = active.length === 0;
     total.value = fractionOf(uploads);
     drawRows(uploads);
-    fill(tools,
-      uploads.length > ROWS_MAX && h('p', {}, t('files.and_more', { count: uploads.length - ROWS_MAX })),
-      failed > 1 && button(t('upload.retry_all'), () => uploads.filter(canRetry).forEach(retry), { kind: 'quiet small' }),
-      active.length > 1 && button(t('upload.cancel_all'), cancelAll, { kind: 'quiet small' }));
-    tools.hidden = tools.childElementCount === 0 || folded;
+    drawTools(uploads, active);
     if (failed > failedBefore) announce(t('upload.summary_failed', { count: failed }));
     failedBefore = failed;
+  }
+
+  /** Drawn anew only when it changes, or progress would take buttons away under the pointer. */
+  function drawTools(uploads, active) {
+    const taken = uploads.filter(needsDecision);
+    const others = uploads.filter((upload) => upload.state === 'failed' && canRetry(upload) && !needsDecision(upload));
+    const more = Math.max(0, uploads.length - ROWS_MAX);
+    const wanted = [more, taken.length > 1, others.length > 1, active.length > 1, folded].join();
+    if (wanted === toolsDrawn) return;
+    toolsDrawn = wanted;
+    const all = (text, run) => button(text, () => run(allUploads()), { kind: 'quiet small' });
+    const decide = (duplicate) => (list) => list.filter(needsDecision).forEach((upload) => retry(upload, duplicate));
+    fill(tools,
+      more > 0 && h('p', {}, t('files.and_more', { count: more })),
+      taken.length > 1 && [all(t('upload.keep_all'), decide('keep')), all(t('upload.replace_all'), decide('replace'))],
+      others.length > 1 && all(t('upload.retry_all'), (list) => (
+        list.filter((upload) => canRetry(upload) && !needsDecision(upload)).forEach((upload) => retry(upload)))),
+      active.length > 1 && all(t('upload.cancel_all'), cancelAll));
+    tools.hidden = tools.childElementCount === 0 || folded;
   }
 
   function drawRows(uploads) {
@@ -115,66 +131,8 @@ function summaryText(uploads, active, failed) {
     });
   }
   if (failed > 0) return t('upload.summary_failed', { count: failed });
+  const halted = uploads.filter(({ state }) => state === 'paused' || state === 'unfinished').length;
+  if (halted > 0) return t('upload.summary_unfinished', { count: halted });
   return t('upload.summary_done', { count: uploads.filter(isDone).length });
 }
 
-/** How much of everything is done; hashing counts for a tenth of a file, sending for the rest. */
-function fractionOf(uploads) {
-  const counted = uploads.filter((upload) => upload.state !== 'cancelled');
-  const weight = (upload) => upload.size + 1;
-  const whole = counted.reduce((sum, upload) => sum + weight(upload), 0);
-  const done = counted.reduce((sum, upload) => sum + weight(upload) * fraction(upload), 0);
-  return whole === 0 ? 1 : done / whole;
-}
-
-function fraction(upload) {
-  const part = upload.size === 0 ? 1 : upload.done / upload.size;
-  switch (upload.state) {
-    case 'waiting': return 0;
-    case 'hashing': return part * 0.1;
-    case 'asking': return 0.1;
-    case 'sending': case 'storing': return 0.1 + part * 0.9;
-    default: return 1;
-  }
-}
-
-function uploadRow(upload) {
-  const state = h('span', { class: 'upload-state' });
-  const bar = h('progress', { max: 1, 'aria-label': t('upload.progress_of', { name: upload.name }) });
-  const tools = h('span', { class: 'upload-row-tools' });
-  const element = h('li', { class: 'upload-row' },
-    icon(`kind-${kind({ name: upload.name })}`),
-    h('div', { class: 'upload-text' }, h('span', { class: 'upload-name', title: upload.name }, upload.name), state, bar),
-    tools);
-  let drawn = null;
-  let drawnDone = -1;
-
-  function update() {
-    if (drawn === upload.state && drawnDone === upload.done) return;
-    drawnDone = upload.done;
-    element.dataset.state = upload.state;
-    state.textContent = stateText(upload);
-    bar.hidden = !isActive(upload) || upload.state === 'waiting';
-    bar.value = fraction(upload);
-    if (drawn === upload.state) return;
-    drawn = upload.state;
-    const hadFocus = tools.contains(document.activeElement);
-    fill(tools,
-      isActive(upload) && iconButton('close', t('upload.cancel', { name: upload.name }), () => cancel(upload)),
-      canRetry(upload) && iconButton('retry', t('upload.retry', { name: upload.name }), () => retry(upload)),
-      isDone(upload) && append(h('span', { class: 'upload-done' }), [icon('check')]));
-    if (hadFocus) tools.querySelector('button')?.focus();
-  }
-  return { element, update };
-}
-
-function stateText(upload) {
-  switch (upload.state) {
-    case 'failed': return describe(upload.error);
-    case 'hashing': case 'sending':
-      return t(`upload.state.${upload.state}`, {
-        done: format.size(upload.done), size: format.size(upload.size),
-      });
-    default: return t(`upload.state.${upload.state}`, { size: format.size(upload.size) });
-  }
-}

@@ -1,20 +1,21 @@
-// Uploads waiting and under way: MD5 first, then the instant upload by that MD5, then the bytes.
-// Knows no element of the page; the panel listens to its events.
+// Uploads waiting, under way, paused and unfinished. Knows no element of the page; the panel listens to
+// its events. What happens to one upload is upload-run.js.
 
-import { ApiError, call, documentedAsUser } from './api.js';
-import { md5OfFile } from './md5-pool.js';
-import { session } from './session.js';
-import { postFile } from './upload-request.js';
+import { ApiError } from './api.js';
+import { entryName, nameRefusal } from './names.js';
+import { FolderMaker, ROOT } from './upload-folders.js';
+import { discard, runUpload } from './upload-run.js';
 
-const PARALLEL = 3;
-const NAME_CHARACTERS_MAX = 128;
+/** Files at a time. Small ones mostly wait for answers, so there may be more of them than slices. */
+const PARALLEL = 4;
 
 /**
- * States of an upload. `waiting`, `hashing`, `asking` (instant upload), `sending` and `storing` (all
- * bytes sent, no answer yet) lead to `stored`, `instant`, `present` (already among one's files),
- * `failed` or `cancelled`.
+ * States of an upload. `waiting`, `asking` (folder, instant upload), `hashing`, `sending` and `storing`
+ * (all bytes sent, being put together) lead to `stored`, `instant`, `present` (already in the folder),
+ * `failed` or `cancelled`. `paused` goes on when asked; `unfinished` comes from an earlier page and goes
+ * on when its file is chosen again.
  */
-const ACTIVE = new Set(['waiting', 'hashing', 'asking', 'sending', 'storing']);
+const ACTIVE = new Set(['waiting', 'asking', 'hashing', 'sending', 'storing']);
 const DONE = new Set(['stored', 'instant', 'present']);
 
 /** Events: `added` and `changed` (`detail` is the upload), `removed`, `stored` (a file came in), `idle`. */
@@ -41,14 +42,26 @@ export function isDone(upload) {
   return DONE.has(upload.state);
 }
 
-/** Adds files; `name` of an entry replaces the file's own name. What an earlier batch finished is forgotten. */
-export function enqueue(entries) {
+function newUpload(fields) {
+  lastId += 1;
+  return {
+    id: lastId, file: null, directory: [], parent: null, folders: null, md5: null, duplicate: 'refuse', session: null,
+    state: 'waiting', done: 0, trouble: null, error: null, abort: null, ...fields,
+  };
+}
+
+/**
+ * Adds files that go below the folder `parent`. An entry is `{file, name?, directory?}`: `name` replaces
+ * the file's own, `directory` is the path of folders to make for it. What an earlier batch finished is
+ * forgotten.
+ */
+export function enqueue(entries, parent = ROOT) {
   if (!uploads.some(isActive)) {
-    uploads.splice(0, uploads.length, ...uploads.filter((upload) => upload.state === 'failed'));
+    uploads.splice(0, uploads.length, ...uploads.filter((upload) => !isDone(upload) && upload.state !== 'cancelled'));
   }
-  for (const { file, name = file.name } of entries) {
-    lastId += 1;
-    const upload = { id: lastId, file, name, size: file.size, state: 'waiting', done: 0, error: null, abort: null };
+  const folders = new FolderMaker(parent);
+  for (const { file, name = file.name, directory = [] } of entries) {
+    const upload = newUpload({ file, name: entryName(name), size: file.size, directory, folders });
     uploads.push(upload);
     emit('added', upload);
     const word = refusal(upload);
@@ -57,35 +70,80 @@ export function enqueue(entries) {
   pump();
 }
 
+/** Adds what the server says to be unfinished, unless the queue has it already. */
+export function addUnfinished(sessions) {
+  const known = new Set(uploads.map((upload) => upload.session?.id));
+  for (const one of sessions.filter(({ id }) => !known.has(id))) {
+    const upload = newUpload({
+      name: one.name, size: one.size, parent: one.parent, folders: new FolderMaker(one.parent), session: one,
+      state: 'unfinished', done: Math.min(one.size, one.received * one.slice_size),
+    });
+    uploads.push(upload);
+    emit('added', upload);
+  }
+}
+
+/** Goes on with an unfinished upload; `false` if `file` has not its name and size. */
+export function resumeWith(upload, file) {
+  if (upload.state !== 'unfinished' || entryName(file.name) !== upload.name || file.size !== upload.size) return false;
+  set(upload, { file, state: 'waiting' });
+  pump();
+  return true;
+}
+
 /** Why a file cannot be uploaded at all, as the word of an error. */
-function refusal({ name, size }) {
-  if ([...name].length > NAME_CHARACTERS_MAX) return 'name_too_long';
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (name === '' || /[\u0000-\u001f\u007f]/.test(name)) return 'name_invalid';
+function refusal({ name, size, directory }) {
   if (size > sizeMax) return 'too_large';
-  return null;
+  return [name, ...directory.map(entryName)].map(nameRefusal).find(Boolean) ?? null;
 }
 
 export function cancel(upload) {
-  if (!isActive(upload)) return;
-  upload.abort?.abort();
-  set(upload, { state: 'cancelled' });
+  if (!canCancel(upload)) return;
+  const { abort, session } = upload;
+  set(upload, { state: 'cancelled', session: null, trouble: null });
+  abort?.abort();
+  if (session) void discard(session.id);
   pump();
 }
 
-export function retry(upload) {
-  if (isActive(upload) || isDone(upload) || refusal(upload)) return;
-  set(upload, { state: 'waiting', done: 0, error: null });
+export function canCancel(upload) {
+  return isActive(upload) || upload.state === 'paused' || upload.state === 'unfinished';
+}
+
+/** Stops sending; the server keeps what it has. */
+export function pause(upload) {
+  if (!isActive(upload)) return;
+  set(upload, { state: 'paused', trouble: null });
+  upload.abort?.abort();
+  pump();
+}
+
+/** Tries again, or goes on; `duplicate` says what to do about a file of the same name. */
+export function retry(upload, duplicate = upload.duplicate) {
+  if (!canRetry(upload)) return;
+  set(upload, { state: 'waiting', error: null, duplicate });
   pump();
 }
 
 /** Whether trying again can help. */
 export function canRetry(upload) {
-  return (upload.state === 'failed' || upload.state === 'cancelled') && refusal(upload) === null;
+  return upload.file !== null && ['failed', 'cancelled', 'paused'].includes(upload.state) && refusal(upload) === null;
+}
+
+/** Whether an upload failed only because its name is taken, which the user can decide. */
+export function needsDecision(upload) {
+  return upload.state === 'failed' && upload.error.word === 'name_taken';
 }
 
 export function cancelAll() {
   uploads.filter(isActive).forEach(cancel);
+}
+
+/** Ends everything here and forgets it; the server keeps what it has, for going on later. */
+export function stopAll() {
+  uploads.filter(isActive).forEach(pause);
+  uploads.splice(0);
+  emit('removed');
 }
 
 /** Forgets everything that is not under way. */
@@ -105,48 +163,32 @@ function pump() {
 async function run(upload) {
   const abort = new AbortController();
   const { signal } = abort;
-  set(upload, { state: 'hashing', done: 0, abort });
+  set(upload, { abort });
   try {
-    const md5 = await md5OfFile(upload.file, { signal, onProgress: (done) => set(upload, { done }) });
-    set(upload, { state: 'asking' });
-    const known = await askInstant(upload, md5, signal);
-    if (!known) await sendBytes(upload, md5, signal);
-    set(upload, { state: known ?? 'stored', done: upload.size });
+    const state = await runUpload(upload, {
+      signal, update: (changes) => { if (!signal.aborted) set(upload, changes); }, adopt: (parent) => adopt(upload, parent),
+    });
+    if (signal.aborted) return;
+    set(upload, { state, done: upload.size, trouble: null, session: null });
     emit('stored', upload);
   } catch (error) {
-    if (!signal.aborted) set(upload, { state: 'failed', error });
+    if (!signal.aborted) set(upload, { state: 'failed', error, trouble: null });
   } finally {
     pump();
   }
 }
 
-/** `instant`, `present`, or `null` when the bytes are needed. */
-async function askInstant(upload, md5, signal) {
-  try {
-    await documentedAsUser('md5', { md5, filename: upload.name }, { 1: 'unknown_content', 5: 'present' }, { signal });
-    return 'instant';
-  } catch (error) {
-    if (error.word === 'unknown_content') return null;
-    if (error.word === 'present') return 'present';
-    throw error;
-  }
-}
-
-async function sendBytes(upload, md5, signal) {
-  const { user, token } = session() ?? {};
-  if (!token) throw new ApiError(401, 'session_ended');
-  set(upload, { state: 'sending', done: 0 });
-  const answer = await postFile({ user, token, md5, name: upload.name, file: upload.file }, {
-    signal,
-    onProgress: (done) => set(upload, { state: done < upload.size ? 'sending' : 'storing', done }),
-  });
-  if (answer.code === 0) return;
-  await call('GET', 'me', { signal }); // A refused token and a refused file have the same code.
-  throw new ApiError(200, 'upload_refused');
+/** The session of an unfinished upload of the same file, whose row goes. */
+function adopt(upload, parent) {
+  const index = uploads.findIndex((one) => (
+    one.state === 'unfinished' && one.parent === parent && one.name === upload.name && one.size === upload.size));
+  if (index < 0) return null;
+  const [{ session }] = uploads.splice(index, 1);
+  emit('removed');
+  return session;
 }
 
 function set(upload, changes) {
-  if (upload.state === 'cancelled' && changes.state !== 'waiting') return;
   Object.assign(upload, changes);
   emit('changed', upload);
 }

@@ -3,27 +3,42 @@
 import { h } from './dom.js';
 import { t } from './i18n.js';
 import { announce, toast } from './toast.js';
+import { uploadFolder } from './upload-folders.js';
 import { enqueue } from './upload-queue.js';
 import { signedIn } from './session.js';
 
 const FILES_AT_ONCE_MAX = 10_000;
 
-/** Takes a list of files into the queue and says so. */
+/** Takes a list of files into the queue, for the folder that is open, and says so. */
 function take(files) {
   if (files.length === 0) return;
   if (files.length > FILES_AT_ONCE_MAX) toast(t('upload.too_many', { count: FILES_AT_ONCE_MAX }), 'bad');
-  const entries = [...files].slice(0, FILES_AT_ONCE_MAX).map((entry) => (entry instanceof File ? { file: entry } : entry));
-  enqueue(entries);
+  const entries = [...files].slice(0, FILES_AT_ONCE_MAX).map((entry) => (entry instanceof File ? chosen(entry) : entry));
+  enqueue(entries, uploadFolder());
   announce(t('upload.added', { count: entries.length }));
+}
+
+/** A file of the chooser; one of a chosen folder knows its path from that folder on. */
+function chosen(file) {
+  return { file, directory: file.webkitRelativePath.split('/').slice(0, -1) };
 }
 
 /** Opens the file chooser; with `folder` one chooses a folder and all files in it are taken. */
 export function chooseFiles({ folder = false } = {}) {
-  const input = h('input', { type: 'file', multiple: true, class: 'off-screen', tabindex: '-1', 'aria-hidden': 'true' });
-  input.dataset.purpose = folder ? 'folder' : 'files';
-  if (folder) input.webkitdirectory = true;
+  openChooser({ multiple: true, webkitdirectory: folder }, folder ? 'folder' : 'files', take);
+}
+
+/** Opens the file chooser for one file and gives it to `use`. */
+export function chooseFile(use) {
+  openChooser({}, 'one', ([file]) => { if (file) use(file); });
+}
+
+function openChooser(properties, purpose, use) {
+  const input = h('input', {
+    type: 'file', class: 'off-screen', tabindex: '-1', 'aria-hidden': 'true', dataset: { purpose }, ...properties,
+  });
   input.addEventListener('change', () => {
-    take(input.files);
+    use([...input.files]);
     input.remove();
   });
   input.addEventListener('cancel', () => input.remove());
@@ -84,20 +99,20 @@ function namedPaste(file, index) {
   return { file, name: `paste-${stamp}${index > 0 ? `-${index + 1}` : ''}.${file.name.split('.').pop()}` };
 }
 
-/** The files of a drop; folders are walked through. */
+/** The files of a drop; folders are walked through, and their files keep the path. */
 async function droppedFiles(transfer) {
   // Entries have to be fetched before the first await, when the browser takes the list away.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
   const files = [];
-  for (const entry of entries) await walk(entry, files);
+  for (const entry of entries) await walk(entry, [], files);
   return files;
 }
 
-async function walk(entry, files) {
+async function walk(entry, directory, files) {
   if (files.length > FILES_AT_ONCE_MAX) return;
   if (entry.isFile) {
-    files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    files.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), directory });
     return;
   }
   const reader = entry.createReader();
@@ -105,6 +120,6 @@ async function walk(entry, files) {
     // A reader gives a folder in portions; an empty one is the end.
     const portion = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (portion.length === 0) return;
-    for (const child of portion) await walk(child, files);
+    for (const child of portion) await walk(child, [...directory, entry.name], files);
   }
 }

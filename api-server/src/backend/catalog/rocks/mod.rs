@@ -34,7 +34,7 @@ use super::overlay::Changes;
 use crate::core::catalog::{Catalog, CatalogError, Transaction, View};
 use job::Work;
 use metrics::CatalogMetrics;
-use view::RocksView;
+use view::{RocksView, tree_of};
 use writer::{Keeper, Message, Writer};
 
 pub use open::OpenError;
@@ -280,9 +280,11 @@ impl Keeper for RocksKeeper {
     fn keep(&self, changes: &Changes, sync: writer::Sync) -> Result<(), String> {
         let mut batch = WriteBatch::default();
         for (key, value) in changes.iter() {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
+            match (tree_of(&self.0, key), value) {
+                (None, Some(value)) => batch.put(key, value),
+                (None, None) => batch.delete(key),
+                (Some(tree), Some(value)) => batch.put_cf(tree, key, value),
+                (Some(tree), None) => batch.delete_cf(tree, key),
             }
         }
         self.0
@@ -296,6 +298,10 @@ impl Keeper for RocksKeeper {
 
     fn finish(&self) -> Result<(), String> {
         self.sync()?;
-        self.0.flush().map_err(rocksdb::Error::into_string)
+        let counts = self.0.cf_handle(options::COUNTS);
+        let counts = counts.map_or(Ok(()), |counts| self.0.flush_cf(counts));
+        counts
+            .and_then(|()| self.0.flush())
+            .map_err(rocksdb::Error::into_string)
     }
 }

@@ -11,13 +11,13 @@ use rocksdb::{DB, ErrorKind};
 use tracing::warn;
 
 use super::CatalogSettings;
-use super::options::{LATER_OPTIONS, LogTrust, options, write_options};
+use super::options::{COUNTS, LATER_OPTIONS, LogTrust, options, trees, write_options};
 use super::writer::Sync;
 
 /// Where the version of the key schema stands.
 const VERSION_KEY: &[u8] = b"\0version";
 /// The version of the key schema that this code reads and writes. Source: docs/format/catalog.md.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why the catalog does not open.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,20 @@ pub enum OpenError {
         /// The newest version that is understood.
         known: u32,
     },
+    /// A Hayloft from before the first release wrote the catalog.
+    #[error(
+        "the catalog in {path} has version {found}, from before the first release, and this program \
+         knows version {known} only; remedy: start the program that wrote it, or move the directory \
+         away to begin with no accounts and no files. Blobs and their links are not touched"
+    )]
+    Older {
+        /// The directory of the database.
+        path: PathBuf,
+        /// The version of the catalog.
+        found: u32,
+        /// The version that is understood.
+        known: u32,
+    },
     /// The writer's thread does not start.
     #[error("cannot start the catalog's thread")]
     Thread(#[source] io::Error),
@@ -96,7 +110,8 @@ impl OpenError {
             | Self::Damaged { .. }
             | Self::Failed { .. }
             | Self::Foreign { .. }
-            | Self::Newer { .. } => ErrorCode::Storage,
+            | Self::Newer { .. }
+            | Self::Older { .. } => ErrorCode::Storage,
             Self::Thread(_) | Self::Metrics(_) => ErrorCode::Unavailable,
         }
     }
@@ -111,6 +126,10 @@ pub(super) fn open(settings: &CatalogSettings) -> Result<DB, OpenError> {
     let db = open_existing(path, settings)?;
     check_version(path, &db)?;
     db.set_options(LATER_OPTIONS).map_err(classify(path))?;
+    let counts = db.cf_handle(COUNTS);
+    let counts = counts.ok_or_else(|| OpenError::Foreign { path: path.into() })?;
+    db.set_options_cf(counts, LATER_OPTIONS)
+        .map_err(classify(path))?;
     Ok(db)
 }
 
@@ -142,7 +161,9 @@ fn create(path: &Path, settings: &CatalogSettings) -> Result<(), OpenError> {
         .map_err(directory_error(&unfinished))?;
     let mut options = options(settings, LogTrust::Whole);
     options.create_if_missing(true);
-    let db = DB::open(&options, &unfinished).map_err(classify(&unfinished))?;
+    options.create_missing_column_families(true);
+    let db = DB::open_cf_descriptors(&options, &unfinished, trees(settings))
+        .map_err(classify(&unfinished))?;
     db.put_opt(
         VERSION_KEY,
         VERSION.to_be_bytes(),
@@ -173,13 +194,18 @@ fn sync_parents(path: &Path) -> io::Result<()> {
 }
 
 fn open_existing(path: &Path, settings: &CatalogSettings) -> Result<DB, OpenError> {
-    match DB::open(&options(settings, LogTrust::Whole), path) {
+    let open = |trust| {
+        let mut options = options(settings, trust);
+        // One that lacks a tree is of another version, which is looked at next.
+        options.create_missing_column_families(true);
+        DB::open_cf_descriptors(&options, path, trees(settings))
+    };
+    match open(LogTrust::Whole) {
         Ok(db) => Ok(db),
         Err(error) if error.kind() == ErrorKind::Corruption => {
             // A power cut may leave the last pages of the log in any order. What they held was not
             // acknowledged if every change is synced, and could be lost by the setting if not.
-            let db =
-                DB::open(&options(settings, LogTrust::UpToDamage), path).map_err(classify(path))?;
+            let db = open(LogTrust::UpToDamage).map_err(classify(path))?;
             warn!(
                 path = %path.display(),
                 error = %error,
@@ -198,6 +224,13 @@ fn check_version(path: &Path, db: &DB) -> Result<(), OpenError> {
     let Some(found) = found.map(u32::from_be_bytes) else {
         return Err(OpenError::Foreign { path: path.into() });
     };
+    if found < VERSION {
+        return Err(OpenError::Older {
+            path: path.into(),
+            found,
+            known: VERSION,
+        });
+    }
     if VERSION < found {
         return Err(OpenError::Newer {
             path: path.into(),

@@ -1,8 +1,8 @@
 //! How `RocksDB` is set up for the catalog. Reasons and figures: docs/decisions/0009-catalog.md.
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, InfoLogger,
-    LogLevel, Options, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType,
+    DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME, InfoLogger, LogLevel, Options, WriteOptions,
 };
 use tracing::{debug, error, warn};
 
@@ -14,6 +14,11 @@ const BLOOM_BITS: f64 = 10.0;
 const MEMTABLE_BLOOM_RATIO: f64 = 0.05;
 /// Memtables that may exist: one that takes changes, and two that are being written to files.
 const MEMTABLES_MAX: i32 = 3;
+/// Where the counts of lists are: a tree of their own is so small that looking for the count before an
+/// entry, which each change of a list does several times, stays within a processor's cache.
+pub(super) const COUNTS: &str = "counts";
+/// Bytes of a memtable of counts.
+const COUNTS_MEMTABLE_LEN: usize = 4 * 1024 * 1024;
 /// Bytes of a block of entries.
 const BLOCK_LEN: usize = 4 * 1024;
 /// Options that have no call of their own and are set once the database is open.
@@ -44,14 +49,7 @@ pub(super) enum LogTrust {
 
 /// The options of the catalog's database.
 pub(super) fn options(settings: &CatalogSettings, trust: LogTrust) -> Options {
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&table(settings.cache_len));
-    options.set_compression_type(DBCompressionType::None);
-    options.set_write_buffer_size(settings.memtable_len);
-    options.set_max_write_buffer_number(MEMTABLES_MAX);
-    options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
-    options.set_memtable_whole_key_filtering(true);
-    options.add_compact_on_deletion_collector_factory(REMOVALS_WINDOW, REMOVALS_TRIGGER, 0.0);
+    let mut options = options_of_keys(&table(settings.cache_len), settings.memtable_len);
     options.set_wal_recovery_mode(match trust {
         LogTrust::Whole => DBRecoveryMode::TolerateCorruptedTailRecords,
         LogTrust::UpToDamage => DBRecoveryMode::PointInTime,
@@ -64,6 +62,29 @@ pub(super) fn options(settings: &CatalogSettings, trust: LogTrust) -> Options {
     options.set_stats_persist_period_sec(0);
     options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, log));
     options.set_log_level(LogLevel::Warn);
+    options
+}
+
+/// The two trees of the database, which share a cache and a log.
+pub(super) fn trees(settings: &CatalogSettings) -> [ColumnFamilyDescriptor; 2] {
+    let table = table(settings.cache_len);
+    let rest = options_of_keys(&table, settings.memtable_len);
+    let counts = options_of_keys(&table, COUNTS_MEMTABLE_LEN.min(settings.memtable_len));
+    [
+        ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, rest),
+        ColumnFamilyDescriptor::new(COUNTS, counts),
+    ]
+}
+
+fn options_of_keys(table: &BlockBasedOptions, memtable_len: usize) -> Options {
+    let mut options = Options::default();
+    options.set_block_based_table_factory(table);
+    options.set_compression_type(DBCompressionType::None);
+    options.set_write_buffer_size(memtable_len);
+    options.set_max_write_buffer_number(MEMTABLES_MAX);
+    options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
+    options.set_memtable_whole_key_filtering(true);
+    options.add_compact_on_deletion_collector_factory(REMOVALS_WINDOW, REMOVALS_TRIGGER, 0.0);
     options
 }
 

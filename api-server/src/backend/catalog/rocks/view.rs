@@ -1,11 +1,13 @@
 //! One state of the database, read with or without waiting for the disk.
 
 use std::cell::Cell;
+use std::ops::ControlFlow;
 
-use rocksdb::{DB, ErrorKind, ReadOptions, ReadTier, Snapshot};
+use rocksdb::{ColumnFamily, DB, ErrorKind, ReadOptions, ReadTier, Snapshot};
 
 use super::super::{FIRST_KEY, is_reserved};
-use crate::core::catalog::{CatalogError, Direction, View, Visitor};
+use super::options;
+use crate::core::catalog::{COUNTS, CatalogError, Direction, View, Visitor};
 
 /// What a read may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,10 +84,11 @@ impl View for RocksView<'_> {
         if is_reserved(key) {
             return Ok(None);
         }
-        let value = self
-            .db
-            .get_pinned_opt(key, &self.options())
-            .map_err(|error| self.classify(&error))?;
+        let value = match tree_of(self.db, key) {
+            Some(tree) => self.db.get_pinned_cf_opt(tree, key, &self.options()),
+            None => self.db.get_pinned_opt(key, &self.options()),
+        };
+        let value = value.map_err(|error| self.classify(&error))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -97,25 +100,66 @@ impl View for RocksView<'_> {
         visit: Visitor<'_>,
     ) -> Result<(), CatalogError> {
         let from = from.max(FIRST_KEY);
-        if to <= from {
-            return Ok(());
+        let (first, second) = (&[COUNTS][..], &[COUNTS + 1][..]);
+        // Keys of the one tree, of the other, and of the one again.
+        let mut parts = [
+            (from, to.min(first)),
+            (from.max(first), to.min(second)),
+            (from.max(second), to),
+        ];
+        if direction == Direction::Descending {
+            parts.reverse();
         }
+        for (from, to) in parts {
+            if from < to && self.scan_tree(from, to, direction, visit)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RocksView<'_> {
+    /// Scans a range whose keys are all in one tree.
+    fn scan_tree(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        visit: Visitor<'_>,
+    ) -> Result<ControlFlow<()>, CatalogError> {
         let mut options = self.options();
         options.set_iterate_range(from..to);
-        let mut entries = self.db.raw_iterator_opt(options);
+        let mut entries = match tree_of(self.db, from) {
+            Some(tree) => self.db.raw_iterator_cf_opt(tree, options),
+            None => self.db.raw_iterator_opt(options),
+        };
         match direction {
             Direction::Ascending => entries.seek_to_first(),
             Direction::Descending => entries.seek_to_last(),
         }
         while let Some((key, value)) = entries.item() {
             if visit(key, value).is_break() {
-                return Ok(());
+                return Ok(ControlFlow::Break(()));
             }
             match direction {
                 Direction::Ascending => entries.next(),
                 Direction::Descending => entries.prev(),
             }
         }
-        entries.status().map_err(|error| self.classify(&error))
+        match entries.status() {
+            Ok(()) => Ok(ControlFlow::Continue(())),
+            Err(error) => Err(self.classify(&error)),
+        }
+    }
+}
+
+/// The tree of a key, if it is not the ordinary one.
+pub(super) fn tree_of<'a>(db: &'a DB, key: &[u8]) -> Option<&'a ColumnFamily> {
+    if key.first() == Some(&COUNTS) {
+        // It was there when the database was opened.
+        db.cf_handle(options::COUNTS)
+    } else {
+        None
     }
 }

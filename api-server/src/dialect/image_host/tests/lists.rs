@@ -3,8 +3,8 @@
 use super::super::listing::ROWS_PER_READ;
 use super::*;
 use crate::core::contents;
-use crate::core::files;
-use crate::core::id::{AccountId, ContentHash, Md5};
+use crate::core::files::{self, Naming};
+use crate::core::id::{AccountId, ContentHash, Md5, Sha1};
 use crate::core::uploads::{self, Digests};
 
 /// Adds `count` files of one content, `0.txt` and so on, without uploading each.
@@ -17,10 +17,11 @@ async fn add_files(server: &Server, count: u64) {
             let mut moment = moment;
             // Chance decides how a list is built: give every entry its own.
             moment.chance = moment.chance.wrapping_mul(2 * number + 1);
-            let name = format!("{number}.txt").parse().unwrap();
+            let name = Naming::Label(format!("{number}.txt").parse().unwrap());
             let digests = Digests {
                 hash,
                 md5,
+                sha1: Sha1([7; 20]),
                 size: 582,
             };
             if contents::get(tx, &hash)?.is_some() {
