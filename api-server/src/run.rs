@@ -29,6 +29,7 @@ use crate::core::files::Reuse;
 use crate::core::shares;
 use crate::dialect::console::{Console, Operator};
 use crate::dialect::image_host::{ImageHost, ImageHostSettings};
+use crate::dialect::pan123::{Pan123, Pan123Settings};
 use crate::error::ApiError;
 use crate::http::Routes;
 use crate::http::caller::CallerRules;
@@ -51,7 +52,8 @@ const OPERATOR_CONNECTIONS_MAX: usize = 16;
 type OurService = Service<RocksCatalog, ClusterBlobs>;
 type OurConsole = Console<RocksCatalog, ClusterBlobs>;
 type OurImageHost = ImageHost<RocksCatalog, ClusterBlobs>;
-type OurRoutes = Routes<ClusterBlobs, OurImageHost, Arc<OurConsole>>;
+type OurPan123 = Pan123<RocksCatalog, ClusterBlobs>;
+type OurRoutes = Routes<ClusterBlobs, OurImageHost, OurPan123, Arc<OurConsole>>;
 
 /// A bound API server.
 #[derive(Debug)]
@@ -121,6 +123,11 @@ impl ApiServer {
             time_zone: TimeZone::system(),
         };
         let image_host = ImageHost::new(opened.service.clone(), image_host);
+        let pan123 = Pan123Settings {
+            upload_size_max,
+            password_tokens: settings.accounts.password_tokens,
+        };
+        let pan123 = Pan123::new(opened.service.clone(), pan123);
         let console = Console::new(opened.service.clone(), upload_size_max);
         let console = Arc::new(console);
         let operator = Operator::new(Arc::clone(&console));
@@ -166,6 +173,7 @@ impl ApiServer {
                     thumbnails: opened.thumbnails.clone(),
                 },
                 image_host,
+                pan123,
                 console,
                 pages: Pages::new(web_dir, scheme),
                 callers,
@@ -319,6 +327,7 @@ fn rate_settings(limits: &RateLimits) -> RateSettings {
         registrations_per_address: rate(limits.registrations),
         misses_per_user: rate(limits.digest_misses),
         tokenless_per_address: rate(limits.tokenless_writes),
+        calls_per_token: rate(limits.calls),
     }
 }
 

@@ -77,6 +77,8 @@ pub struct AccountSettings {
     pub registration: Registration,
     /// What becomes of writes without a token.
     pub tokenless_writes: TokenlessWrites,
+    /// Whether name and password get an access token as the credentials of an application do.
+    pub password_tokens: bool,
     /// Time from a login until its token ends.
     pub session_life: Duration,
     /// Bytes of the largest upload.
@@ -96,6 +98,7 @@ impl Default for AccountSettings {
         Self {
             registration: Registration::Open,
             tokenless_writes: TokenlessWrites::Bound,
+            password_tokens: true,
             session_life: Duration::from_hours(24),
             upload_size_max: 100 << 30,
             quota: None,
@@ -121,6 +124,8 @@ pub struct RateLimits {
     pub digest_misses: Option<u32>,
     /// Accepted writes without a token per client address.
     pub tokenless_writes: Option<u32>,
+    /// Calls of one kind with one access token.
+    pub calls: Option<u32>,
 }
 
 impl Default for RateLimits {
@@ -132,6 +137,7 @@ impl Default for RateLimits {
             failed_logins_per_account: Some(30),
             digest_misses: Some(100_000),
             tokenless_writes: Some(100_000),
+            calls: None,
         }
     }
 }

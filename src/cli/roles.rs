@@ -356,6 +356,7 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
         accounts: AccountSettings {
             registration: api.registration,
             tokenless_writes: api.tokenless_writes,
+            password_tokens: api.password_tokens,
             session_life: api.session_life,
             upload_size_max: api.upload_size_max.0,
             quota: Some(api.quota.0).filter(|quota| *quota != 0),
@@ -396,6 +397,7 @@ fn rate_limits(limits: &RateLimitsConfig) -> RateLimits {
         failed_logins_per_account: limit(limits.failed_logins_per_account),
         digest_misses: limit(limits.digest_misses),
         tokenless_writes: limit(limits.tokenless_writes),
+        calls: limit(limits.calls),
     }
 }
 

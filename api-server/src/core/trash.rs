@@ -49,6 +49,16 @@ pub fn put(
     number: u64,
     moment: Moment,
 ) -> Result<(), CoreError> {
+    put_in_steps(tx, account, number, STEPS_AT_ONCE, moment)
+}
+
+fn put_in_steps(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: u64,
+    steps: usize,
+    moment: Moment,
+) -> Result<(), CoreError> {
     let row = tree::find_in_tree(tx, account, number)?;
     let (entry, parent) = (row.entry(), row.parent());
     tree::detach(tx, account, parent, entry, row.name())?;
@@ -84,7 +94,7 @@ pub fn put(
             folder.trashed = Some(place);
             keys::put::<Folders>(tx, &(account, number), &folder)?;
             begin(tx, account, number, TreeTaskKind::List)?;
-            work(tx, account, STEPS_AT_ONCE, moment)?;
+            work(tx, account, steps, moment)?;
             Ok(())
         }
     }
@@ -101,6 +111,17 @@ pub fn restore(
     account: AccountId,
     number: u64,
     to: Option<FolderNumber>,
+    moment: Moment,
+) -> Result<Restored, CoreError> {
+    restore_in_steps(tx, account, number, to, STEPS_AT_ONCE, moment)
+}
+
+fn restore_in_steps(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: u64,
+    to: Option<FolderNumber>,
+    steps: usize,
     moment: Moment,
 ) -> Result<Restored, CoreError> {
     let mut row = tree::find(tx, account, number)?;
@@ -122,7 +143,7 @@ pub fn restore(
         Entry::File(number) => relist(tx, account, number, moment)?,
         Entry::Folder(number) => {
             begin(tx, account, number, TreeTaskKind::List)?;
-            work(tx, account, STEPS_AT_ONCE, moment)?;
+            work(tx, account, steps, moment)?;
         }
     }
     Ok(Restored { is_renamed })
@@ -139,6 +160,16 @@ pub fn purge(
     number: u64,
     moment: Moment,
 ) -> Result<(), CoreError> {
+    purge_in_steps(tx, account, number, STEPS_AT_ONCE, moment)
+}
+
+fn purge_in_steps(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: u64,
+    steps: usize,
+    moment: Moment,
+) -> Result<(), CoreError> {
     match tree::find(tx, account, number)? {
         EntryRow::File(number, file) => {
             file.trashed.ok_or(CoreError::NotInTrash)?;
@@ -146,10 +177,10 @@ pub fn purge(
         }
         EntryRow::Folder(number, folder) => {
             let place = folder.trashed.ok_or(CoreError::NotInTrash)?;
-            let entry = Entry::Folder(number);
-            take_out(tx, account, place, entry, folder.parent, folder.bytes)?;
-            begin(tx, account, number, TreeTaskKind::Purge)?;
-            work(tx, account, STEPS_AT_ONCE, moment)?;
+            // Its bytes are used until they are gone, so they are not counted off here.
+            take_out(tx, account, place, Entry::Folder(number), folder.parent, 0)?;
+            begin_to_remove(tx, account, number, folder)?;
+            work(tx, account, steps, moment)?;
         }
     }
     Ok(())
@@ -253,6 +284,25 @@ pub fn work(
     }
 }
 
+/// Makes the lists of all files follow an entry that was moved in the tree. Work that is left on a
+/// folder that it was in would not find it any more.
+pub(super) fn follow_move(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    entry: Entry,
+    moment: Moment,
+) -> Result<(), CoreError> {
+    match entry {
+        Entry::File(number) => relist(tx, account, number, moment),
+        Entry::Folder(number) => {
+            if keys::scan::<TreeTasks>(tx, &account, 1)?.is_empty() {
+                return Ok(());
+            }
+            begin(tx, account, number, TreeTaskKind::List)
+        }
+    }
+}
+
 /// Makes the lists of all files agree with where an entry is.
 fn follow(
     tx: &mut dyn Transaction,
@@ -286,10 +336,26 @@ fn purge_entry(
     }
     let row = tree::promised(tx, account, entry)?;
     tree::detach(tx, account, folder, entry, row.name())?;
-    match entry {
-        Entry::Folder(number) => begin(tx, account, number, TreeTaskKind::Purge),
-        Entry::File(number) => files::erase(tx, account, number, moment.now).map(drop),
+    match row {
+        EntryRow::Folder(number, folder) => begin_to_remove(tx, account, number, folder),
+        EntryRow::File(number, file) => {
+            count(tx, account, file.size, false)?;
+            files::erase(tx, account, number, moment.now).map(drop)
+        }
     }
+}
+
+/// Notes that a folder, which is in no list any more, goes with everything below it. The mark tells
+/// whoever comes across it before the work is done, also when the folder above it is gone.
+fn begin_to_remove(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: FolderNumber,
+    mut folder: tree::FolderRecord,
+) -> Result<(), CoreError> {
+    folder.trashed = Some(tree::FolderRecord::REMOVED);
+    keys::put::<Folders>(tx, &(account, number), &folder)?;
+    begin(tx, account, number, TreeTaskKind::Purge)
 }
 
 /// Notes work below a folder. Removing wins over listing, and otherwise the work begins anew.
@@ -357,3 +423,6 @@ fn count(
     };
     keys::put::<Usages>(tx, &(account,), &usage)
 }
+
+#[cfg(test)]
+mod tests;

@@ -290,8 +290,21 @@ pub fn lose_staging(
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Adds a slice, whose bytes are safe in `staging`. `hashes` are those of all slices up to this one,
-/// if they are known.
+/// Hashes that went on by one slice.
+///
+/// They are only taken where the session still has those that they went on from. Its number alone
+/// would not do: while a slice is read, those before it may be replaced and hashed once more, and the
+/// hashes would be of bytes that are not in the upload any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// The hashes of all slices before it.
+    pub from: HashState,
+    /// Those with it.
+    pub to: HashState,
+}
+
+/// Adds a slice, whose bytes are safe in `staging`. `advance` takes the hashes of all before it on by
+/// this one, if they were known.
 ///
 /// # Errors
 ///
@@ -304,7 +317,7 @@ pub fn add_slice(
     staging: &FileId,
     number: u64,
     slice: &SliceRecord,
-    hashes: Option<HashState>,
+    advance: Option<Advance>,
     now: u32,
 ) -> Result<(), CoreError> {
     let mut record = get(tx, account, id, now)?;
@@ -326,18 +339,18 @@ pub fn add_slice(
         Some(_) => {}
         None => record.received += 1,
     }
-    if let Some(hashes) = hashes
+    if let Some(advance) = advance
         && record.hashed + 1 == number
+        && record.hashes == advance.from
     {
         record.hashed = number;
-        record.hashes = hashes;
+        record.hashes = advance.to;
     }
     keys::put::<Slices>(tx, &(id, number), slice)?;
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Notes the hashes of all slices up to `number`, whose bytes were read from `offset` of the staging
-/// blob.
+/// Takes the hashes on by the slice `number`, whose bytes were read from `offset` of the staging blob.
 ///
 /// # Errors
 ///
@@ -348,44 +361,87 @@ pub fn add_hashes(
     id: UploadId,
     number: u64,
     offset: u64,
-    hashes: HashState,
+    advance: Advance,
 ) -> Result<(), CoreError> {
     let mut record = keys::get::<Uploads>(tx, &(id,))?.ok_or(CoreError::NoUpload)?;
     let slice = keys::get::<Slices>(tx, &(id, number))?;
-    if record.hashed + 1 != number || slice.map(|slice| slice.offset) != Some(offset) {
+    let is_next = record.hashed + 1 == number && record.hashes == advance.from;
+    if !is_next || slice.map(|slice| slice.offset) != Some(offset) {
         return Err(CoreError::UploadChanged);
     }
     record.hashed = number;
-    record.hashes = hashes;
+    record.hashes = advance.to;
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Adds a block of an upload in order, in place of everything from `offset` on.
+/// Forgets hashes that nobody can go on from: another version may have written them down otherwise.
+/// All slices are read once more.
 ///
 /// # Errors
 ///
-/// Those of [`add_slice`]; [`CoreError::UploadChanged`] also if no block begins at `offset` and it is
-/// not the end.
+/// [`CoreError::NoUpload`].
+pub fn forget_hashes(
+    tx: &mut dyn Transaction,
+    id: UploadId,
+    hashes: &HashState,
+) -> Result<(), CoreError> {
+    let mut record = keys::get::<Uploads>(tx, &(id,))?.ok_or(CoreError::NoUpload)?;
+    if record.hashes != *hashes {
+        return Ok(());
+    }
+    record.hashed = 0;
+    record.hashes = HashState::default();
+    Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
+}
+
+/// A block of an upload in order, whose bytes are safe in the staging blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBlock {
+    /// Bytes of the upload in front of it.
+    pub offset: u64,
+    /// Where it is.
+    pub record: SliceRecord,
+    /// If it begins within another block: where that one begins, and what stays of it.
+    pub cut: Option<(u64, SliceRecord)>,
+}
+
+/// Adds a block of an upload in order, in place of everything from its offset on.
+///
+/// # Errors
+///
+/// Those of [`add_slice`]; [`CoreError::UploadChanged`] also if no block begins at the offset, it is
+/// not the end, and the block that it lies in is not the one that is cut.
 pub fn add_block(
     tx: &mut dyn Transaction,
     account: AccountId,
     id: UploadId,
     staging: &FileId,
-    offset: u64,
-    block: &SliceRecord,
+    block: &NewBlock,
     now: u32,
 ) -> Result<UploadRecord, CoreError> {
     let mut record = get(tx, account, id, now)?;
     record.check_open()?;
-    let begins = offset == record.received || keys::get::<Slices>(tx, &(id, offset))?.is_some();
+    let offset = block.offset;
+    let begins = match &block.cut {
+        Some((start, rest)) => {
+            let before = keys::get::<Slices>(tx, &(id, *start))?;
+            start.saturating_add(rest.len) == offset
+                && before
+                    .is_some_and(|before| before.offset == rest.offset && rest.len < before.len)
+        }
+        None => offset == record.received || keys::get::<Slices>(tx, &(id, offset))?.is_some(),
+    };
     if record.staging != Some(*staging) || !begins {
         return Err(CoreError::UploadChanged);
     }
     if offset < record.received {
         forget_slices(tx, id, offset)?;
     }
-    keys::put::<Slices>(tx, &(id, offset), block)?;
-    record.received = offset.saturating_add(block.len);
+    if let Some((start, rest)) = &block.cut {
+        keys::put::<Slices>(tx, &(id, *start), rest)?;
+    }
+    keys::put::<Slices>(tx, &(id, offset), &block.record)?;
+    record.received = offset.saturating_add(block.record.len);
     record.renewed = now;
     keys::put::<Uploads>(tx, &(id,), &record)?;
     Ok(record)
@@ -457,12 +513,12 @@ pub fn missing(
 }
 
 /// Notes that storage is about to make `blob` of what the staging blob holds. No more bytes are taken
-/// from then on.
+/// from then on. The caller has looked whether one of the blobs of earlier attempts came to be; of too
+/// many of them the oldest becomes garbage.
 ///
 /// # Errors
 ///
-/// [`CoreError::NoUpload`], [`CoreError::UploadDone`]; [`CoreError::UploadClosed`] after too many
-/// attempts that came to no known end.
+/// [`CoreError::NoUpload`], [`CoreError::UploadDone`].
 pub fn commit_to(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -477,7 +533,8 @@ pub fn commit_to(
         UploadState::Done(file) => return Err(CoreError::UploadDone(file)),
     };
     if UploadState::BLOBS_MAX <= blobs.len() {
-        return Err(CoreError::UploadClosed);
+        // Storage may be away for long, and the client is patient: the upload must not end for that.
+        uploads::abandon(tx, &blobs.remove(0), now)?;
     }
     blobs.push(*blob);
     record.state = UploadState::Committing(blobs);

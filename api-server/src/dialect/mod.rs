@@ -2,3 +2,5 @@
 
 pub(crate) mod console;
 pub(crate) mod image_host;
+pub(crate) mod local_time;
+pub(crate) mod pan123;

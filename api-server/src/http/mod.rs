@@ -2,6 +2,7 @@
 //!
 //! | path | answered by |
 //! |---|---|
+//! | `/api/v1/…`, `/api/v2/…`, `/upload/v1/…`, `/upload/v2/…` | the dialect of 123pan |
 //! | `/api/…` | the dialect of the image host |
 //! | `/console/api/…` | the dialect of the console |
 //! | `/`, `/share`, `/console/…` | [`pages`], or the front end of `api.web_dir` |
@@ -14,6 +15,7 @@ pub(crate) mod dialect;
 pub(crate) mod downloads;
 mod embedded;
 pub(crate) mod json;
+pub(crate) mod multipart;
 pub(crate) mod pages;
 mod route;
 pub(crate) mod web_dir;
@@ -37,15 +39,16 @@ use crate::backend::Blobs;
 
 /// Everything that the API port answers.
 #[derive(Debug)]
-pub(crate) struct Routes<B, I, C> {
+pub(crate) struct Routes<B, I, P, C> {
     pub(crate) blobs: Downloads<B>,
     pub(crate) image_host: I,
+    pub(crate) pan123: P,
     pub(crate) console: C,
     pub(crate) pages: Pages,
     pub(crate) callers: CallerRules,
 }
 
-impl<B: Blobs, I: Dialect, C: Dialect> Handler for Routes<B, I, C> {
+impl<B: Blobs, I: Dialect, P: Dialect, C: Dialect> Handler for Routes<B, I, P, C> {
     async fn handle(&self, request: Request<RequestBody>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let Some(Peer(peer)) = head.extensions.get().copied() else {
@@ -68,6 +71,7 @@ impl<B: Blobs, I: Dialect, C: Dialect> Handler for Routes<B, I, C> {
                 };
                 cors::mark(response, &provenance)
             }
+            Route::Pan123 => answer(&self.pan123, Exchange { head, caller, body }).await,
             Route::Console => answer(&self.console, Exchange { head, caller, body }).await,
             Route::Page(page) => self.pages.respond(&head, &caller, page).await,
             Route::Blob => self.blobs.respond(&head).await,

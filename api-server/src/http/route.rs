@@ -7,6 +7,8 @@ use common::web::path;
 pub(super) enum Route<'a> {
     /// The calls of the image host, below `/api`.
     ImageHost,
+    /// The calls of 123pan's open platform.
+    Pan123,
     /// The calls of the console, below `/console/api`.
     Console,
     /// A page or an asset of one.
@@ -37,6 +39,7 @@ impl<'a> Route<'a> {
             "/share" => Self::Page(Page::Share),
             "/console" => Self::Page(Page::Console("")),
             "/healthz" | "/readyz" | "/metrics" => Self::Blob,
+            _ if PAN123.iter().any(|folder| is_below(path, folder)) => Self::Pan123,
             _ if is_below(path, "/api") => Self::ImageHost,
             _ if is_below(path, "/console/api") => Self::Console,
             _ => match path.strip_prefix("/console/") {
@@ -47,6 +50,9 @@ impl<'a> Route<'a> {
         }
     }
 }
+
+/// What 123pan's API has its calls below. The image host has everything else below `/api`.
+const PAN123: [&str; 4] = ["/api/v1", "/api/v2", "/upload/v1", "/upload/v2"];
 
 /// Whether `path` is `directory` or something in it.
 fn is_below(path: &str, directory: &str) -> bool {
@@ -79,6 +85,13 @@ mod tests {
             ("/api", Route::ImageHost),
             ("/api/login", Route::ImageHost),
             ("/api/share/x", Route::ImageHost),
+            ("/api/v1", Route::Pan123),
+            ("/api/v1/access_token", Route::Pan123),
+            ("/api/v2/file/list", Route::Pan123),
+            ("/upload/v1/file/mkdir", Route::Pan123),
+            ("/upload/v2/file/create", Route::Pan123),
+            ("/api/v12", Route::ImageHost),
+            ("/upload/v3/file/create", Route::Blob),
             ("/apix", Route::Blob),
             ("/group1/M00/00/00/x", Route::Blob),
             ("/M00/00/00/x", Route::Blob),

@@ -81,6 +81,7 @@ async fn start(web_dir: Option<PathBuf>, scheme: Scheme) -> Port {
             thumbnails,
         },
         image_host: Echo("host"),
+        pan123: Echo("pan"),
         console: Echo("console"),
         pages: Pages::new(web_dir, scheme),
         callers: CallerRules {

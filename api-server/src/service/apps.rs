@@ -14,7 +14,7 @@ use super::error::ServiceError;
 use super::passwords::Secret;
 use super::rate::Neighbourhood;
 use super::sessions::Actor;
-use super::{Service, now, random_bytes};
+use super::{Service, random_bytes};
 use crate::backend::Blobs;
 use crate::core::accounts::{self, AccountRecord, PasswordHash, Standing};
 use crate::core::apps::{self, AppRecord, AppSecret, Scopes};
@@ -258,6 +258,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         Ok(Bearer { actor, grant })
     }
 
+    /// Whether the holder of a token may make another call of a kind now.
+    pub(crate) fn may_call(&self, token: TokenHash, call: &str) -> bool {
+        self.shared.rates.calls.take((token, call.to_owned()))
+    }
+
     /// What a token of a kind allows.
     ///
     /// # Errors
@@ -268,7 +273,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         token: TokenHash,
         kind: GrantKind,
     ) -> Result<GrantRecord, ServiceError> {
-        let now = now().now;
+        let now = self.now();
         let grant = self
             .look(move |view| grants::get(view, &token, now))
             .await?;

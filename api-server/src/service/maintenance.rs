@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::Service;
 use super::error::ServiceError;
-use super::{Service, now};
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::{trash, upload_sessions};
@@ -38,7 +38,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     async fn expire_uploads(&self) -> Result<(), ServiceError> {
         loop {
-            let now = now().now;
+            let now = self.now();
             let due = self
                 .look(move |view| upload_sessions::due(view, now, EXPIRED_AT_ONCE))
                 .await?;

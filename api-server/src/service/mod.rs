@@ -5,6 +5,7 @@
 
 mod accounts;
 mod apps;
+mod clock;
 mod completion;
 mod error;
 mod files;
@@ -12,6 +13,7 @@ mod hashes;
 mod hashing;
 mod in_order;
 mod maintenance;
+mod parked;
 mod passwords;
 mod rate;
 mod reclaim;
@@ -27,7 +29,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::env::{Shutdown, clock, entropy};
+use common::env::{Shutdown, entropy};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -48,6 +50,7 @@ use crate::core::error::CoreError;
 use crate::core::files::Reuse;
 use crate::core::moment::Moment;
 use apps::RecentPasswords;
+use clock::Clock;
 use completion::Completing;
 use hashing::Hashing;
 use passwords::Passwords;
@@ -101,6 +104,7 @@ pub(crate) struct Service<C, B> {
 struct Shared<C, B> {
     catalog: C,
     blobs: B,
+    clock: Clock,
     settings: ServiceSettings,
     passwords: Passwords,
     rates: Rates,
@@ -148,10 +152,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         blobs: B,
         settings: ServiceSettings,
     ) -> Result<Self, ServiceError> {
+        Self::with_clock(catalog, blobs, settings, Clock::default())
+    }
+
+    /// A service for which time passes as this clock has it.
+    fn with_clock(
+        catalog: C,
+        blobs: B,
+        settings: ServiceSettings,
+        clock: Clock,
+    ) -> Result<Self, ServiceError> {
         Ok(Self {
             shared: Arc::new(Shared {
                 catalog,
                 blobs,
+                clock,
                 settings,
                 passwords: Passwords::new()?,
                 rates: Rates::new(settings.rates),
@@ -186,6 +201,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         Arc::clone(&self.shared.strangers).try_acquire_owned().ok()
     }
 
+    /// Unix seconds.
+    fn now(&self) -> u32 {
+        self.shared.clock.unix_seconds()
+    }
+
     /// Looks at the catalog. `work` may run more than once.
     pub(crate) async fn look<T, F>(&self, work: F) -> Result<T, ServiceError>
     where
@@ -201,7 +221,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         T: Send + 'static,
         F: Fn(&mut dyn Transaction, Moment) -> Result<T, CoreError> + Send + 'static,
     {
-        let moment = now();
+        let moment = self.shared.clock.moment();
         Ok(self
             .shared
             .catalog
@@ -236,14 +256,6 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         self.shared.hashing.stop();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-    }
-}
-
-/// The time, and chance for what happens now.
-fn now() -> Moment {
-    Moment {
-        now: clock::unix_seconds(),
-        chance: entropy::random_u64(),
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::env::clock;
 
+use crate::core::id::TokenHash;
 use crate::core::name::UserName;
 
 /// Buckets of one kind that are remembered.
@@ -39,6 +40,8 @@ pub(crate) struct RateSettings {
     pub(crate) misses_per_user: Rate,
     /// Calls without a token from one address.
     pub(crate) tokenless_per_address: Rate,
+    /// Calls of one kind with one access token.
+    pub(crate) calls_per_token: Rate,
 }
 
 impl Default for RateSettings {
@@ -54,6 +57,7 @@ impl Default for RateSettings {
             registrations_per_address: unlimited,
             misses_per_user: unlimited,
             tokenless_per_address: unlimited,
+            calls_per_token: unlimited,
         }
     }
 }
@@ -87,6 +91,7 @@ pub(super) struct Rates {
     pub(super) registrations: Buckets<Neighbourhood>,
     pub(super) misses: Buckets<UserName>,
     pub(super) tokenless: Buckets<Neighbourhood>,
+    pub(super) calls: Buckets<(TokenHash, String)>,
 }
 
 impl Rates {
@@ -97,6 +102,7 @@ impl Rates {
             registrations: Buckets::new(settings.registrations_per_address),
             misses: Buckets::new(settings.misses_per_user),
             tokenless: Buckets::new(settings.tokenless_per_address),
+            calls: Buckets::new(settings.calls_per_token),
         }
     }
 }

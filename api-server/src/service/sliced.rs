@@ -13,18 +13,17 @@ use common::id::{Extension, FileId};
 use super::error::ServiceError;
 use super::hashes::{Sequence, SliceHashers};
 use super::sessions::Actor;
-use super::{Announced, Service, now, random_bytes};
-use crate::backend::{BlobExtension, Blobs, PreparedBlob as _};
+use super::{Service, random_bytes};
+use crate::backend::{BlobExtension, Blobs, BlobsError, PreparedBlob as _};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
-use crate::core::files::{self, Claim, Conflict, Naming, Place};
+use crate::core::files::{self, Claim, Conflict, Place};
 use crate::core::id::{AccountId, ContentHash, FileNumber, FolderNumber, Md5, UploadId};
 use crate::core::name::EntryName;
 use crate::core::tree;
 use crate::core::upload_sessions::{
-    self, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
+    self, Advance, HashState, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
 };
-use crate::core::uploads::Added;
 
 /// A file that is to be uploaded.
 #[derive(Clone, Debug)]
@@ -44,7 +43,8 @@ pub(crate) struct NewSliced {
 }
 
 impl NewSliced {
-    fn place(&self, folder: FolderNumber) -> Place {
+    /// The place, in this folder at the end of the path.
+    pub(super) fn place(&self, folder: FolderNumber) -> Place {
         Place {
             folder,
             name: self.name.clone(),
@@ -75,8 +75,8 @@ pub(crate) struct SliceUpload<C, B: Blobs> {
     /// Whether it is all of the upload.
     is_only: bool,
     hashers: SliceHashers,
-    /// The hashes of all before it and of it so far, if all before it are known.
-    sequence: Option<Sequence>,
+    /// The hashes of all before it, and these with what came of it, if all before it are known.
+    sequence: Option<(HashState, Sequence)>,
     extension: B::Extending,
 }
 
@@ -174,23 +174,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     /// Makes a file without bytes, which no slice could carry.
     async fn store_nothing(&self, actor: &Actor, new: NewSliced) -> Result<Begun, ServiceError> {
-        let announced = Announced {
-            md5: new.md5,
-            ..Announced::default()
-        };
-        let (account, path, folder) = (actor.account, new.path.clone(), new.folder);
-        // Before folders are made for it.
-        announced.check(&super::hashes::Hashers::default().digests(0))?;
-        let folder = self
-            .change(move |tx, moment| tree::make_path(tx, account, folder, &path, moment))
-            .await?;
         let upload = self.begin_upload(Extension::of_file_name(new.name.as_str()));
-        let naming = Naming::Place(new.place(folder));
-        match upload.finish(actor, naming, announced).await? {
-            Added::New(number) => Ok(Begun::File(number)),
-            // Only files with a label of their own can be there before.
-            Added::Before => Err(ServiceError::Broken),
-        }
+        upload.finish_below(actor, new).await.map(Begun::File)
     }
 
     /// An upload of the actor's.
@@ -203,7 +188,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         actor: &Actor,
         id: UploadId,
     ) -> Result<UploadRecord, ServiceError> {
-        let (account, now) = (actor.account, now().now);
+        let (account, now) = (actor.account, self.now());
         self.look(move |view| upload_sessions::get(view, account, id, now))
             .await
     }
@@ -244,8 +229,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .slice_len(number)
             .ok_or(ServiceError::NoSlice { number, slices })?;
         let staging = self.staging(account, id, &record).await?;
+        let extension = match self.shared.blobs.extend(&staging).await {
+            Ok(extension) => extension,
+            Err(error) => return Err(self.not_extended(account, id, staging, error).await),
+        };
         let sequence = if record.hashed + 1 == number {
-            Sequence::restore(&record.hashes)
+            Sequence::restore(&record.hashes).map(|sequence| (record.hashes, sequence))
         } else {
             None
         };
@@ -260,7 +249,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             is_only: slices == 1,
             hashers: SliceHashers::new(number, record.slice_size),
             sequence,
-            extension: self.shared.blobs.extend(&staging).await?,
+            extension,
         })
     }
 
@@ -276,6 +265,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
         let extension = Extension::of_file_name(record.name.as_str());
         let prepared = self.shared.blobs.stage(extension).await?;
+        let service = self.clone();
+        // Storage is asked to make it: that comes to its end, though the client may leave.
+        let task = self
+            .shared
+            .tasks
+            .spawn(async move { service.make_staging(account, id, prepared).await });
+        task.await?
+    }
+
+    async fn make_staging(
+        &self,
+        account: AccountId,
+        id: UploadId,
+        prepared: B::Prepared,
+    ) -> Result<FileId, ServiceError> {
         let _under_way = self.shared.announced.begin(*prepared.file_id());
         let blob = self.store(prepared).await?;
         let set = self
@@ -316,6 +320,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
     }
 
+    /// Why a staging blob took no bytes.
+    async fn not_extended(
+        &self,
+        account: AccountId,
+        id: UploadId,
+        staging: FileId,
+        error: BlobsError,
+    ) -> ServiceError {
+        if error.code() == ErrorCode::NotFound {
+            self.lost_staging(account, id, staging).await
+        } else {
+            error.into()
+        }
+    }
+
     pub(super) async fn end_upload(
         &self,
         account: AccountId,
@@ -334,6 +353,11 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
         self.len
     }
 
+    /// The MD5 of what came so far.
+    pub(crate) fn md5(&self) -> Md5 {
+        self.hashers.md5()
+    }
+
     /// Adds content.
     ///
     /// # Errors
@@ -349,10 +373,16 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
             return Err(self.wrong_length());
         }
         self.hashers.update(&content);
-        if let Some(sequence) = &mut self.sequence {
+        if let Some((_, sequence)) = &mut self.sequence {
             sequence.update(&content);
         }
-        Ok(self.extension.write(content).await?)
+        match self.extension.write(content).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let (account, id, staging) = (self.account, self.id, self.staging);
+                Err(self.service.not_extended(account, id, staging, error).await)
+            }
+        }
     }
 
     /// Ends the slice. When this returns it survives whatever happens.
@@ -383,10 +413,7 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
         let (service, account, id, staging) = (self.service, self.account, self.id, self.staging);
         let piece = match self.extension.finish().await {
             Ok(piece) => piece,
-            Err(error) if error.code() == ErrorCode::NotFound => {
-                return Err(service.lost_staging(account, id, staging).await);
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(service.not_extended(account, id, staging, error).await),
         };
         let slice = SliceRecord {
             offset: piece.offset,
@@ -395,13 +422,15 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
             md5: received,
             chaining: self.hashers.chaining(self.is_only),
         };
-        let (number, hashes) = (self.number, self.sequence.map(|sequence| sequence.save()));
-        let was_hashed = hashes.is_some();
+        let advance = self.sequence.map(|(from, sequence)| Advance {
+            from,
+            to: sequence.save(),
+        });
+        let (number, was_hashed) = (self.number, advance.is_some());
         service
             .change(move |tx, moment| {
-                let hashes = hashes.clone();
-                let now = moment.now;
-                upload_sessions::add_slice(tx, account, id, &staging, number, &slice, hashes, now)
+                let (advance, now) = (advance.clone(), moment.now);
+                upload_sessions::add_slice(tx, account, id, &staging, number, &slice, advance, now)
             })
             .await?;
         // Slices behind it may have come before.

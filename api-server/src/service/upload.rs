@@ -21,13 +21,15 @@ use super::Service;
 use super::error::ServiceError;
 use super::hashes::Hashers;
 use super::sessions::Actor;
+use super::sliced::NewSliced;
 use crate::backend::{BlobWriter, Blobs, PreparedBlob};
 use crate::core::catalog::{Catalog, Transaction};
 use crate::core::contents;
 use crate::core::error::CoreError;
 use crate::core::files::Naming;
-use crate::core::id::{Md5, Sha1};
+use crate::core::id::{FileNumber, Md5, Sha1};
 use crate::core::moment::Moment;
+use crate::core::tree;
 use crate::core::uploads::{self, Added, Digests};
 
 /// Content up to so many bytes waits in memory.
@@ -75,6 +77,14 @@ enum Sink<W> {
     Nothing,
     /// A write failed: what came since is lost.
     Broken,
+}
+
+/// Content that is complete and for nothing yet.
+pub(super) enum Parked<P> {
+    /// In memory.
+    Memory(Bytes),
+    /// In storage, and so long.
+    Prepared(P, u64),
 }
 
 impl<C: Catalog, B: Blobs> std::fmt::Debug for Upload<C, B> {
@@ -165,6 +175,63 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
             },
         )
         .await
+    }
+
+    /// Makes the content a file of `actor` in a folder, which is made as far as it is not there, if it
+    /// is what was announced. All of that happens, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::finish`]; those of [`tree::make_path`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::finish`].
+    pub(crate) async fn finish_below(
+        self,
+        actor: &Actor,
+        new: NewSliced,
+    ) -> Result<FileNumber, ServiceError> {
+        let (account, known) = (actor.account, new.clone());
+        let announced = Announced {
+            md5: new.md5,
+            sha1: None,
+            size: Some(new.size),
+        };
+        let place = move |tx: &mut dyn Transaction, new: &NewSliced, moment| {
+            let folder = tree::make_path(tx, account, new.folder, &new.path, moment)?;
+            Ok::<_, CoreError>(Naming::Place(new.place(folder)))
+        };
+        let added = self
+            .finish_with(
+                announced,
+                move |tx, digests, moment| {
+                    let naming = place(tx, &known, moment)?;
+                    uploads::add_known(tx, account, &naming, digests, moment)
+                },
+                move |tx, digests, blob, moment| {
+                    let naming = place(tx, &new, moment)?;
+                    uploads::complete(tx, account, &naming, digests, blob, moment)
+                },
+            )
+            .await?;
+        match added {
+            Added::New(number) => Ok(number),
+            // Only files with a label of their own can be there before.
+            Added::Before => Err(ServiceError::Broken),
+        }
+    }
+
+    /// Ends the content without making anything of it yet.
+    pub(super) async fn into_parked(
+        self,
+    ) -> Result<Parked<<B::Writer as BlobWriter>::Prepared>, ServiceError> {
+        match self.sink {
+            Sink::Nothing => Ok(Parked::Memory(Bytes::new())),
+            Sink::Memory(held, _room) => Ok(Parked::Memory(held.freeze())),
+            Sink::Storage(writer) => Ok(Parked::Prepared(writer.finish().await?, self.size)),
+            Sink::Broken => Err(ServiceError::Broken),
+        }
     }
 
     /// Makes the content what two transactions make of it: the first one of content that the catalog

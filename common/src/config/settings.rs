@@ -239,6 +239,9 @@ section! {
         /// just asked about with a token, "strict" accepts none, "compat" accepts all: then
         /// whoever knows a user's name can upload as that user.
         tokenless_writes: TokenlessWrites = "bound";
+        /// Whether a user's name and password get a token of the 123pan API, as clientID and
+        /// clientSecret: the latter is the MD5 of the password. Otherwise only applications get one.
+        password_tokens: bool = "true";
         /// Size of the largest upload. Uploads are never in memory, so what it costs is disk space.
         upload_size_max: ByteSize = "100GiB" in "30MiB" to "16TiB";
         /// Size of the slices in which clients send big files: a power of two. Clients hold one in
@@ -292,6 +295,8 @@ section! {
         digest_misses: u32 = "100000";
         /// Accepted uploads and changes of shares without a token per address.
         tokenless_writes: u32 = "100000";
+        /// Calls of one kind with one token of the 123pan API; slices and completions do not count.
+        calls: u32 = "0";
     }
     sections {}
 }

@@ -40,7 +40,7 @@ pub(super) struct Picture {
     /// Who shared it.
     pub(super) user: String,
     /// When.
-    pub(super) time: [u8; super::local_time::LEN],
+    pub(super) time: [u8; crate::dialect::local_time::LEN],
     /// How often it was looked at, this time included.
     pub(super) views: u64,
 }

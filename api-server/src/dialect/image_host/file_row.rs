@@ -8,7 +8,7 @@ use crate::core::name::{FileName, UserName};
 use crate::http::caller::Caller;
 
 use super::json_text::{JsonText, escaped};
-use super::local_time::LocalTime;
+use crate::dialect::local_time::LocalTime;
 
 /// What a row shows besides the user.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,6 @@ mod answer;
 mod file_row;
 mod json_text;
 mod listing;
-mod local_time;
 mod proof;
 mod refusal;
 mod request;
@@ -46,8 +45,8 @@ use crate::core::catalog::Catalog;
 use crate::http::{Dialect, Exchange, json as json_response};
 use crate::service::Service;
 
+use crate::dialect::local_time::LocalTime;
 use answer::Answer;
-use local_time::LocalTime;
 use refusal::{Codes, ONLY_ONE, Refusal};
 use request::Request;
 use route::{Endpoint, Route};

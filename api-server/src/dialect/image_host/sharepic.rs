@@ -13,9 +13,9 @@ use super::ImageHost;
 use super::answer::{Answer, Picture};
 use super::json_text::JsonText;
 use super::listing::{self, List};
-use super::local_time::LocalTime;
 use super::refusal::{Cause, Codes, ONLY_ONE, Refusal};
 use super::request::{Label, Request, Rows};
+use crate::dialect::local_time::LocalTime;
 
 /// `share` and `cancel`.
 const CHANGE_CODES: Codes = &[(Cause::Token, 4)];

@@ -1,5 +1,7 @@
 //! Why the body of an upload is refused.
 
+use crate::http::multipart::{FirstLineTooLong, HeadError};
+
 use super::FieldName;
 
 /// Why the body of an upload is refused. The client learns no more than code 1; the log learns this.
@@ -9,29 +11,14 @@ pub(crate) enum FormError {
     #[error("the first line of the body is empty or holds what is not printable ASCII")]
     Delimiter,
     /// The first line goes on for too long.
-    #[error(
-        "the first line of the body is longer than {} bytes",
-        super::FIRST_LINE_LEN_MAX
-    )]
-    FirstLineTooLong,
+    #[error(transparent)]
+    FirstLine(#[from] FirstLineTooLong),
     /// The Content-Type says one boundary and the body begins with another line.
     #[error("the body does not begin with the boundary of its Content-Type")]
     BoundaryMismatch,
-    /// The header lines of a part go on for too long.
-    #[error(
-        "the header lines of a part are longer than {} bytes together",
-        super::HEAD_LEN_MAX
-    )]
-    HeadTooLong,
-    /// A header line of a part is no `name: value`.
-    #[error("a header line of a part has no colon")]
-    HeadLine,
-    /// A part without the line that names it.
-    #[error("a part has no Content-Disposition")]
-    NoDisposition,
-    /// A part with two lines that name it.
-    #[error("a part has two Content-Disposition lines")]
-    TwoDispositions,
+    /// The header lines of a part are not sound.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// A Content-Disposition that is no `form-data`.
     #[error("a part is not form-data")]
     NotFormData,

@@ -13,9 +13,7 @@
 
 mod disposition;
 mod error;
-mod head;
 mod parts;
-mod splitter;
 mod values;
 
 #[cfg(test)]
@@ -25,16 +23,14 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub(crate) use crate::http::multipart::HEAD_LEN_MAX;
 pub(crate) use error::FormError;
 pub(crate) use values::{FieldName, Form, Values};
 
 use parts::Parts;
-use splitter::Splitter;
 
-/// Bytes of the first line, which is the delimiter, without its line end.
-pub(crate) const FIRST_LINE_LEN_MAX: usize = 200;
-/// Bytes of all header lines of a part.
-pub(crate) const HEAD_LEN_MAX: usize = 8 * 1024;
+use crate::http::multipart::{self, Splitter};
+
 /// Parts of a body: the documented ones are four or five.
 pub(crate) const PARTS_MAX: usize = 32;
 /// Bytes of a field's value.
@@ -92,7 +88,7 @@ impl Parser {
     /// A parser for a body with this Content-Type. Any type will do; if it has a boundary, the body
     /// must use it.
     pub(crate) fn new(content_type: Option<&str>) -> Self {
-        let boundary = content_type.and_then(boundary_of);
+        let boundary = content_type.and_then(multipart::boundary_of);
         Self {
             state: State::FirstLine {
                 line: Vec::new(),
@@ -113,7 +109,7 @@ impl Parser {
 
     fn try_feed(&mut self, mut input: Bytes, events: &mut Vec<Event>) -> Result<(), FormError> {
         if let State::FirstLine { line, promised } = &mut self.state {
-            let Some(delimiter) = read_first_line(line, &mut input)? else {
+            let Some(delimiter) = multipart::read_first_line(line, &mut input)? else {
                 return Ok(());
             };
             check_delimiter(&delimiter, promised.as_deref())?;
@@ -146,47 +142,6 @@ impl Parser {
             State::Refused(_) => 0,
         }
     }
-}
-
-/// The boundary that a Content-Type names, if it is of a multipart type and names one.
-fn boundary_of(content_type: &str) -> Option<&str> {
-    let (media_type, parameters) = content_type.split_once(';')?;
-    let family = media_type.trim().get(.."multipart/".len())?;
-    if !family.eq_ignore_ascii_case("multipart/") {
-        return None;
-    }
-    let mut rest = parameters;
-    loop {
-        let (name, value) = rest.split_once('=')?;
-        // A value in quotes may hold the separator.
-        let (value, behind) = match value.trim_start().strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
-            None => value.split_once(';').unwrap_or((value, "")),
-        };
-        let name = name.rsplit(';').next().unwrap_or(name);
-        if name.trim().eq_ignore_ascii_case("boundary") {
-            return Some(value.trim()).filter(|value| !value.is_empty());
-        }
-        rest = behind;
-    }
-}
-
-/// Reads the first line without its line end, once it is complete.
-fn read_first_line(line: &mut Vec<u8>, input: &mut Bytes) -> Result<Option<Vec<u8>>, FormError> {
-    let end = memchr::memchr(b'\n', input);
-    let piece = input.split_to(end.map_or(input.len(), |at| at + 1));
-    if FIRST_LINE_LEN_MAX + b"\r\n".len() < line.len() + piece.len() {
-        return Err(FormError::FirstLineTooLong);
-    }
-    line.extend_from_slice(&piece);
-    if end.is_none() {
-        return Ok(None);
-    }
-    let text = head::without_line_end(line);
-    if FIRST_LINE_LEN_MAX < text.len() {
-        return Err(FormError::FirstLineTooLong);
-    }
-    Ok(Some(text.to_vec()))
 }
 
 fn check_delimiter(line: &[u8], promised: Option<&[u8]>) -> Result<(), FormError> {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::http::multipart::{End, Head, Piece, Rule, Splitter};
+
 use super::disposition::Disposition;
-use super::head::Head;
-use super::splitter::{End, Piece, Rule, Splitter};
 use super::{Event, FIELD_LEN_MAX, FieldName, Form, FormError, PARTS_MAX, Values};
 
 /// Reads everything behind the first line.
@@ -83,7 +83,11 @@ impl Parts {
                         events.push(Event::FileEnds);
                     }
                 },
-                Part::SizedFile { remaining: 0 } => self.splitter.expect_end(&mut input)?,
+                Part::SizedFile { remaining: 0 } => {
+                    if !self.splitter.expect_end(&mut input) {
+                        return Err(FormError::NotAtEnd);
+                    }
+                }
                 Part::SizedFile { remaining } => {
                     let len = usize::try_from(*remaining).unwrap_or(usize::MAX);
                     let content = input.split_to(len.min(input.len()));

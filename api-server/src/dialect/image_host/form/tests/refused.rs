@@ -1,9 +1,8 @@
 //! Bodies that break a rule or a limit, in either family.
 
 use super::*;
-use crate::dialect::image_host::form::{
-    FIELD_LEN_MAX, FIRST_LINE_LEN_MAX, HEAD_LEN_MAX, PARTS_MAX,
-};
+use crate::dialect::image_host::form::{FIELD_LEN_MAX, HEAD_LEN_MAX, PARTS_MAX};
+use crate::http::multipart::{FIRST_LINE_LEN_MAX, FirstLineTooLong, HeadError};
 
 const FILE: &str =
     "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\nabc\r\n";
@@ -105,12 +104,15 @@ fn the_first_line_has_a_limit() {
                 "{delimiter}{line_end}Content-Disposition: form-data; filename=a\r\n\r\nx\r\n{delimiter}--"
             );
             let error = read_twice(&body).err();
-            let expected = (!is_sound).then_some(FormError::FirstLineTooLong);
+            let expected = (!is_sound).then_some(FormError::FirstLine(FirstLineTooLong));
             assert_eq!(error, expected, "{len}");
         }
     }
     let endless = "x".repeat(100_000);
-    assert_eq!(read_twice(&endless), Err(FormError::FirstLineTooLong));
+    assert_eq!(
+        read_twice(&endless),
+        Err(FormError::FirstLine(FirstLineTooLong))
+    );
 }
 
 #[test]
@@ -132,19 +134,25 @@ fn header_lines_have_a_limit() {
     assert_eq!(len, HEAD_LEN_MAX);
     assert!(read_twice(&body).is_ok());
     let (_, body) = with_head(HEAD_LEN_MAX - base_len + 1);
-    assert_eq!(read_twice(&body), Err(FormError::HeadTooLong));
+    assert_eq!(read_twice(&body), Err(FormError::Head(HeadError::TooLong)));
     let many = format!("--x\r\n{}", "a: b\r\n".repeat(10_000));
-    assert_eq!(read_twice(&many), Err(FormError::HeadTooLong));
+    assert_eq!(read_twice(&many), Err(FormError::Head(HeadError::TooLong)));
     let endless = format!("--x\r\n{}", "a".repeat(100_000));
-    assert_eq!(read_twice(&endless), Err(FormError::HeadTooLong));
+    assert_eq!(
+        read_twice(&endless),
+        Err(FormError::Head(HeadError::TooLong))
+    );
 }
 
 #[test]
 fn parts_that_do_not_say_what_they_are_are_refused() {
     for (head, error) in [
-        ("", FormError::NoDisposition),
-        ("Content-Type: text/plain\r\n", FormError::NoDisposition),
-        ("no colon\r\n", FormError::HeadLine),
+        ("", FormError::Head(HeadError::NoDisposition)),
+        (
+            "Content-Type: text/plain\r\n",
+            FormError::Head(HeadError::NoDisposition),
+        ),
+        ("no colon\r\n", FormError::Head(HeadError::Line)),
         ("Content-Disposition: form-data\r\n", FormError::NoName),
         (
             "Content-Disposition: attachment; filename=a\r\n",
@@ -153,7 +161,7 @@ fn parts_that_do_not_say_what_they_are_are_refused() {
         ("Content-Disposition:\r\n", FormError::NotFormData),
         (
             "Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b\r\n",
-            FormError::TwoDispositions,
+            FormError::Head(HeadError::TwoDispositions),
         ),
         (
             "Content-Disposition: form-data; name=\"a\r\n",

@@ -8,8 +8,6 @@
 use bytes::{Buf, Bytes};
 use memchr::memmem::Finder;
 
-use super::FormError;
-
 /// Blanks that may stand between a delimiter and the end of its line (RFC 2046, transport padding).
 const PADDING_LEN_MAX: usize = 32;
 /// Most bytes behind a delimiter that decide what it is: padding and CRLF.
@@ -17,7 +15,7 @@ const TAIL_LEN_MAX: usize = PADDING_LEN_MAX + 2;
 
 /// Which occurrence of the delimiter ends a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     /// The next delimiter line, as RFC 2046 says.
     NextLine,
     /// The last one, which ends the body: the document's own format. It may be followed by `--` and
@@ -27,7 +25,7 @@ pub(super) enum Rule {
 
 /// The delimiter that ended a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// Another part follows.
     Part,
     /// It was the closing delimiter.
@@ -35,7 +33,7 @@ pub(super) enum End {
 }
 
 /// What [`Splitter::next`] found.
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// Content, never empty.
     Content(Bytes),
     /// The end of the content; what follows is left in the input.
@@ -67,7 +65,7 @@ enum Tail {
 }
 
 /// Finds one delimiter in all contents of a body.
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     /// Searches CRLF + delimiter.
     finder: Finder<'static>,
     /// Bytes that may be a delimiter. Begins with CR, if not empty.
@@ -78,7 +76,7 @@ pub(super) struct Splitter {
 
 impl Splitter {
     /// Splits at lines that begin with `delimiter`, which holds neither CR nor LF.
-    pub(super) fn new(delimiter: &[u8]) -> Self {
+    pub(crate) fn new(delimiter: &[u8]) -> Self {
         let needle = [b"\r\n", delimiter].concat();
         Self {
             finder: Finder::new(&needle).into_owned(),
@@ -89,20 +87,20 @@ impl Splitter {
 
     /// Bytes held back.
     #[cfg(any(test, feature = "testing"))]
-    pub(super) fn held_len(&self) -> usize {
+    pub(crate) fn held_len(&self) -> usize {
         self.held.len()
     }
 
     /// Begins a content that ends by [`Rule::NextLine`]. A part may be empty without a line end of
     /// its own (RFC 2046 §5.1.1): the one that closed the header lines then begins the delimiter.
-    pub(super) fn begin_part(&mut self) {
+    pub(crate) fn begin_part(&mut self) {
         self.held.clear();
         self.held.extend_from_slice(b"\r\n");
         self.borrowed_len = self.held.len();
     }
 
     /// Takes the next piece of content, or its end, from `input`.
-    pub(super) fn next(&mut self, input: &mut Bytes, rule: Rule) -> Piece {
+    pub(crate) fn next(&mut self, input: &mut Bytes, rule: Rule) -> Piece {
         while !input.is_empty() {
             let piece = if self.held.is_empty() {
                 self.next_of_input(input, rule)
@@ -191,27 +189,22 @@ impl Splitter {
     }
 
     /// Takes all of `input`, which follows content of an announced size: nothing but the delimiter
-    /// and the end of the body may come.
-    pub(super) fn expect_end(&mut self, input: &mut Bytes) -> Result<(), FormError> {
+    /// and the end of the body may come. Returns whether that may still be so.
+    pub(crate) fn expect_end(&mut self, input: &mut Bytes) -> bool {
         let needle = self.finder.needle();
         // One byte more than can be right, so that too many bytes are seen and not kept.
         let room = (needle.len() + TAIL_LEN_MAX).saturating_sub(self.held.len());
         self.held
             .extend_from_slice(input.get(..room.min(input.len())).unwrap_or_default());
         input.clear();
-        let is_possible = match self.held.strip_prefix(needle) {
+        match self.held.strip_prefix(needle) {
             Some(tail) => matches!(Rule::EndOfBody.tail(tail), Tail::Undecided),
             None => needle.starts_with(&self.held),
-        };
-        if is_possible {
-            Ok(())
-        } else {
-            Err(FormError::NotAtEnd)
         }
     }
 
     /// Whether the bytes held back are the delimiter that ends a body.
-    pub(super) fn is_end_of_body(&self) -> bool {
+    pub(crate) fn is_end_of_body(&self) -> bool {
         self.held
             .strip_prefix(self.finder.needle())
             .map(|tail| tail.strip_prefix(b"--").unwrap_or(tail))

@@ -1,25 +1,25 @@
 //! Times as answers show them: `YYYY-MM-DD HH:MM:SS`, where the server is.
-//! Source: docs/api/image-host.md §2.7.
+//! Source: docs/api/image-host.md §2.7, docs/api/pan123.md §1.4.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// Bytes of a time.
-pub(super) const LEN: usize = 19;
+pub(crate) const LEN: usize = 19;
 
 /// Reads times off the wall of a time zone.
 #[derive(Clone, Debug)]
-pub(super) struct LocalTime {
+pub(crate) struct LocalTime {
     zone: TimeZone,
 }
 
 impl LocalTime {
-    pub(super) fn new(zone: TimeZone) -> Self {
+    pub(crate) fn new(zone: TimeZone) -> Self {
         Self { zone }
     }
 
     /// The time of `seconds`, Unix seconds.
-    pub(super) fn format(&self, seconds: u32) -> [u8; LEN] {
+    pub(crate) fn format(&self, seconds: u32) -> [u8; LEN] {
         // Every such second is in the range of years that the calendar has.
         let instant = Timestamp::from_second(seconds.into()).unwrap_or(Timestamp::UNIX_EPOCH);
         let time = self.zone.to_datetime(instant);

@@ -2,11 +2,28 @@
 
 use bytes::Bytes;
 
-use super::{FormError, HEAD_LEN_MAX};
+use super::HEAD_LEN_MAX;
+
+/// Why the header lines of a part say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HeadError {
+    /// They go on for too long.
+    #[error("the header lines of a part are longer than {HEAD_LEN_MAX} bytes together")]
+    TooLong,
+    /// One is no `name: value`.
+    #[error("a header line of a part has no colon")]
+    Line,
+    /// None of them names the part.
+    #[error("a part has no Content-Disposition")]
+    NoDisposition,
+    /// Two of them name it.
+    #[error("a part has two Content-Disposition lines")]
+    TwoDispositions,
+}
 
 /// Header lines of one part, as far as they came.
 #[derive(Default)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// The line that is not complete yet.
     line: Vec<u8>,
     /// Bytes of all lines so far.
@@ -17,13 +34,13 @@ pub(super) struct Head {
 impl Head {
     /// Reads lines up to the empty one, and then gives the value of Content-Disposition. Lines end
     /// with CRLF or LF.
-    pub(super) fn read(&mut self, input: &mut Bytes) -> Result<Option<Vec<u8>>, FormError> {
+    pub(crate) fn read(&mut self, input: &mut Bytes) -> Result<Option<Vec<u8>>, HeadError> {
         while !input.is_empty() {
             let end = memchr::memchr(b'\n', input);
             let piece = input.split_to(end.map_or(input.len(), |at| at + 1));
             self.len += piece.len();
             if HEAD_LEN_MAX < self.len {
-                return Err(FormError::HeadTooLong);
+                return Err(HeadError::TooLong);
             }
             self.line.extend_from_slice(&piece);
             if end.is_none() {
@@ -33,15 +50,15 @@ impl Head {
             let line = without_line_end(&line);
             if line.is_empty() {
                 let disposition = self.disposition.take();
-                return disposition.ok_or(FormError::NoDisposition).map(Some);
+                return disposition.ok_or(HeadError::NoDisposition).map(Some);
             }
             self.take_line(line)?;
         }
         Ok(None)
     }
 
-    fn take_line(&mut self, line: &[u8]) -> Result<(), FormError> {
-        let colon = memchr::memchr(b':', line).ok_or(FormError::HeadLine)?;
+    fn take_line(&mut self, line: &[u8]) -> Result<(), HeadError> {
+        let colon = memchr::memchr(b':', line).ok_or(HeadError::Line)?;
         let (name, value) = line.split_at(colon);
         if !name
             .trim_ascii()
@@ -50,7 +67,7 @@ impl Head {
             return Ok(());
         }
         if self.disposition.is_some() {
-            return Err(FormError::TwoDispositions);
+            return Err(HeadError::TwoDispositions);
         }
         self.disposition = Some(value.strip_prefix(b":").unwrap_or(value).to_vec());
         Ok(())
@@ -58,7 +75,7 @@ impl Head {
 
     /// Bytes kept.
     #[cfg(any(test, feature = "testing"))]
-    pub(super) fn kept_len(&self) -> usize {
+    pub(crate) fn kept_len(&self) -> usize {
         self.line.len() + self.disposition.as_ref().map_or(0, Vec::len)
     }
 }
