@@ -323,7 +323,13 @@ impl PanCalls {
 
     /// Makes the call with number `n`; the bytes of content that it moved.
     pub(super) async fn call(&self, link: &mut HttpLink, n: u64) -> Result<u64, OpError> {
-        let name = format!("{:x}-{n}.bin", self.seed);
+        // Runs with one seed but for different calls do not take each other's names.
+        let kind = match self.call {
+            PanCall::Create => "begun",
+            PanCall::Reuse => "instant",
+            PanCall::Single => "single",
+        };
+        let name = format!("{:x}-{n}.{kind}", self.seed);
         let random = scramble(self.seed.wrapping_add(n));
         match self.call {
             PanCall::Create => self.begin(link, &name, random).await,
