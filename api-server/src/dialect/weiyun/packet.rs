@@ -8,6 +8,7 @@ use bytes::Bytes;
 use common::codec::{CodecError, Reader};
 
 use super::key::{self, UploadKey};
+use crate::service;
 
 /// What a packet begins with, and no form does.
 pub(super) const MAGIC: [u8; 4] = [0xab, 0xcd, 0x98, 0x76];
@@ -22,6 +23,7 @@ const FILE_KEY_LEN: usize = 20;
 const SUFFIX_LEN: usize = 2 + FILE_KEY_LEN + 3 * 4;
 /// Bytes of the largest block.
 pub(super) const BLOCK_LEN_MAX: u32 = 16 * 1024 * 1024;
+const _: () = assert!(BLOCK_LEN_MAX as u64 == service::BLOCK_LEN_MAX);
 /// Bytes of the largest packet.
 pub(super) const LEN_MAX: u64 =
     (PREFIX_LEN + key::LEN_MAX + SUFFIX_LEN) as u64 + BLOCK_LEN_MAX as u64;
