@@ -210,15 +210,13 @@ fn parse(bytes: &[u8], key_len: usize) -> Result<PacketHead, PacketError> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::hex;
+    use super::super::{hex, tests};
     use super::*;
 
     /// The packet of the file `abc` with a key of zeros, from docs/api/weiyun.md §4.1.
     fn golden() -> Vec<u8> {
-        let head = "abcd9876000003e80000000000000157".to_owned();
-        let key = format!("0130{}", "00".repeat(304));
-        let tail = "0014a9993e364706816aba3e25717850c26c9cd0d89d000000030000000000000003616263";
-        hex::decode(&format!("{head}{key}{tail}")).unwrap()
+        let packet = tests::golden("packet");
+        hex::decode(tests::text(&packet, "hex")).unwrap()
     }
 
     fn read<'a>(
