@@ -18,7 +18,7 @@ use super::{Service, random_bytes};
 use crate::backend::Blobs;
 use crate::core::accounts::{self, AccountRecord, PasswordHash, Standing};
 use crate::core::apps::{self, AppRecord, AppSecret, Scopes};
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, Transaction};
 use crate::core::error::CoreError;
 use crate::core::grants::{self, GrantKind, GrantRecord, Issue};
 use crate::core::id::{AccountId, AppNumber, ServerKey, Token, TokenHash};
@@ -63,6 +63,72 @@ pub(crate) struct Tokens {
     pub(crate) refresh: Option<Token>,
     /// What the access token proves.
     pub(crate) grant: GrantRecord,
+}
+
+/// Tokens that were drawn and are not issued yet.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    access: Token,
+    refresh: Option<Token>,
+}
+
+/// What the catalog knows a pair by.
+#[derive(Clone, Copy, Debug)]
+struct PairHashes {
+    access: TokenHash,
+    refresh: Option<TokenHash>,
+}
+
+impl Pair {
+    fn draw(new: &NewTokens) -> Self {
+        Self {
+            access: Token(random_bytes()),
+            refresh: new.refresh_life.map(|_| Token(random_bytes())),
+        }
+    }
+
+    fn hashes(&self) -> PairHashes {
+        PairHashes {
+            access: self.access.hash(),
+            refresh: self.refresh.map(|token| token.hash()),
+        }
+    }
+
+    fn with(self, grant: GrantRecord) -> Tokens {
+        Tokens {
+            access: self.access,
+            refresh: self.refresh,
+            grant,
+        }
+    }
+}
+
+impl PairHashes {
+    fn issue(
+        &self,
+        tx: &mut dyn Transaction,
+        new: &NewTokens,
+        now: u32,
+    ) -> Result<GrantRecord, CoreError> {
+        let access = Issue {
+            kind: GrantKind::Access,
+            account: new.account,
+            app: new.app,
+            scopes: new.scopes,
+            life: new.access_life,
+            partner: self.refresh,
+        };
+        if let (Some(hash), Some(life)) = (self.refresh, new.refresh_life) {
+            let refresh = Issue {
+                kind: GrantKind::Refresh,
+                life,
+                partner: Some(self.access),
+                ..access
+            };
+            grants::issue(tx, hash, refresh, now)?;
+        }
+        grants::issue(tx, self.access, access, now)
+    }
 }
 
 /// Passwords that were right lately, by a hash that nobody else can compute.
@@ -211,37 +277,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ///
     /// [`CoreError::NoAccount`], [`CoreError::NoApp`].
     pub(crate) async fn issue_tokens(&self, new: NewTokens) -> Result<Tokens, ServiceError> {
-        let access = Token(random_bytes());
-        let refresh = new.refresh_life.map(|life| (Token(random_bytes()), life));
-        let access_hash = access.hash();
-        let refresh_hash = refresh.map(|(token, life)| (token.hash(), life));
+        let pair = Pair::draw(&new);
+        let hashes = pair.hashes();
         let grant = self
-            .change(move |tx, moment| {
-                let issue = Issue {
-                    kind: GrantKind::Access,
-                    account: new.account,
-                    app: new.app,
-                    scopes: new.scopes,
-                    life: new.access_life,
-                    partner: refresh_hash.map(|(hash, _)| hash),
-                };
-                if let Some((hash, life)) = refresh_hash {
-                    let refresh = Issue {
-                        kind: GrantKind::Refresh,
-                        life,
-                        partner: Some(access_hash),
-                        ..issue
-                    };
-                    grants::issue(tx, hash, refresh, moment.now)?;
-                }
-                grants::issue(tx, access_hash, issue, moment.now)
-            })
+            .change(move |tx, moment| hashes.issue(tx, &new, moment.now))
             .await?;
-        Ok(Tokens {
-            access,
-            refresh: refresh.map(|(token, _)| token),
-            grant,
-        })
+        Ok(pair.with(grant))
     }
 
     /// Whom an access token proves.
@@ -282,7 +323,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .ok_or(ServiceError::Denied)
     }
 
-    /// Exchanges a refresh token of an application for another pair. The old pair ends.
+    /// Exchanges a refresh token of an application for another pair, once. The old pair ends in the same
+    /// transaction: whatever fails, the client has one or the other.
     ///
     /// # Errors
     ///
@@ -294,20 +336,31 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         access_life: Duration,
         refresh_life: Duration,
     ) -> Result<Tokens, ServiceError> {
-        let grant = self.grant(token, GrantKind::Refresh).await?;
-        if grant.app != Some(app) {
-            return Err(ServiceError::Denied);
-        }
-        // Two that come at once may both get a pair; both had the right to one.
-        self.change(move |tx, _| grants::revoke(tx, &token)).await?;
-        self.issue_tokens(NewTokens {
-            account: grant.account,
-            app: grant.app,
-            scopes: grant.scopes,
+        let old = self.grant(token, GrantKind::Refresh).await?;
+        let new = NewTokens {
+            account: old.account,
+            app: old.app,
+            scopes: old.scopes,
             access_life,
             refresh_life: Some(refresh_life),
-        })
-        .await
+        };
+        let pair = Pair::draw(&new);
+        let hashes = pair.hashes();
+        let grant = self
+            .change(move |tx, moment| {
+                // Somebody else may have exchanged it just now.
+                if grants::get(tx, &token, moment.now)?.as_ref() != Some(&old)
+                    || old.app != Some(app)
+                {
+                    return Ok(None);
+                }
+                grants::revoke(tx, &token)?;
+                hashes.issue(tx, &new, moment.now).map(Some)
+            })
+            .await?;
+        grant
+            .map(|grant| pair.with(grant))
+            .ok_or(ServiceError::Denied)
     }
 
     /// The key that the server keeps for itself: for what is derived of names and must not be computed

@@ -159,7 +159,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             let noted = self
                 .change(move |tx, _| {
                     let advance = advance.clone();
-                    upload_sessions::add_hashes(tx, id, number, slice.offset, advance)
+                    upload_sessions::add_hashes(tx, id, number, &slice, advance)
                 })
                 .await;
             match noted {
