@@ -207,7 +207,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 .await?;
         }
         if upload.received < upload.size {
-            return Ok(BlockAdded::Open(upload));
+            return Ok(BlockAdded::Open(Box::new(upload)));
         }
         self.complete_in_order(id).await.map(BlockAdded::File)
     }
@@ -346,7 +346,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let account = record.account;
         let digests = match (made, record.staging) {
             // Storage made the blob, and the staging blob went with that.
-            (Some(blob), _) => self.digests_of(&blob, &[0..record.size]).await,
+            (Some(blob), _) => {
+                let whole = 0..record.size;
+                self.digests_of(&blob, std::slice::from_ref(&whole)).await
+            }
             (None, Some(staging)) => {
                 let ranges = blocks
                     .iter()
@@ -405,7 +408,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 #[derive(Clone, Debug)]
 pub(crate) enum BlockAdded {
     /// It takes more.
-    Open(UploadRecord),
+    Open(Box<UploadRecord>),
     /// It was the last one: the upload is a file.
     File(FileNumber),
 }

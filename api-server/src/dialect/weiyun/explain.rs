@@ -11,16 +11,12 @@ use crate::service::ServiceError;
 impl<C: Catalog, B: Blobs> Weiyun<C, B> {
     /// The refusal for an error. If it is that a name is taken, the client is told by what.
     pub(super) async fn explained(&self, account: AccountId, error: ServiceError) -> Refusal {
-        match error {
-            ServiceError::Core(CoreError::NameInUse(entry)) => {
-                match self.describe(account, entry).await {
-                    Ok(entry) => Refusal::NameTaken(Box::new(entry)),
-                    Err(refusal) => refusal,
-                }
-            }
-            ServiceError::Core(CoreError::UploadDone(_)) => Refusal::Complete,
-            ServiceError::Core(CoreError::NoUpload) => Refusal::Key,
-            error => error.into(),
+        let ServiceError::Core(CoreError::NameInUse(entry)) = error else {
+            return error.into();
+        };
+        match self.describe(account, entry).await {
+            Ok(entry) => Refusal::NameTaken(Box::new(entry)),
+            Err(refusal) => refusal,
         }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use common::codec::{CodecError, Reader};
 
 use super::key::{self, UploadKey};
+use crate::service;
 
 /// What a packet begins with, and no form does.
 pub(super) const MAGIC: [u8; 4] = [0xab, 0xcd, 0x98, 0x76];
@@ -22,6 +23,7 @@ const FILE_KEY_LEN: usize = 20;
 const SUFFIX_LEN: usize = 2 + FILE_KEY_LEN + 3 * 4;
 /// Bytes of the largest block.
 pub(super) const BLOCK_LEN_MAX: u32 = 16 * 1024 * 1024;
+const _: () = assert!(BLOCK_LEN_MAX as u64 == service::BLOCK_LEN_MAX);
 /// Bytes of the largest packet.
 pub(super) const LEN_MAX: u64 =
     (PREFIX_LEN + key::LEN_MAX + SUFFIX_LEN) as u64 + BLOCK_LEN_MAX as u64;
@@ -208,15 +210,13 @@ fn parse(bytes: &[u8], key_len: usize) -> Result<PacketHead, PacketError> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::hex;
+    use super::super::{hex, tests};
     use super::*;
 
     /// The packet of the file `abc` with a key of zeros, from docs/api/weiyun.md §4.1.
     fn golden() -> Vec<u8> {
-        let head = "abcd9876000003e80000000000000157".to_owned();
-        let key = format!("0130{}", "00".repeat(304));
-        let tail = "0014a9993e364706816aba3e25717850c26c9cd0d89d000000030000000000000003616263";
-        hex::decode(&format!("{head}{key}{tail}")).unwrap()
+        let packet = tests::golden("packet");
+        hex::decode(tests::text(&packet, "hex")).unwrap()
     }
 
     fn read<'a>(

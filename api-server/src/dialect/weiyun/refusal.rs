@@ -286,16 +286,16 @@ fn of_core(error: &CoreError) -> Ret {
 
 /// The number of a failure while it was looked up who asks.
 fn of_account_store(error: &ServiceError) -> Ret {
+    let ServiceError::Core(CoreError::Catalog(error)) = error else {
+        return of_service(error);
+    };
     match error {
-        ServiceError::Core(CoreError::Catalog(error)) => match error {
-            CatalogError::Busy => Ret::Busy,
-            CatalogError::Closed => Ret::LoginNotReady,
-            CatalogError::Entry { .. } | CatalogError::Contradiction(_) => Ret::AccountRecord,
-            CatalogError::WouldWait | CatalogError::Database(_) | CatalogError::Unknown(_) => {
-                Ret::AccountStore
-            }
-        },
-        error => of_service(error),
+        CatalogError::Busy => Ret::Busy,
+        CatalogError::Closed => Ret::LoginNotReady,
+        CatalogError::Entry { .. } | CatalogError::Contradiction(_) => Ret::AccountRecord,
+        CatalogError::WouldWait | CatalogError::Database(_) | CatalogError::Unknown(_) => {
+            Ret::AccountStore
+        }
     }
 }
 

@@ -112,20 +112,36 @@ fn encode(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests;
     use super::*;
 
-    const SECRETS: Secrets<'_> = Secrets {
-        app: "weiyun-dev-key",
-        token: "s3cret",
-    };
-    const ADDRESS: &str = "http://127.0.0.1:8080/weiyun/upload_file";
-    const QUERY: &str = "md5=900150983cd24fb0d6963f7d28e17f72&name=a%20b.txt\
-        &oauth_consumer_key=12345&oauth_nonce=4072&oauth_signature_method=HMAC-SHA1\
-        &oauth_timestamp=1700000000&oauth_token=9D1A&oauth_version=1.0\
-        &openid=0123456789ABCDEF0123456789ABCDEF&sha=a9993e364706816aba3e25717850c26c9cd0d89d\
-        &size=3&upload_type=normal";
-    const ENCODED_ONCE: &str = "r3wAWP8rJWy+/dOJJfwFxKZb2ds=";
-    const ENCODED_TWICE: &str = "/UZ+i/0UiBRZas3Z0W2XyNgbFDI=";
+    /// The example of docs/api/weiyun.md §6.6.
+    struct Example {
+        golden: serde_json::Value,
+    }
+
+    impl Example {
+        fn new() -> Self {
+            let golden = tests::golden("signature");
+            Self { golden }
+        }
+
+        fn text(&self, name: &str) -> &str {
+            tests::text(&self.golden, name)
+        }
+
+        fn secrets(&self) -> Secrets<'_> {
+            Secrets {
+                app: self.text("app_secret"),
+                token: self.text("token_secret"),
+            }
+        }
+
+        /// In both readings.
+        fn signatures(&self) -> [&str; 2] {
+            ["encoded_once", "encoded_twice"].map(|name| self.text(name))
+        }
+    }
 
     fn is_right(
         method: &str,
@@ -145,36 +161,38 @@ mod tests {
 
     #[test]
     fn the_example_is_right_in_both_readings() {
-        for sign in [ENCODED_ONCE, ENCODED_TWICE] {
-            assert!(is_right("GET", ADDRESS, QUERY, SECRETS, sign));
+        let example = Example::new();
+        let (address, query) = (example.text("address"), example.text("query"));
+        for sign in example.signatures() {
+            let is_right = |query: &str| is_right("GET", address, query, example.secrets(), sign);
+            assert!(is_right(query));
             // The order is the signer's concern, and the signature signs all but itself.
-            let (head, tail) = QUERY.split_once("&size").unwrap();
-            let other = format!("size{tail}&oauth_signature=x&{head}");
-            assert!(is_right("GET", ADDRESS, &other, SECRETS, sign));
+            let (head, tail) = query.split_once("&size").unwrap();
+            assert!(is_right(&format!("size{tail}&oauth_signature=x&{head}")));
             // A blank may be a plus sign: values are signed, not spellings.
-            let plus = QUERY.replace("a%20b", "a+b");
-            assert!(is_right("GET", ADDRESS, &plus, SECRETS, sign));
+            assert!(is_right(&query.replace("a%20b", "a+b")));
         }
     }
 
     #[test]
     fn whatever_is_changed_makes_it_wrong() {
-        for sign in [ENCODED_ONCE, ENCODED_TWICE] {
-            let changed = QUERY.replace("size=3", "size=4");
-            assert!(!is_right("GET", ADDRESS, &changed, SECRETS, sign));
-            let added = format!("{QUERY}&x=");
-            assert!(!is_right("GET", ADDRESS, &added, SECRETS, sign));
-            assert!(!is_right("POST", ADDRESS, QUERY, SECRETS, sign));
-            let put = ADDRESS.replace("upload_file", "put");
-            assert!(!is_right("GET", &put, QUERY, SECRETS, sign));
-            let secrets = Secrets {
-                token: "s3creT",
-                ..SECRETS
-            };
-            assert!(!is_right("GET", ADDRESS, QUERY, secrets, sign));
-            assert!(!is_right("GET", ADDRESS, QUERY, SECRETS, &sign[1..]));
+        let example = Example::new();
+        let (address, query) = (example.text("address"), example.text("query"));
+        let secrets = example.secrets();
+        for sign in example.signatures() {
+            let changed = query.replace("size=3", "size=4");
+            assert!(!is_right("GET", address, &changed, secrets, sign));
+            let added = format!("{query}&x=");
+            assert!(!is_right("GET", address, &added, secrets, sign));
+            assert!(!is_right("POST", address, query, secrets, sign));
+            let put = address.replace("upload_file", "put");
+            assert!(!is_right("GET", &put, query, secrets, sign));
+            let token = "s3creT";
+            let other = Secrets { token, ..secrets };
+            assert!(!is_right("GET", address, query, other, sign));
+            assert!(!is_right("GET", address, query, secrets, &sign[1..]));
         }
-        assert!(!is_right("GET", ADDRESS, QUERY, SECRETS, ""));
+        assert!(!is_right("GET", address, query, secrets, ""));
     }
 
     #[test]
@@ -199,6 +217,7 @@ mod tests {
 
     #[test]
     fn secrets_are_never_printed() {
-        assert_eq!(format!("{SECRETS:?}"), "Secrets(…)");
+        let example = Example::new();
+        assert_eq!(format!("{:?}", example.secrets()), "Secrets(…)");
     }
 }

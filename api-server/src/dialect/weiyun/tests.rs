@@ -39,6 +39,23 @@ const HOST: &str = "127.0.0.1:8080";
 const PASSWORD: &str = "e10adc3949ba59abbe56e057f20f883e";
 const SIZE_MAX: u64 = 10 << 30;
 
+/// The document's examples, and others that were computed independently.
+pub(super) fn golden(name: &str) -> Value {
+    let text = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/golden/weiyun.json"
+    ));
+    let golden: Value = serde_json::from_str(text).unwrap();
+    golden[name].clone()
+}
+
+/// A text of an example.
+pub(super) fn text<'a>(example: &'a Value, name: &str) -> &'a str {
+    example[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{name} in {example}"))
+}
+
 /// A server and what it stands on.
 #[derive(Debug)]
 struct Server {

@@ -4,7 +4,7 @@ use http::header::CONTENT_TYPE;
 use http::request;
 
 use super::Weiyun;
-use super::form::{Charset, Event, FormError, Parser};
+use super::form::{Charset, Event, Parser};
 use super::handler::Opened;
 use super::model::Data;
 use super::refusal::Refusal;
@@ -92,7 +92,7 @@ async fn read<C: Catalog, B: Blobs>(
     let mut received = 0_u64;
     while let Some(piece) = body.next().await? {
         // What came before a mistake is not worth storing.
-        parser.feed(piece, &mut events).map_err(FormError::from)?;
+        parser.feed(piece, &mut events)?;
         for event in events.drain(..) {
             if let Event::Content(bytes) = event {
                 received = received.saturating_add(bytes.len() as u64);

@@ -36,8 +36,6 @@ impl From<Reason> for OAuthError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub(in crate::dialect::weiyun) enum Reason {
-    /// `response_type` is missing or another than `code`.
-    ResponseType = 100_000,
     /// `client_id` is missing.
     NoClientId = 100_001,
     /// `client_secret` is missing.
@@ -54,14 +52,8 @@ pub(in crate::dialect::weiyun) enum Reason {
     UnknownClient = 100_008,
     /// `client_secret` is not the application's.
     WrongClientSecret = 100_009,
-    /// `redirect_uri` is missing, or not one of the application's.
-    RedirectUri = 100_010,
     /// The access token is none.
     IllegalToken = 100_013,
-    /// The access token is over.
-    ExpiredToken = 100_014,
-    /// The access token was revoked.
-    RevokedToken = 100_015,
     /// The access token could not be checked.
     TokenCheck = 100_016,
     /// The code was used before.
@@ -70,8 +62,6 @@ pub(in crate::dialect::weiyun) enum Reason {
     NoToken = 100_021,
     /// No access token can be given for this refresh token.
     NoTokenForRefresh = 100_022,
-    /// The user did not agree, or the application may not ask for this.
-    NotAuthorised = 100_030,
 }
 
 impl Reason {
@@ -83,7 +73,6 @@ impl Reason {
     /// What `error_description` says.
     pub(super) fn message(self) -> &'static str {
         match self {
-            Self::ResponseType => "param response_type is wrong or lost",
             Self::NoClientId => "param client_id is wrong or lost",
             Self::NoClientSecret => "param client_secret is wrong or lost",
             Self::GrantType => "param grant_type is wrong or lost",
@@ -92,15 +81,11 @@ impl Reason {
             Self::NoAccessToken => "param access_token is wrong or lost",
             Self::UnknownClient => "client_id does not exist",
             Self::WrongClientSecret => "client_secret is wrong",
-            Self::RedirectUri => "redirect_uri is wrong or lost",
             Self::IllegalToken => "access token is illegal",
-            Self::ExpiredToken => "access token has expired",
-            Self::RevokedToken => "access token was revoked",
             Self::TokenCheck => "access token check failed",
             Self::UsedCode => "code was used already",
             Self::NoToken => "access token cannot be obtained",
             Self::NoTokenForRefresh => "access token cannot be obtained by this refresh token",
-            Self::NotAuthorised => "the user has not authorised this",
         }
     }
 }

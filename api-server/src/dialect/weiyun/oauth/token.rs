@@ -36,7 +36,7 @@ impl<C: Catalog, B: Blobs> Weiyun<C, B> {
         let issued = match grant {
             "password" => self.by_password(address, app, &record, parameters).await?,
             "refresh_token" => self.by_refresh_token(app, parameters).await?,
-            _ => return Err(self.by_code(parameters)),
+            _ => return Err(by_code(parameters)),
         };
         let (account, access) = (issued.grant.account, issued.access);
         let names = self.names().await?;
@@ -117,12 +117,12 @@ impl<C: Catalog, B: Blobs> Weiyun<C, B> {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    /// No code was ever given out, so that none is right.
-    fn by_code(&self, parameters: &Parameters) -> OAuthError {
-        match parameters.filled("code") {
-            None => Reason::NoCode.into(),
-            Some(_) => Reason::UsedCode.into(),
-        }
+/// No code was ever given out, so that none is right.
+fn by_code(parameters: &Parameters) -> OAuthError {
+    match parameters.filled("code") {
+        None => Reason::NoCode.into(),
+        Some(_) => Reason::UsedCode.into(),
     }
 }

@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// The names of an object's members.
+fn members(object: &Value) -> Vec<String> {
+    let mut names: Vec<_> = object.as_object().unwrap().keys().cloned().collect();
+    names.sort_unstable();
+    names
+}
+
 /// `d1.jpg` of the document's error sample, with content of ours: its digests are nobody's.
 fn d1() -> Content {
     Content::new("d1.jpg", "d1")
@@ -11,10 +18,10 @@ fn d1() -> Content {
 async fn an_application_is_answered_as_in_the_documents_sample() {
     let server = Server::new().await;
     let user = server.user("king").await;
+    let documented = golden("application");
     for path in [
         "/weiyun/upload_file",
-        // The document's own request.
-        "/weiyun/put",
+        text(&documented, "target"),
         "/weiyun/upload_photo",
         "/weiyun/upload_music",
         "/weiyun/upload_video",
@@ -36,6 +43,10 @@ async fn an_application_is_answered_as_in_the_documents_sample() {
         let reply = server.get(path, &pairs).await;
         assert_eq!(reply.ret(), 0, "{path}: {}", reply.json);
         let data = &reply.json["data"];
+        // All that the sample has, and one more: where to go on.
+        let mut sample = documented["answer"]["data"].clone();
+        sample["file_cur_size"] = "0".into();
+        assert_eq!(members(data), members(&sample));
         let csum = data["csum"].as_str().unwrap();
         assert_eq!(csum.len(), 608);
         assert!(csum.bytes().all(|byte| b"0123456789abcdef".contains(&byte)));
@@ -51,50 +62,26 @@ async fn an_application_is_answered_as_in_the_documents_sample() {
 
 #[tokio::test]
 async fn the_sample_of_a_form_is_taken_with_its_inconsistent_boundaries() {
-    const DECLARED: &str = "-----ei4lj5Ef1ae0ae0lj5lj5lj5lj5G13";
-    const USED: &str = "-----ei4lj5Ef1ae0ae0lj5lj5lj5GI3";
+    let sample = golden("form");
     let server = Server::new().await;
     let user = server.user("king").await;
-    let content = Content::new("test.txt", "this is for test");
+    let content = Content::new("test.txt", text(&sample, "content").to_owned());
     let key = server.key(&user, &content, "normal").await;
-    let field = |name: &str, value: &str| {
-        format!("{USED}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    // Everything is the sample's but the key, which cannot be.
+    let target = text(&sample, "target");
+    let (before, rest) = target.split_once("ukey=").unwrap();
+    let (lost, behind) = rest.split_once('&').unwrap();
+    assert_eq!(lost.len(), 607);
+    let send = async |key: &str| {
+        let mut request = HttpRequest::post(format!("{before}ukey={key}&{behind}"));
+        for (name, value) in sample["headers"].as_object().unwrap() {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        let body = text(&sample, "body").to_owned();
+        server.send(request.body(body).unwrap()).await
     };
-    let body = [
-        field("Filename", "test.txt"),
-        field("mode", "flashupload"),
-        field("uin", "346972813"),
-        field("resp_charset", "UTF8"),
-        field("appid", "2"),
-        field("sid", "4G2t6lo2uxVAMydp"),
-        field("t", "exs_ftn_uploadaction"),
-        format!(
-            "{USED}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"test.txt\"\r\n\
-             Content-Type: application/octet-stream\r\n\r\nthis is for test\r\n"
-        ),
-        field("Upload", "Submit Query"),
-        format!("{USED}--"),
-    ]
-    .concat();
-    let target = format!(
-        "/ftn_handler/?ver=12345&ukey={key}&filekey=000000006be10f39d4bf46a59c3313a150406ec2&"
-    );
-    let request = HttpRequest::post(target)
-        .header("Accept", "text/*")
-        .header(
-            "Content-Type",
-            format!("multipart/form-data;boundary={DECLARED}"),
-        )
-        .header("User-Agent", "Shockwave Flash")
-        .header("Connection", "Keep-Alive")
-        .header("Pragma", "no-cache")
-        .header(
-            "Cookie",
-            "lv_irt_id=1f718c87244cb1986cb165b0af488940; ptisp=ctc",
-        )
-        .body(body)
-        .unwrap();
-    let reply = server.send(request).await;
+    assert_eq!(send(lost).await.ret(), 20015);
+    let reply = send(&key).await;
     assert_eq!(
         (reply.status, reply.ret()),
         (StatusCode::OK, 0),
@@ -118,25 +105,15 @@ async fn a_name_that_is_taken_is_answered_with_the_documents_body() {
         let reply = server.apply(&user, &content, "normal").await;
         assert_eq!(reply.ret(), 1051);
         assert_eq!(server.state(), before);
+        let documented = golden("name_taken")["answer"].clone();
+        assert_eq!(reply.json["ret"], documented["ret"]);
+        let names = members(&documented["data"]);
+        assert_eq!(members(&reply.json["data"]), names);
         let data = reply.json["data"].as_object().unwrap();
-        let mut names: Vec<_> = data.keys().map(String::as_str).collect();
-        names.sort_unstable();
-        let documented = [
-            "file_attr",
-            "file_ctime",
-            "file_cur_size",
-            "file_id",
-            "file_md5",
-            "file_name",
-            "file_sha",
-            "file_size",
-            "pdirkey",
-        ];
-        assert_eq!(names, documented);
         assert!(data.values().all(Value::is_string));
         assert_eq!(data["file_attr"], "3");
         // It is that of the file that is there.
-        for name in documented {
+        for name in &names {
             assert_eq!(data[name], uploaded.json["data"][name], "{name}");
         }
         assert_eq!(

@@ -8,6 +8,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use super::*;
 use crate::core::id::Token;
 
+type Pairs = Vec<(&'static str, String)>;
+
 /// A client that signs, written by the RFC and not by the code it tests.
 struct Signer {
     app_secret: String,
@@ -150,13 +152,13 @@ async fn a_signature_is_good_for_what_it_signed() {
     let content = Content::new("abc.txt", "abc");
     let unsigned = [general(&user, "1"), content.parameters("normal")].concat();
     let signature = signer.sign("http", PATH, &unsigned);
-    let send = async |change: &dyn Fn(&mut Vec<(&'static str, String)>), path: &str| {
+    let send = async |change: &dyn Fn(&mut Pairs), path: &str| {
         let mut pairs = unsigned.clone();
         pairs.push(("oauth_signature", signature.clone()));
         change(&mut pairs);
         server.get(path, &pairs).await.ret()
     };
-    let set = |pairs: &mut Vec<(&'static str, String)>, name: &str, text: &str| {
+    let set = |pairs: &mut Pairs, name: &str, text: &str| {
         for (found, value) in pairs {
             if *found == name {
                 text.clone_into(value);
