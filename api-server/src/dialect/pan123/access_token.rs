@@ -78,7 +78,7 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             })),
             // There are users whose names are numbers.
             Err(ServiceError::WrongPassword) if self.is_user(id).await? => Ok(None),
-            Err(error) => Err(of_log_in(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -103,8 +103,7 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         let account = self
             .service
             .check_password_again(address, user, secret)
-            .await
-            .map_err(of_log_in)?;
+            .await?;
         Ok(NewTokens {
             account,
             app: None,
@@ -112,12 +111,5 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             access_life: LIFE,
             refresh_life: None,
         })
-    }
-}
-
-fn of_log_in(error: ServiceError) -> Refusal {
-    match error {
-        ServiceError::WrongPassword => Refusal::WrongCredentials,
-        error => error.into(),
     }
 }

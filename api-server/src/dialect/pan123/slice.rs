@@ -215,8 +215,9 @@ impl<C: Catalog, B: Blobs> Sink<C, B> {
 
 /// The refusal of a slice: what is not as announced is the slice and not the file.
 pub(super) fn of_slice(error: ServiceError) -> Refusal {
-    match error {
-        ServiceError::Mismatch { .. } | ServiceError::NoSlice { .. } => Refusal::Slice(error),
-        error => error.into(),
+    if matches!(error, ServiceError::Mismatch { .. }) {
+        Refusal::Slice(error)
+    } else {
+        error.into()
     }
 }
