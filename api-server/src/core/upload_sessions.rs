@@ -38,8 +38,12 @@ pub const LIFE: u32 = 24 * 60 * 60;
 pub const UPLOADS_PER_ACCOUNT_MAX: u64 = 20_000;
 /// Slices that are looked at together when many are forgotten.
 const SLICES_AT_ONCE: usize = 1_000;
-/// Slices or blocks of one upload.
+/// Slices of one upload.
 pub const SLICES_MAX: u64 = 1 << 17;
+/// Blocks of one upload in order: 4 GiB in blocks of 128 KiB, as clients send them.
+pub const BLOCKS_MAX: u64 = 1 << 15;
+/// Bytes that may be sent again beyond as many as the upload has.
+const RESENT_MAX: u64 = 64 * 1024 * 1024;
 
 /// A new session.
 #[derive(Clone, Debug)]
@@ -87,6 +91,25 @@ impl UploadRecord {
         self.renewed.saturating_add(LIFE)
     }
 
+    /// Whether `len` bytes more can be staged. Bytes that are sent again take space until the end, and
+    /// who sends the same slice for ever must not fill the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::SentTooOften`].
+    pub fn check_staged(&self, len: u64) -> Result<(), CoreError> {
+        let max = self.size.saturating_mul(2).saturating_add(RESENT_MAX);
+        if max < self.staged.saturating_add(len) {
+            return Err(CoreError::SentTooOften);
+        }
+        Ok(())
+    }
+
+    fn note_staged(&mut self, slice: &SliceRecord) {
+        let end = slice.offset.saturating_add(slice.len);
+        self.staged = self.staged.max(end);
+    }
+
     /// Whether bytes can be added.
     fn check_open(&self) -> Result<(), CoreError> {
         match self.state {
@@ -111,12 +134,10 @@ pub fn open(
 ) -> Result<UploadRecord, CoreError> {
     let account = new.account;
     accounts::get_active(tx, account)?;
-    let replaced = files::check_place(tx, account, &new.place)?;
-    let freed = match replaced {
-        Some(number) => files::get_any(tx, account, number)?.0.size,
-        None => 0,
-    };
-    accounts::check_room(tx, account, new.size.saturating_sub(freed))?;
+    if SLICES_MAX < new.size.div_ceil(new.slice_size.max(1)) {
+        return Err(CoreError::TooManySlices(SLICES_MAX));
+    }
+    files::check_room(tx, account, &new.place, new.size)?;
     let file = match new.kind {
         UploadKind::Sliced => None,
         UploadKind::InOrder => Some(FileNumber(accounts::next_entry(tx, account)?)),
@@ -143,6 +164,8 @@ pub fn open(
         renewed: now,
         staging: None,
         received: 0,
+        blocks: 0,
+        staged: 0,
         hashed: 0,
         hashes: HashState::default(),
         state: UploadState::Open,
@@ -253,6 +276,8 @@ pub fn lose_staging(
     uploads::abandon(tx, staging, now)?;
     record.staging = None;
     record.received = 0;
+    record.blocks = 0;
+    record.staged = 0;
     record.hashed = 0;
     record.hashes = HashState::default();
     forget_slices(tx, id, 0)?;
@@ -294,8 +319,10 @@ pub fn add_slice(
     if record.staging != Some(*staging) {
         return Err(CoreError::UploadChanged);
     }
+    accounts::get_active(tx, account)?;
     let before = keys::get::<Slices>(tx, &(id, number))?;
     record.renewed = now;
+    record.note_staged(slice);
     match before {
         // The same bytes once more: the first copy stays, and what was hashed stays true.
         Some(before) if before.md5 == slice.md5 && before.chaining == slice.chaining => {
@@ -403,9 +430,16 @@ pub fn add_block(
     if record.staging != Some(*staging) || !begins {
         return Err(CoreError::UploadChanged);
     }
+    accounts::get_active(tx, account)?;
     if offset < record.received {
-        forget_slices(tx, id, offset)?;
+        let gone = forget_slices(tx, id, offset)?;
+        record.blocks = record.blocks.saturating_sub(gone);
     }
+    if BLOCKS_MAX <= record.blocks {
+        return Err(CoreError::TooManySlices(BLOCKS_MAX));
+    }
+    record.blocks += 1;
+    record.note_staged(&block.record);
     if let Some((start, rest)) = &block.cut {
         keys::put::<Slices>(tx, &(id, *start), rest)?;
     }
@@ -646,16 +680,18 @@ fn abandon_blobs(
     }
 }
 
-/// Forgets what is there from a place on.
-fn forget_slices(tx: &mut dyn Transaction, id: UploadId, from: u64) -> Result<(), CatalogError> {
+/// Forgets what is there from a place on. Returns how much that was.
+fn forget_slices(tx: &mut dyn Transaction, id: UploadId, from: u64) -> Result<u64, CatalogError> {
     let behind = from.checked_sub(1).map(|place| (id, place));
+    let mut count = 0;
     loop {
         let slices = keys::scan_after::<Slices>(tx, &id, behind.as_ref(), SLICES_AT_ONCE)?;
         for (key, _) in &slices {
             keys::delete::<Slices>(tx, key)?;
         }
+        count += slices.len() as u64;
         if slices.len() < SLICES_AT_ONCE {
-            return Ok(());
+            return Ok(count);
         }
     }
 }

@@ -211,64 +211,86 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ///
     /// # Errors
     ///
-    /// [`ServiceError::WrongPassword`], whichever of the two is wrong; [`ServiceError::TooOften`] after
-    /// many such from one place.
+    /// [`CoreError::NoApp`]; [`ServiceError::WrongPassword`]; [`ServiceError::TooOften`] after many of
+    /// the latter from one place.
     pub(crate) async fn app_of(
         &self,
         address: IpAddr,
         app: AppNumber,
         secret: &str,
     ) -> Result<AppRecord, ServiceError> {
+        // Numbers of applications are no secret: to ask for one that is not there is no attempt.
+        let record = self.look(move |view| apps::get(view, app)).await?;
         let failures = &self.shared.rates.failures_by_address;
         let place = Neighbourhood::of(address);
         if !failures.take(place) {
             return Err(ServiceError::TooOften);
         }
-        let record = match self.look(move |view| apps::get(view, app)).await {
-            Err(ServiceError::Core(CoreError::NoApp)) => None,
-            found => Some(found?),
-        };
-        let is_right =
-            |record: &AppRecord| bool::from(record.secret.0.as_bytes().ct_eq(secret.as_bytes()));
-        match record.filter(is_right) {
-            Some(record) => {
-                failures.give_back(&place);
-                Ok(record)
-            }
-            None => {
-                info!(%app, %address, "credentials of an application refused");
-                Err(ServiceError::WrongPassword)
-            }
+        if bool::from(record.secret.0.as_bytes().ct_eq(secret.as_bytes())) {
+            failures.give_back(&place);
+            return Ok(record);
         }
+        info!(%app, %address, "credentials of an application refused");
+        Err(ServiceError::WrongPassword)
     }
 
-    /// The account of a name and a password, without hashing what was right a moment ago.
+    /// Issues tokens to whoever knows a user's password: those that `tokens` makes of the account.
     ///
     /// # Errors
     ///
-    /// As [`Self::log_in`].
-    pub(crate) async fn check_password_again(
+    /// As [`Self::log_in`]; [`CoreError::NoApp`].
+    pub(crate) async fn issue_tokens_by_password(
         &self,
         address: IpAddr,
         user: UserName,
         secret: Secret,
-    ) -> Result<AccountId, ServiceError> {
+        tokens: impl FnOnce(AccountId) -> NewTokens,
+    ) -> Result<Tokens, ServiceError> {
+        let (account, password) = self.check_password_again(address, user, secret).await?;
+        let new = tokens(account);
+        let pair = Pair::draw(&new);
+        let hashes = pair.hashes();
+        let grant = self
+            .change(move |tx, moment| {
+                // The password that was right may have been changed, to end all that it began.
+                if accounts::get(tx, account)?.password != password {
+                    return Ok(None);
+                }
+                hashes.issue(tx, &new, moment.now).map(Some)
+            })
+            .await?;
+        Ok(pair.with(grant.ok_or(ServiceError::WrongPassword)?))
+    }
+
+    /// The account of a name and a password, and what is kept of that, without hashing what was right
+    /// a moment ago.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::log_in`].
+    pub(super) async fn check_password_again(
+        &self,
+        address: IpAddr,
+        user: UserName,
+        secret: Secret,
+    ) -> Result<(AccountId, PasswordHash), ServiceError> {
         if let Some((account, kept)) = self.shared.recent.get(&user, &secret) {
             let record = self.look(move |view| accounts::get(view, account)).await?;
             let is_same = |record: &AccountRecord| {
                 record.password == kept && record.standing != Standing::Disabled
             };
             if is_same(&record) {
-                return Ok(account);
+                return Ok((account, kept));
             }
         }
         let (account, record) = self
             .check_password(address, user.clone(), secret.clone())
             .await?;
+        let kept = record.password;
         self.shared
             .recent
-            .remember(&user, &secret, account, record.password);
-        Ok(account)
+            .remember(&user, &secret, account, kept.clone());
+        Ok((account, kept))
     }
 
     /// Issues tokens.
@@ -366,8 +388,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     /// The key that the server keeps for itself: for what is derived of names and must not be computed
     /// by anybody else.
     pub(crate) async fn server_key(&self) -> Result<ServerKey, ServiceError> {
-        let fresh = ServerKey(random_key());
-        self.change(move |tx, _| apps::server_key(tx, fresh)).await
+        let key = self.shared.server_key.get_or_try_init(|| {
+            let fresh = ServerKey(random_key());
+            self.change(move |tx, _| apps::server_key(tx, fresh))
+        });
+        Ok(*key.await?)
     }
 }
 

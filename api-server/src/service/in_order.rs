@@ -199,6 +199,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
         let mut upload = record;
         if !block.is_empty() {
+            upload.check_staged(block.len() as u64)?;
             let staging = self.staging(account, id, &upload).await?;
             let cut = self.cut(id, &upload, staging, offset).await?;
             upload = self
@@ -375,6 +376,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let mut hashers = Hashers::default();
         let mut size = 0_u64;
         for range in ranges {
+            let _place = self.hashing_place().await;
             let is_whole = self
                 .read_staged(blob, range.clone(), |bytes| {
                     hashers.update(&bytes);

@@ -19,7 +19,7 @@ use crate::core::{contents, pictures, shares};
 use model::{Known, Model, What, label_of};
 use step::{LATEST, PickedPlace, Step, first_step, phrase, user_number};
 
-const USERS: u64 = 2;
+const USERS: usize = 2;
 const CONTENTS: u8 = 4;
 const NAMES: [&str; 4] = ["a", "b.txt", "c.tar.gz", "a(1)"];
 
@@ -62,7 +62,7 @@ impl World {
         }
         Self {
             state,
-            models: vec![Model::default(); USERS as usize],
+            models: vec![Model::default(); USERS],
             blobs: Vec::new(),
             links: 0,
             latest: None,
@@ -112,10 +112,10 @@ impl World {
             Some(folder) if pick == LATEST => self.models[user].children(folder),
             Some(_) | None => Vec::new(),
         };
-        children
-            .last()
-            .copied()
-            .unwrap_or_else(|| self.entry(user, pick))
+        // Any of them, the next time another one.
+        let at = self.models[user].last_number % (children.len() as u64).max(1);
+        let child = children.get(usize::try_from(at).unwrap_or_default());
+        child.copied().unwrap_or_else(|| self.entry(user, pick))
     }
 
     fn place(&self, user: usize, place: PickedPlace) -> Place {
@@ -197,9 +197,10 @@ impl World {
                 let known = self.known(account, *content, None);
                 let expected = model.claim(*content, &place, *reuse, known, at);
                 let digests = digests(*content);
-                let claim = match by_sha1 {
-                    true => files::Claim::Sha1(digests.sha1),
-                    false => files::Claim::Md5(digests.md5),
+                let claim = if *by_sha1 {
+                    files::Claim::Sha1(digests.sha1)
+                } else {
+                    files::Claim::Md5(digests.md5)
                 };
                 let done = attempt(&mut self.state, |tx| {
                     files::add_claimed(tx, account, claim, digests.size, place, *reuse, moment)
@@ -271,9 +272,11 @@ impl World {
                     model.nodes.get(&number).map(|node| node.what),
                     Some(What::File { .. })
                 );
-                let expected = match is_file {
-                    true => Ok(model.remove(number)),
-                    false => Err(CoreError::NoFile),
+                let expected = if is_file {
+                    model.remove(number);
+                    Ok(())
+                } else {
+                    Err(CoreError::NoFile)
                 };
                 let done = attempt(&mut self.state, |tx| {
                     files::remove(tx, account, FileNumber(number), at).map(drop)
@@ -289,9 +292,10 @@ impl World {
                 let done = attempt(&mut self.state, |tx| {
                     shares::share(tx, account, row.md5, &row.name, moment).map(drop)
                 });
-                let expected = match taken {
-                    true => Err(CoreError::AlreadyShared),
-                    false => Ok(()),
+                let expected = if taken {
+                    Err(CoreError::AlreadyShared)
+                } else {
+                    Ok(())
                 };
                 (text(&done), text(&expected))
             }

@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    fn account(&self, pick: u8) -> AccountId {
+    fn account(pick: u8) -> AccountId {
         AccountId(u64::from(pick) % USERS + 1)
     }
 
@@ -138,15 +138,14 @@ impl World {
     fn play(&mut self, step: &Step) {
         self.now += 3;
         self.chance += 1;
-        let (done, expected) = match self.try_step(step) {
-            Some(outcome) => outcome,
+        let Some((done, expected)) = self.try_step(step) else {
             // There is nothing that it could be about.
-            None => return,
+            return;
         };
         assert_eq!(done, expected, "{step:?}");
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each step")]
+    /// Runs a step on the catalog and on the model. Returns how it ended in each.
     fn try_step(&mut self, step: &Step) -> Option<(String, String)> {
         let (now, moment) = (self.now, self.moment());
         Some(match step {
@@ -218,9 +217,11 @@ impl World {
                 let session = &mut self.model.sessions[at];
                 let (id, known) = (session.id, hashes(&session.hashed));
                 let done = attempt(&mut self.state, |tx| forget_hashes(tx, id, &known));
-                let expected = match session.is_ended {
-                    true => Err(CoreError::NoUpload),
-                    false => Ok(session.hashed.clear()),
+                let expected = if session.is_ended {
+                    Err(CoreError::NoUpload)
+                } else {
+                    session.hashed.clear();
+                    Ok(())
                 };
                 (text(&done), text(&expected))
             }
@@ -228,9 +229,10 @@ impl World {
             Step::LoseStaging { session, old } => {
                 let at = self.session(*session)?;
                 let Session { account, id, .. } = self.model.sessions[at];
-                let staging = match old {
-                    true => *self.blobs.first()?,
-                    false => self.model.sessions[at].staging?,
+                let staging = if *old {
+                    *self.blobs.first()?
+                } else {
+                    self.model.sessions[at].staging?
                 };
                 let done = attempt(&mut self.state, |tx| {
                     lose_staging(tx, account, id, &staging, now)
@@ -302,17 +304,20 @@ impl World {
                 return None;
             }
             Step::TrashFolder { user, comes_back } => {
-                let account = self.account(*user);
+                let account = Self::account(*user);
                 let folder = self.folders[usize::try_from(account.0 - 1).unwrap()];
                 // Whether it can is no matter here.
-                let _: Result<_, _> = attempt(&mut self.state, |tx| match comes_back {
-                    true => trash::restore(tx, account, folder.0, None, moment).map(drop),
-                    false => trash::put(tx, account, folder.0, moment),
+                let _: Result<_, _> = attempt(&mut self.state, |tx| {
+                    if *comes_back {
+                        trash::restore(tx, account, folder.0, None, moment).map(drop)
+                    } else {
+                        trash::put(tx, account, folder.0, moment)
+                    }
                 });
                 return None;
             }
             Step::RemoveFile { user } => {
-                let account = self.account(*user);
+                let account = Self::account(*user);
                 let first = keys::scan::<keys::Files>(&self.state, &account, 1).unwrap();
                 let ((_, number), _) = *first.first()?;
                 attempt(&mut self.state, |tx| {
@@ -322,7 +327,7 @@ impl World {
                 return None;
             }
             Step::SetQuota { user, quota } => {
-                let account = self.account(*user);
+                let account = Self::account(*user);
                 attempt(&mut self.state, |tx| {
                     accounts::set_quota(tx, account, *quota)
                 })
@@ -357,10 +362,11 @@ impl World {
         conflict: Conflict,
         slices: u64,
     ) -> (String, String) {
-        let account = self.account(user);
-        let folder = match in_folder {
-            true => self.folders[usize::try_from(account.0 - 1).unwrap()],
-            false => FolderNumber::ROOT,
+        let account = Self::account(user);
+        let folder = if in_folder {
+            self.folders[usize::try_from(account.0 - 1).unwrap()]
+        } else {
+            FolderNumber::ROOT
         };
         let place = Place {
             folder,
@@ -371,9 +377,10 @@ impl World {
         let size = (slices * SLICE_SIZE).saturating_sub(5);
         let number = self.model.sessions.len();
         let id = UploadId([u8::try_from(number).unwrap(); 16]);
-        let kind = match is_in_order {
-            true => UploadKind::InOrder,
-            false => UploadKind::Sliced,
+        let kind = if is_in_order {
+            UploadKind::InOrder
+        } else {
+            UploadKind::Sliced
         };
         let new = NewUpload {
             account,
@@ -622,7 +629,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn sessions_equal_the_model(history in prop::collection::vec(step(), 1..120)) {

@@ -278,6 +278,8 @@ fn of_core(error: &CoreError) -> Ret {
         | CoreError::TooDeep(_)
         | CoreError::NotInTrash
         | CoreError::TooManyApps(_)
+        | CoreError::TooManySlices(_)
+        | CoreError::SentTooOften
         | CoreError::NoSession => Ret::Internal,
     }
 }

@@ -38,14 +38,16 @@ impl World {
         for number in 0..=model.last_number + 1 {
             let found = tree::find(state, account, number).map(|row| self.masked(row));
             let in_tree = tree::find_in_tree(state, account, number).map(|row| self.masked(row));
-            let expected = match model.nodes.contains_key(&number) {
-                true => Ok(model.row(number)),
-                false => Err(CoreError::NoEntry),
+            let expected = if model.nodes.contains_key(&number) {
+                Ok(model.row(number))
+            } else {
+                Err(CoreError::NoEntry)
             };
             assert_eq!(text(&found), text(&expected));
-            let expected = match model.is_in_tree(number) {
-                true => Ok(model.row(number)),
-                false => Err(CoreError::NoEntry),
+            let expected = if model.is_in_tree(number) {
+                Ok(model.row(number))
+            } else {
+                Err(CoreError::NoEntry)
             };
             assert_eq!(text(&in_tree), text(&expected));
             self.check_folder(account, FolderNumber(number), model);
@@ -192,7 +194,7 @@ impl World {
             now: 9_999,
             chance: 5,
         };
-        for account in (1..=USERS).map(AccountId) {
+        for account in (1..=USERS as u64).map(AccountId) {
             let mut left = 10_000;
             while !work(&mut self.state, account, steps, moment).unwrap() {
                 left -= 1;

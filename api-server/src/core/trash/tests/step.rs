@@ -126,7 +126,7 @@ pub(super) fn phrase() -> impl Strategy<Value = Vec<Step>> {
 }
 
 pub(super) fn user_number() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => Just(0), 1 => 1..USERS as usize]
+    prop_oneof![4 => Just(0), 1 => 1..USERS]
 }
 
 fn step() -> impl Strategy<Value = Step> {

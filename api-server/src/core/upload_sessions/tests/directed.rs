@@ -360,7 +360,7 @@ fn many_blocks_are_forgotten_to_the_last_one() {
 #[test]
 fn after_too_many_attempts_the_oldest_name_of_a_blob_is_given_up() {
     let (mut state, account, staging) = staged(SLICE_SIZE);
-    for number in 10..10 + UploadState::BLOBS_MAX as u64 + 1 {
+    for number in 10..=10 + UploadState::BLOBS_MAX as u64 {
         commit_to(&mut state, account, id(1), &blob(number), NOW).unwrap();
     }
     let orphans = uploads::orphans(&state, None, 99).unwrap();

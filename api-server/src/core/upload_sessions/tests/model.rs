@@ -152,6 +152,8 @@ impl Session {
     pub(super) fn finish(&mut self, file: FileNumber, now: u32) {
         self.owned.extend(self.staging.take());
         self.owned.extend(self.committing.drain(..));
+        self.slices.clear();
+        self.blocks.clear();
         self.file = Some(file);
         self.renewed = now;
     }

@@ -9,7 +9,7 @@ use super::super::parameters::Parameters;
 use super::answer::Tokens;
 use super::error::{OAuthError, Reason};
 use crate::backend::Blobs;
-use crate::core::apps::{self, AppRecord};
+use crate::core::apps::AppRecord;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
 use crate::core::id::{AppNumber, Token};
@@ -62,13 +62,9 @@ impl<C: Catalog, B: Blobs> Weiyun<C, B> {
         let app = app_number(app).ok_or(Reason::UnknownClient)?;
         let secret = parameters.filled("client_secret");
         let secret = secret.ok_or(Reason::NoClientSecret)?;
-        match self.service.look(move |view| apps::get(view, app)).await {
-            Ok(_) => {}
-            Err(ServiceError::Core(CoreError::NoApp)) => return Err(Reason::UnknownClient.into()),
-            Err(error) => return Err(error.into()),
-        }
         match self.service.app_of(address, app, secret).await {
             Ok(record) => Ok((app, record)),
+            Err(ServiceError::Core(CoreError::NoApp)) => Err(Reason::UnknownClient.into()),
             Err(ServiceError::WrongPassword) => Err(Reason::WrongClientSecret.into()),
             Err(error) => Err(error.into()),
         }
@@ -88,21 +84,18 @@ impl<C: Catalog, B: Blobs> Weiyun<C, B> {
         let (Some(user), Some(secret)) = (user, secret) else {
             return Err(Reason::NoToken.into());
         };
-        let account = self
+        let scopes = record.scopes;
+        let tokens = |account| NewTokens {
+            account,
+            app: Some(app),
+            scopes,
+            access_life: ACCESS_LIFE,
+            refresh_life: Some(REFRESH_LIFE),
+        };
+        let issued = self
             .service
-            .check_password_again(address, user, secret)
-            .await?;
-        let tokens = self
-            .service
-            .issue_tokens(NewTokens {
-                account,
-                app: Some(app),
-                scopes: record.scopes,
-                access_life: ACCESS_LIFE,
-                refresh_life: Some(REFRESH_LIFE),
-            })
-            .await?;
-        Ok(tokens)
+            .issue_tokens_by_password(address, user, secret, tokens);
+        Ok(issued.await?)
     }
 
     async fn by_refresh_token(
