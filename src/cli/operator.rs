@@ -202,6 +202,6 @@ mod tests {
         std::fs::create_dir(dir.path().join("api")).unwrap();
         std::fs::write(dir.path().join("api/admin.json"), "{").unwrap();
         let broken = Server::find(dir.path(), &dir.path().join("api"));
-        assert!(matches!(broken, Err(UserError::Access { .. })));
+        assert!(matches!(broken, Err(OperatorError::Access { .. })));
     }
 }

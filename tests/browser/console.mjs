@@ -1,19 +1,20 @@
 // The browser test of the console: node console.mjs BASE_URL OUT_DIR
 //
-// Registers, uploads in every way, looks, searches, sorts, previews, shares, opens a share as a
-// stranger, saves as a second user, deletes; at phone and desktop width, in both languages, light and
-// dark. Screenshots of each stage go to OUT_DIR. Ends with 1 and a message at the first failure.
+// Registers, uploads in every way, looks, searches, sorts, previews, makes folders, moves, deletes and
+// restores, shares, opens a share as a stranger, saves as a second user; at phone and desktop width, in
+// both languages, light and dark. Big files go up while the server is killed (server.mjs) and the page is
+// reloaded. Screenshots of each stage go to OUT_DIR. Ends with 1 and a message at the first failure.
 //
 // Where HAYLOFT_ADMIN_USER and HAYLOFT_ADMIN_PASSWORD name an administrator, the administrator's page
 // is visited as well; otherwise only if the first account to register is one.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { DESKTOP, Failure, PHONE, Visitor, expect, launch, mayUseClipboard } from './browser.mjs';
+import { bigFiles } from './big-files.mjs';
+import { apps, closeUploads, folders, quotas, trash } from './folders.mjs';
+import { serverControl } from './server.mjs';
 import { note, pdf, picture, sound } from './samples.mjs';
 import {
-  act, cardOf, chooseFiles, drop, film, iconed, listed, names, paste, register, search, signIn, sortBy, toasted, token, uploaded,
+  act, cardOf, chooseFiles, drop, film, iconed, listed, names, openTable, paste, register, search, signIn, sortBy, toasted, token, uploaded,
 } from './steps.mjs';
 
 const [base, outDir] = process.argv.slice(2);
@@ -24,6 +25,8 @@ if (!base || !outDir) {
 const PASSWORD = 'correct horse';
 const run = Date.now() % 1_000_000;
 const PNG = 'image/png';
+/** What becomes of a name with characters that names cannot have. */
+const ODD_NAME = '谷仓 ＜b＞&amp;＂x＂.png';
 
 /** Every kind of upload; gives the names that are there afterwards. */
 async function uploads(visitor, seed) {
@@ -33,13 +36,13 @@ async function uploads(visitor, seed) {
 
   await chooseFiles(visitor, [
     { name: 'alpha.png', mimeType: PNG, buffer: picture(seed + 1) },
-    { name: '谷仓 <b>&"x".png', mimeType: PNG, buffer: picture(seed + 2) },
+    { name: '谷仓 <b>&amp;"x".png', mimeType: PNG, buffer: picture(seed + 2) },
     { name: 'note.md', mimeType: 'text/markdown', buffer: note(seed) },
     { name: 'bell.wav', mimeType: 'audio/wav', buffer: sound(seed) },
     { name: 'manual.pdf', mimeType: 'application/pdf', buffer: pdf(seed) },
     { name: 'clip.webm', mimeType: 'video/webm', buffer: await film(visitor, seed) },
   ]);
-  for (const name of ['alpha.png', '谷仓 <b>&"x".png', 'note.md', 'bell.wav', 'manual.pdf', 'clip.webm']) await uploaded(visitor, name);
+  for (const name of ['alpha.png', ODD_NAME, 'note.md', 'bell.wav', 'manual.pdf', 'clip.webm']) await uploaded(visitor, name);
 
   await drop(visitor, [{ name: 'dropped.png', mimeType: PNG, buffer: picture(seed + 3) }]);
   await uploaded(visitor, 'dropped.png');
@@ -56,16 +59,22 @@ async function uploads(visitor, seed) {
   await retries(visitor, seed);
   await visitor.settled();
   await visitor.inspect('uploaded');
-  await page.click('.upload-panel [data-role=close]');
-  await page.waitForSelector('.upload-panel', { state: 'hidden' });
-  return names(visitor);
+  await closeUploads(visitor);
 }
 
-/** An upload that the network cuts off fails with a reason and comes through when tried again. */
+/** What the network cuts off is tried again by itself; what the server refuses waits for its user. */
 async function retries(visitor, seed) {
   const { page } = visitor;
   await visitor.tolerating(/ERR_FAILED/, async () => {
-    await page.route('**/api/upload', (route) => route.abort(), { times: 1 });
+    await page.route('**/slices/*', (route) => route.abort(), { times: 1 });
+    await drop(visitor, [{ name: 'by itself.png', mimeType: PNG, buffer: picture(seed + 6) }]);
+    await page.waitForSelector('.upload-row.troubled');
+    await visitor.inspect('upload-troubled');
+    await uploaded(visitor, 'by itself.png');
+  });
+  await visitor.tolerating(/400/, async () => {
+    const refusal = { status: 400, contentType: 'application/json', body: '{"error":"bad_slice","message":"damaged"}' };
+    await page.route('**/slices/*', (route) => route.fulfill(refusal), { times: 1 });
     await drop(visitor, [{ name: 'second try.png', mimeType: PNG, buffer: picture(seed + 5) }]);
     await uploaded(visitor, 'second try.png', ['failed']);
   });
@@ -75,20 +84,13 @@ async function retries(visitor, seed) {
   await page.waitForSelector(cardOf('second try.png'));
 }
 
-async function folder(visitor, seed) {
-  const directory = mkdtempSync(join(tmpdir(), 'hayloft-folder-'));
-  try {
-    writeFileSync(join(directory, 'in folder.png'), picture(seed + 6));
-    await chooseFiles(visitor, directory, iconed('.page-actions .button', 'folder'));
-    await uploaded(visitor, 'in folder.png');
-    await visitor.page.waitForSelector(cardOf('in folder.png'));
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
 async function looksAround(visitor) {
   const { page } = visitor;
+  await visitor.decoded('.card img.thumb', 5);
+  await visitor.inspect('root');
+  await page.click('.tab:not([aria-current])');
+  await page.waitForSelector('.sorting select:not([hidden])');
+  await visitor.settled();
   await visitor.decoded('.card img.thumb', 5);
   expect(await page.$eval(`${cardOf('alpha.png')} img`, (image) => image.src.includes('?thumb=')), 'a card shows the thumbnail, not the original');
   await visitor.inspect('grid');
@@ -114,8 +116,7 @@ async function looksAround(visitor) {
   await search(visitor, '');
   await listed(visitor, all, true);
 
-  await page.click('[data-view=table]');
-  await page.waitForSelector('table');
+  await openTable(visitor);
   await visitor.decoded('table img.thumb', 5);
   await page.click('thead .sort-button');
   await page.waitForSelector('th[aria-sort=ascending]');
@@ -123,6 +124,7 @@ async function looksAround(visitor) {
   await visitor.inspect('table');
   await page.click('[data-view=grid]');
   await page.waitForSelector('.grid');
+  await visitor.go('/files');
 }
 
 async function previews(visitor) {
@@ -261,21 +263,23 @@ async function secondUserSaves(browser, name, options) {
   expect((await page.evaluate(() => location.hash)) === '#/pictures', 'after signing in again one is back at the page');
   await second.go('/files');
 
-  await deletes(second, ['alpha.png'], 'second-delete');
+  await deletes(second, ['alpha.png'], 'second-delete', false);
   await page.waitForSelector('.empty');
   await second.leave();
 }
 
-/** Selects files, deletes them and sees them gone. */
-async function deletes(visitor, chosen, what) {
+/** Selects files, moves them to the trash and sees them gone; `asked` if one is shared. */
+async function deletes(visitor, chosen, what, asked) {
   const { page } = visitor;
   const before = await names(visitor);
   for (const name of chosen) await page.check(`${cardOf(name)} [type=checkbox]`, { force: true });
   await visitor.inspect(`${what}-selected`);
   await page.click(iconed('.selection-bar button', 'trash'));
-  await page.waitForSelector('dialog .button.danger');
-  await visitor.inspect(`${what}-question`);
-  await page.click('dialog .button.danger');
+  if (asked) {
+    await page.waitForSelector('dialog .button.danger');
+    await visitor.inspect(`${what}-question`);
+    await page.click('dialog .button.danger');
+  }
   await toasted(visitor);
   await listed(visitor, before.filter((name) => !chosen.includes(name)));
 }
@@ -302,7 +306,6 @@ async function journey(browser, name, options, zh) {
   await register(visitor, user, PASSWORD);
   expect(/[\u4e00-\u9fff]/.test(await visitor.page.textContent('h1')) === zh, 'the language follows the browser');
   await uploads(visitor, seed);
-  if (!options.isMobile) await folder(visitor, seed);
   await looksAround(visitor);
   await previews(visitor);
   const address = await shares(visitor);
@@ -316,11 +319,15 @@ async function journey(browser, name, options, zh) {
   await visitor.go('/account');
   await visitor.inspect('account');
   await pictureLinks(visitor, address);
+  await visitor.go('/files');
+  await folders(visitor, seed, { narrow: Boolean(options.isMobile) });
+  await trash(visitor);
+  await apps(visitor);
   await administers(visitor);
   await visitor.go('/files');
   const state = await visitor.context.storageState();
   await tour(browser, `${name}-dark`, { ...options, storageState: state, colorScheme: 'dark', locale: zh ? 'en-US' : 'zh-CN' });
-  await deletes(visitor, ['alpha.png', 'note.md'], 'delete');
+  await deletes(visitor, ['alpha.png', 'note.md'], 'delete', true);
 
   await visitor.page.click('[data-role=account]');
   await visitor.page.click(iconed('.menu .menu-item', 'sign-out'));
@@ -342,9 +349,9 @@ async function administers(visitor) {
 /** The same pages in the dark and in the other language. */
 async function tour(browser, name, options) {
   const visitor = await Visitor.arrive(browser, base, outDir, name, options);
-  for (const path of ['files', 'shared', 'ranking', 'pictures', 'account']) {
+  for (const path of ['files', 'files?list=all', 'trash', 'apps', 'shared', 'ranking', 'pictures', 'account']) {
     await visitor.open(`/#/${path}`);
-    await visitor.inspect(path);
+    await visitor.inspect(path.replace('?list=', '-'));
   }
   await visitor.open('/#/files');
   await visitor.page.click('.card-open');
@@ -372,8 +379,23 @@ async function namedAdministrator(browser) {
     await visitor.open('/#/login');
     await signIn(visitor, user, password);
     await administers(visitor);
+    const guest = await Visitor.arrive(browser, base, outDir, `${name}-guest`, { ...options, locale: 'zh-CN', colorScheme: 'dark' });
+    const guestName = `guest-${name}-${run}`;
+    await guest.open('/');
+    await register(guest, guestName, PASSWORD);
+    await quotas(visitor, guest, guestName);
+    await guest.leave();
     await visitor.leave();
   }
+}
+
+/** Big files, by somebody who has nothing else to do. */
+async function patientUser(browser, server) {
+  const visitor = await Visitor.arrive(browser, base, outDir, 'big', { ...DESKTOP, locale: 'en-US', colorScheme: 'light' });
+  await visitor.open('/');
+  await register(visitor, `patient-${run}`, PASSWORD);
+  await bigFiles(visitor, server);
+  await visitor.leave();
 }
 
 const browser = await launch();
@@ -382,6 +404,7 @@ try {
   await journey(browser, 'desktop', { ...DESKTOP, locale: 'en-US', colorScheme: 'light' }, false);
   await journey(browser, 'phone', { ...PHONE, locale: 'zh-CN', colorScheme: 'light' }, true);
   await namedAdministrator(browser);
+  await patientUser(browser, serverControl());
   console.log(`passed; screenshots are in ${outDir}`);
 } catch (error) {
   console.error(error instanceof Failure ? `FAILED: ${error.message}` : `FAILED: ${error.stack}`);

@@ -33,6 +33,19 @@ export async function signIn(visitor, user, password) {
   await visitor.settled();
 }
 
+/** Opens a folder of the list and waits until it is open. */
+export async function openFolder(visitor, name) {
+  const { page } = visitor;
+  await page.click(`${cardOf(name)} .card-open`);
+  await page.waitForFunction((wanted) => document.querySelector('.crumb[aria-current]')?.textContent === wanted, name);
+  await visitor.settled();
+}
+
+export async function openTable({ page }) {
+  await page.click('[data-view=table]');
+  await page.waitForSelector('table');
+}
+
 /** Waits until the upload of `name` is in one of `states`. */
 export async function uploaded({ page }, name, states = ['stored']) {
   await page.waitForFunction(([wanted, accepted]) => [...document.querySelectorAll('.upload-row')].some((row) => (

@@ -44,3 +44,5 @@ mod pan123;
 mod pan123_clients;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod weiyun;

@@ -5,14 +5,14 @@ mod model;
 
 use proptest::prelude::*;
 
-use super::catalog::{Direction, Transaction};
+use super::catalog::Direction;
 use super::error::CoreError;
 use super::files::{self, FileOrder, Naming};
 use super::id::{AccountId, ContentHash, Md5, PictureLink, Sha1};
 use super::moment::Moment;
 use super::name::FileName;
 use super::shares::{self, ShareOrder};
-use super::testing::{State, user};
+use super::testing::{State, attempt, blob, user};
 use super::uploads::{self, Added, Digests, OrphanState};
 use super::{accounts, contents, pictures};
 use model::{Model, Outcome};
@@ -129,28 +129,14 @@ fn label(number: u8) -> Naming {
     Naming::Label(name(number))
 }
 
-fn blob(number: u64) -> common::id::FileId {
-    // Any text of the right shape is a name; the number makes it another one.
-    format!("group1/M00/00/00/rBAAD18AISGAP6QrAAACRhizVvQ{number:05}.h")
-        .parse()
-        .unwrap()
-}
-
 fn link(number: u8) -> PictureLink {
     PictureLink([number; 16])
 }
 
-/// Runs one step on a copy, and keeps the copy if it succeeds: a transaction.
-fn attempt<T>(
-    state: &mut State,
-    work: impl FnOnce(&mut dyn Transaction) -> Result<T, CoreError>,
-) -> Result<T, CoreError> {
-    let mut copy = state.clone();
-    let done = work(&mut copy)?;
-    *state = copy;
-    Ok(done)
-}
-
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever the model does not know is a failure"
+)]
 fn outcome<T>(result: Result<T, CoreError>) -> Outcome {
     match result {
         Ok(_) => Outcome::Done,

@@ -19,8 +19,9 @@ use super::moment::Moment;
 use super::page::Page;
 use super::tree::{self, EntryRow};
 
-/// Entries below a folder that are dealt with in the transaction that concerns the folder.
-const STEPS_AT_ONCE: usize = 200;
+/// Entries below a folder that are dealt with in the transaction that concerns the folder. One
+/// transaction may concern a hundred folders, so there are few.
+const STEPS_AT_ONCE: usize = 20;
 
 /// Something in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,16 @@ pub fn put(
     tx: &mut dyn Transaction,
     account: AccountId,
     number: u64,
+    moment: Moment,
+) -> Result<(), CoreError> {
+    put_in_steps(tx, account, number, STEPS_AT_ONCE, moment)
+}
+
+fn put_in_steps(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: u64,
+    steps: usize,
     moment: Moment,
 ) -> Result<(), CoreError> {
     let row = tree::find_in_tree(tx, account, number)?;
@@ -84,7 +95,7 @@ pub fn put(
             folder.trashed = Some(place);
             keys::put::<Folders>(tx, &(account, number), &folder)?;
             begin(tx, account, number, TreeTaskKind::List)?;
-            work(tx, account, STEPS_AT_ONCE, moment)?;
+            work(tx, account, steps, moment)?;
             Ok(())
         }
     }
@@ -101,6 +112,17 @@ pub fn restore(
     account: AccountId,
     number: u64,
     to: Option<FolderNumber>,
+    moment: Moment,
+) -> Result<Restored, CoreError> {
+    restore_in_steps(tx, account, number, to, STEPS_AT_ONCE, moment)
+}
+
+fn restore_in_steps(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: u64,
+    to: Option<FolderNumber>,
+    steps: usize,
     moment: Moment,
 ) -> Result<Restored, CoreError> {
     let mut row = tree::find(tx, account, number)?;
@@ -122,7 +144,7 @@ pub fn restore(
         Entry::File(number) => relist(tx, account, number, moment)?,
         Entry::Folder(number) => {
             begin(tx, account, number, TreeTaskKind::List)?;
-            work(tx, account, STEPS_AT_ONCE, moment)?;
+            work(tx, account, steps, moment)?;
         }
     }
     Ok(Restored { is_renamed })
@@ -139,6 +161,16 @@ pub fn purge(
     number: u64,
     moment: Moment,
 ) -> Result<(), CoreError> {
+    purge_in_steps(tx, account, number, STEPS_AT_ONCE, moment)
+}
+
+fn purge_in_steps(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: u64,
+    steps: usize,
+    moment: Moment,
+) -> Result<(), CoreError> {
     match tree::find(tx, account, number)? {
         EntryRow::File(number, file) => {
             file.trashed.ok_or(CoreError::NotInTrash)?;
@@ -146,10 +178,10 @@ pub fn purge(
         }
         EntryRow::Folder(number, folder) => {
             let place = folder.trashed.ok_or(CoreError::NotInTrash)?;
-            let entry = Entry::Folder(number);
-            take_out(tx, account, place, entry, folder.parent, folder.bytes)?;
-            begin(tx, account, number, TreeTaskKind::Purge)?;
-            work(tx, account, STEPS_AT_ONCE, moment)?;
+            // Its bytes are used until they are gone, so they are not counted off here.
+            take_out(tx, account, place, Entry::Folder(number), folder.parent, 0)?;
+            begin_to_remove(tx, account, number, folder)?;
+            work(tx, account, steps, moment)?;
         }
     }
     Ok(())
@@ -189,10 +221,24 @@ pub(super) fn take_out(
     Ok(count(tx, account, bytes, false)?)
 }
 
-/// Accounts with work that is left, and the folder that it begins with.
-pub fn tasks(view: &dyn View, max: usize) -> Result<Vec<(AccountId, FolderNumber)>, CoreError> {
-    let tasks = keys::scan::<TreeTasks>(view, &(), max)?;
-    Ok(tasks.into_iter().map(|(key, _)| key).collect())
+/// Accounts with work that is left, at most `max` of those behind `after`.
+pub fn accounts_with_work(
+    view: &dyn View,
+    after: Option<AccountId>,
+    max: usize,
+) -> Result<Vec<AccountId>, CoreError> {
+    let mut found = Vec::new();
+    let mut last = after;
+    while found.len() < max {
+        let behind = last.map(|account| (account, FolderNumber(u64::MAX)));
+        let next = keys::scan_after::<TreeTasks>(view, &(), behind.as_ref(), 1)?;
+        let Some(((account, _), _)) = next.first() else {
+            break;
+        };
+        found.push(*account);
+        last = Some(*account);
+    }
+    Ok(found)
 }
 
 /// Does work that is left for an account, at most `steps` entries of it. Returns whether nothing is
@@ -253,6 +299,25 @@ pub fn work(
     }
 }
 
+/// Makes the lists of all files follow an entry that was moved in the tree. Work that is left on a
+/// folder that it was in would not find it any more.
+pub(super) fn follow_move(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    entry: Entry,
+    moment: Moment,
+) -> Result<(), CoreError> {
+    match entry {
+        Entry::File(number) => relist(tx, account, number, moment),
+        Entry::Folder(number) => {
+            if keys::scan::<TreeTasks>(tx, &account, 1)?.is_empty() {
+                return Ok(());
+            }
+            begin(tx, account, number, TreeTaskKind::List)
+        }
+    }
+}
+
 /// Makes the lists of all files agree with where an entry is.
 fn follow(
     tx: &mut dyn Transaction,
@@ -286,10 +351,26 @@ fn purge_entry(
     }
     let row = tree::promised(tx, account, entry)?;
     tree::detach(tx, account, folder, entry, row.name())?;
-    match entry {
-        Entry::Folder(number) => begin(tx, account, number, TreeTaskKind::Purge),
-        Entry::File(number) => files::erase(tx, account, number, moment.now).map(drop),
+    match row {
+        EntryRow::Folder(number, folder) => begin_to_remove(tx, account, number, folder),
+        EntryRow::File(number, file) => {
+            count(tx, account, file.size, false)?;
+            files::erase(tx, account, number, moment.now).map(drop)
+        }
     }
+}
+
+/// Notes that a folder, which is in no list any more, goes with everything below it. The mark tells
+/// whoever comes across it before the work is done, also when the folder above it is gone.
+fn begin_to_remove(
+    tx: &mut dyn Transaction,
+    account: AccountId,
+    number: FolderNumber,
+    mut folder: tree::FolderRecord,
+) -> Result<(), CoreError> {
+    folder.trashed = Some(tree::FolderRecord::REMOVED);
+    keys::put::<Folders>(tx, &(account, number), &folder)?;
+    begin(tx, account, number, TreeTaskKind::Purge)
 }
 
 /// Notes work below a folder. Removing wins over listing, and otherwise the work begins anew.
@@ -357,3 +438,6 @@ fn count(
     };
     keys::put::<Usages>(tx, &(account,), &usage)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,14 @@
 //! and how many levels of folders, so that a move cannot make the tree deeper than
 //! [`DEPTH_MAX`]. Everything here costs at most a few steps per level.
 
+mod free;
+mod search;
+
 use std::ops::ControlFlow;
 
 use super::accounts;
 use super::catalog::{CatalogError, Direction, Transaction, View};
 use super::error::CoreError;
-use super::files;
 use super::id::{AccountId, Entry, FileNumber, FolderNumber};
 use super::keys::{
     self, Entries, EntriesByNumber, EntryKind, FileRecord, Files, Folders, KeyType, Presence,
@@ -18,14 +20,14 @@ use super::keys::{
 use super::moment::Moment;
 use super::name::EntryName;
 use super::page::Page;
+use super::{files, trash};
 
 pub use super::keys::FolderRecord;
+pub(super) use free::{free_name, free_number};
+pub use search::{Found, Match, search};
 
 /// Folders within folders; those in the root are on level 1.
 pub const DEPTH_MAX: u64 = 128;
-
-/// Names that are tried one after another before larger steps are made.
-const NAMES_IN_A_ROW: u64 = 16;
 
 /// A folder or file with its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +169,19 @@ fn chain(
     Ok(chain)
 }
 
+/// Like [`chain`], but not for a folder that is being removed.
+fn chain_of_kept(
+    view: &dyn View,
+    account: AccountId,
+    number: FolderNumber,
+) -> Result<Vec<(FolderNumber, FolderRecord)>, CoreError> {
+    let chain = chain(view, account, number)?;
+    match chain.last() {
+        Some((_, top)) if top.is_being_removed() => Err(CoreError::NoFolder),
+        Some(_) | None => Ok(chain),
+    }
+}
+
 /// Whether a folder is there and not in the trash.
 pub(super) fn is_live(
     view: &dyn View,
@@ -189,15 +204,14 @@ pub fn is_in_tree(view: &dyn View, account: AccountId, row: &EntryRow) -> Result
 ///
 /// # Errors
 ///
-/// [`CoreError::NoEntry`].
+/// [`CoreError::NoEntry`], also for what is being removed.
 pub fn find(view: &dyn View, account: AccountId, number: u64) -> Result<EntryRow, CoreError> {
-    match files::get_any(view, account, FileNumber(number)) {
-        Ok((file, _)) => return Ok(EntryRow::File(FileNumber(number), file)),
-        Err(CoreError::NoFile) => {}
-        Err(error) => return Err(error),
+    let row = look_up(view, account, number)?;
+    if row.place().is_some() {
+        return Ok(row);
     }
-    match folder(view, account, FolderNumber(number)) {
-        Ok(folder) => Ok(EntryRow::Folder(FolderNumber(number), folder)),
+    match chain_of_kept(view, account, row.parent()) {
+        Ok(_) => Ok(row),
         Err(CoreError::NoFolder) => Err(CoreError::NoEntry),
         Err(error) => Err(error),
     }
@@ -209,11 +223,26 @@ pub fn find_in_tree(
     account: AccountId,
     number: u64,
 ) -> Result<EntryRow, CoreError> {
-    let row = find(view, account, number)?;
+    let row = look_up(view, account, number)?;
     if is_in_tree(view, account, &row)? {
         Ok(row)
     } else {
         Err(CoreError::NoEntry)
+    }
+}
+
+/// The record of a number.
+fn look_up(view: &dyn View, account: AccountId, number: u64) -> Result<EntryRow, CoreError> {
+    match files::get_any(view, account, FileNumber(number)) {
+        Ok((file, _)) => return Ok(EntryRow::File(FileNumber(number), file)),
+        Err(CoreError::NoFile) => {}
+        Err(error) => return Err(error),
+    }
+    match folder(view, account, FolderNumber(number)) {
+        Ok(folder) if folder.is_being_removed() => Err(CoreError::NoEntry),
+        Ok(folder) => Ok(EntryRow::Folder(FolderNumber(number), folder)),
+        Err(CoreError::NoFolder) => Err(CoreError::NoEntry),
+        Err(error) => Err(error),
     }
 }
 
@@ -239,7 +268,7 @@ pub fn path(
     account: AccountId,
     number: FolderNumber,
 ) -> Result<Vec<(FolderNumber, EntryName)>, CoreError> {
-    let mut path: Vec<_> = chain(view, account, number)?
+    let mut path: Vec<_> = chain_of_kept(view, account, number)?
         .into_iter()
         .map(|(number, folder)| (number, folder.name))
         .collect();
@@ -266,7 +295,7 @@ pub fn make_folder(
     if let Some(entry) = child(tx, account, parent, &name)? {
         return Err(CoreError::NameInUse(entry));
     }
-    accounts::check_room(tx, account, 0)?;
+    accounts::check_room(tx, account, 0, 0)?;
     let number = FolderNumber(accounts::next_entry(tx, account)?);
     let mut usage = accounts::usage(tx, account)?;
     usage.folders += 1;
@@ -408,7 +437,9 @@ pub fn move_to(
         }
         detach(tx, account, row.parent(), row.entry(), row.name())?;
         grow(tx, account, row.parent(), row.growth().negative())?;
+        let entry = row.entry();
         place(tx, account, row, to, moment)?;
+        trash::follow_move(tx, account, entry, moment)?;
     }
     Ok(())
 }
@@ -535,46 +566,6 @@ pub(super) fn grow(
     Ok(())
 }
 
-/// A name like `name` that nothing in a folder has.
-pub(super) fn free_name(
-    view: &dyn View,
-    account: AccountId,
-    folder: FolderNumber,
-    name: EntryName,
-) -> Result<EntryName, CatalogError> {
-    let is_taken = |name: &EntryName| Ok(child(view, account, folder, name)?.is_some());
-    if !is_taken(&name)? {
-        return Ok(name);
-    }
-    let number = free_number(|number| is_taken(&name.numbered(number)))?;
-    Ok(name.numbered(number))
-}
-
-/// A number from 1 on that is not taken: the first one, where all before it are taken.
-pub(super) fn free_number(
-    mut is_taken: impl FnMut(u64) -> Result<bool, CatalogError>,
-) -> Result<u64, CatalogError> {
-    for number in 1..=NAMES_IN_A_ROW {
-        if !is_taken(number)? {
-            return Ok(number);
-        }
-    }
-    // Ten thousand pictures called image.png are not looked at one by one.
-    let (mut taken, mut free) = (NAMES_IN_A_ROW, 2 * NAMES_IN_A_ROW);
-    while is_taken(free)? {
-        (taken, free) = (free, 2 * free);
-    }
-    while taken + 1 < free {
-        let middle = taken.midpoint(free);
-        if is_taken(middle)? {
-            taken = middle;
-        } else {
-            free = middle;
-        }
-    }
-    Ok(free)
-}
-
 /// A part of a folder: folders first, then files, each by name.
 ///
 /// # Errors
@@ -588,7 +579,7 @@ pub fn page(
     start: u64,
     count: u64,
 ) -> Result<Page<EntryRow>, CoreError> {
-    chain(view, account, folder)?;
+    chain_of_kept(view, account, folder)?;
     let list = Entries::list(account, folder);
     let page = Page::read(&list, view, direction, start, count, |sort_key, value| {
         let (kind, _) = keys::decode_fields::<(EntryKind, EntryName)>(sort_key, 0)?;
@@ -610,7 +601,7 @@ pub fn by_number(
     after: u64,
     count: usize,
 ) -> Result<Vec<(EntryRow, bool)>, CoreError> {
-    let above = chain(view, account, folder)?;
+    let above = chain_of_kept(view, account, folder)?;
     let is_below_trash = above.last().is_some_and(|(_, top)| top.trashed.is_some());
     let rows = keys::scan_after::<EntriesByNumber>(
         view,
@@ -624,67 +615,6 @@ pub fn by_number(
             Ok((row, presence.is_trashed || is_below_trash))
         })
         .collect()
-}
-
-/// What a search wants of a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Match {
-    /// That it contains the text, whatever the case.
-    Contains,
-    /// That it is the text.
-    Equals,
-}
-
-/// What a search found, and the number to go on behind, if there is more.
-pub type Found = (Vec<EntryRow>, Option<u64>);
-
-/// Entries of the whole account whose names fit, by their numbers, behind `after`: at most `count`,
-/// and only among the next `steps` numbers. The trash is searched, too.
-pub fn search(
-    view: &dyn View,
-    account: AccountId,
-    text: &str,
-    how: Match,
-    after: u64,
-    count: usize,
-    steps: usize,
-) -> Result<Found, CoreError> {
-    let lower = text.to_lowercase();
-    let fits = |name: &EntryName| match how {
-        Match::Contains => name.as_str().to_lowercase().contains(&lower),
-        Match::Equals => name.as_str() == text,
-    };
-    let file = Some(&(account, FileNumber(after)));
-    let listed = keys::scan_after::<Files>(view, &account, file, steps)?;
-    let trashed = keys::scan_after::<TrashedFiles>(view, &account, file, steps)?;
-    let folder = Some(&(account, FolderNumber(after)));
-    let folders = keys::scan_after::<Folders>(view, &account, folder, steps)?;
-    // Behind the last row of a kind that has more, other kinds may have rows that come later.
-    let mut horizon = u64::MAX;
-    let mut see = |is_full: bool, last: Option<u64>| {
-        if let (true, Some(last)) = (is_full, last) {
-            horizon = horizon.min(last);
-        }
-    };
-    see(listed.len() == steps, listed.last().map(|row| row.0.1.0));
-    see(trashed.len() == steps, trashed.last().map(|row| row.0.1.0));
-    see(folders.len() == steps, folders.last().map(|row| row.0.1.0));
-    let files = listed.into_iter().chain(trashed);
-    let files = files.map(|((_, number), file)| EntryRow::File(number, file));
-    let folders = folders
-        .into_iter()
-        .map(|((_, number), folder)| EntryRow::Folder(number, folder));
-    let mut rows: Vec<EntryRow> = files
-        .chain(folders)
-        .filter(|row| row.entry().number() <= horizon && fits(row.name()))
-        .collect();
-    rows.sort_by_key(|row| row.entry().number());
-    let mut next = (horizon != u64::MAX).then_some(horizon);
-    if count < rows.len() {
-        rows.truncate(count);
-        next = rows.last().map(|row| row.entry().number());
-    }
-    Ok((rows, next))
 }
 
 /// Visits the numbers of a folder's entries behind `after`, until the visitor breaks.
@@ -744,3 +674,6 @@ fn put_file(
     }
     files::put(tx, account, number, file)
 }
+
+#[cfg(test)]
+mod tests;

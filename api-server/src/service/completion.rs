@@ -21,7 +21,7 @@ use tracing::warn;
 use super::error::ServiceError;
 use super::hashes::{self, Sequence};
 use super::sessions::Actor;
-use super::{Announced, Service, now};
+use super::{Announced, Service};
 use crate::backend::{Blobs, Piece, PreparedBlob as _};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
@@ -50,17 +50,18 @@ pub(super) struct Completing(Arc<Mutex<HashSet<UploadId>>>);
 
 /// An upload is being completed as long as this lives.
 #[derive(Debug)]
-struct Turn {
+pub(super) struct Turn {
     id: UploadId,
     completing: Completing,
 }
 
 impl Completing {
     /// The turn to complete an upload, unless somebody else has it.
-    fn begin(&self, id: UploadId) -> Option<Turn> {
+    pub(super) fn begin(&self, id: UploadId) -> Option<Turn> {
         let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let completing = self.clone();
-        set.insert(id).then_some(Turn { id, completing })
+        // Made only if it is had: a turn that is dropped waits for this lock, and ends.
+        set.insert(id).then(|| Turn { id, completing })
     }
 }
 
@@ -88,43 +89,63 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ///
     /// # Cancel safety
     ///
-    /// Cancelled, it may be completed or not; the next call tells.
+    /// It comes to its end whether anybody waits or not; the next call tells which.
     pub(crate) async fn complete_sliced(
         &self,
         actor: &Actor,
         id: UploadId,
     ) -> Result<Completion, ServiceError> {
         let account = actor.account;
-        let mut record = self.upload(actor, id).await?;
+        let record = self.upload(actor, id).await?;
+        if record.kind != UploadKind::Sliced {
+            return Err(CoreError::NoUpload.into());
+        }
         if let UploadState::Done(file) = record.state {
             return Ok(Completion::File(file));
         }
-        let Some(_turn) = self.shared.completing.begin(id) else {
+        let Some(turn) = self.shared.completing.begin(id) else {
             return Ok(Completion::Verifying);
         };
-        if record.received < record.slices() {
-            return Err(ServiceError::SlicesMissing(self.missing(id, record).await?));
-        }
+        let service = self.clone();
+        let task = self.shared.tasks.spawn(async move {
+            let _turn = turn;
+            service.complete_in_turn(account, id).await
+        });
+        task.await?
+    }
+
+    async fn complete_in_turn(
+        &self,
+        account: AccountId,
+        id: UploadId,
+    ) -> Result<Completion, ServiceError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while record.hashed < record.slices() {
+        let mut hashed_before = None;
+        let (record, slices, sequence) = loop {
+            let (record, slices) = self.hashed_slices(account, id).await?;
+            if let UploadState::Done(file) = record.state {
+                return Ok(Completion::File(file));
+            }
+            if record.received < record.slices() {
+                return Err(ServiceError::SlicesMissing(self.missing(id, record).await?));
+            }
+            if let Some(slices) = slices {
+                match Sequence::restore(&record.hashes) {
+                    Some(sequence) => break (record, slices, sequence),
+                    None => self.forget_hashes(id, record.hashes).await?,
+                }
+            } else if hashed_before == Some(record.hashed) {
+                // It could not be read; the log says why.
+                return Ok(Completion::Verifying);
+            } else {
+                hashed_before = Some(record.hashed);
+            }
             let mut ended = self.hash_later(id);
             // An error means that it ended, and so that the catalog knows what there is to know.
             let waited = tokio::time::timeout_at(deadline, ended.changed()).await;
             if waited.is_err() || self.shared.tasks.is_closed() {
                 return Ok(Completion::Verifying);
             }
-            let before = record.hashed;
-            record = self.upload(actor, id).await?;
-            if record.hashed == before {
-                // It could not be read; the log says why.
-                return Ok(Completion::Verifying);
-            }
-        }
-        let slices = self
-            .look(move |view| upload_sessions::slices(view, id))
-            .await?;
-        let Some(sequence) = Sequence::restore(&record.hashes) else {
-            return Err(ServiceError::Broken);
         };
         let chaining: Vec<ContentHash> = slices.iter().map(|(_, slice)| slice.chaining).collect();
         let digests = sequence.digests(hashes::whole(&chaining), record.size);
@@ -132,6 +153,26 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .complete(account, id, &record, &slices, digests)
             .await?;
         Ok(Completion::File(file))
+    }
+
+    /// A session, and its slices if its hashes have seen all of them. Both are of one moment: with
+    /// hashes of before a slice was replaced, content would be known by digests that are not its own.
+    async fn hashed_slices(
+        &self,
+        account: AccountId,
+        id: UploadId,
+    ) -> Result<(UploadRecord, Option<Vec<(u64, SliceRecord)>>), ServiceError> {
+        let now = self.now();
+        self.look(move |view| {
+            let record = upload_sessions::get(view, account, id, now)?;
+            let slices = if record.hashed == record.slices() {
+                Some(upload_sessions::slices(view, id)?)
+            } else {
+                None
+            };
+            Ok((record, slices))
+        })
+        .await
     }
 
     /// Makes a session, whose bytes are all there, a file, if they are what was announced.
@@ -157,6 +198,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             return Err(mismatch);
         }
         let completed = self.commit(account, id, record, slices, digests).await;
+        if completed.is_err() {
+            // Somebody may have ended the session while storage made a blob of it.
+            self.shared.garbage.notify_one();
+        }
         if let Err(ServiceError::Core(CoreError::NameInUse(_))) = &completed {
             self.end_upload(account, id).await?;
         }
@@ -202,6 +247,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             Err(error) => return Err(error.into()),
         };
         let blob = *prepared.file_id();
+        let _under_way = self.shared.announced.begin(blob);
         let noted = self
             .change(move |tx, moment| {
                 upload_sessions::commit_to(tx, account, id, &blob, moment.now)
@@ -244,7 +290,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     }
 
     /// The blob that an attempt before this one made, if one did.
-    async fn made_before(&self, blobs: &[FileId]) -> Result<Option<FileId>, ServiceError> {
+    pub(super) async fn made_before(
+        &self,
+        blobs: &[FileId],
+    ) -> Result<Option<FileId>, ServiceError> {
         for blob in blobs {
             if self.shared.blobs.exists(blob).await? {
                 return Ok(Some(*blob));
@@ -256,20 +305,27 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Ends a session whose bytes storage does not have any more, unless another attempt made the blob
     /// of them meanwhile: then the client is to ask again.
     async fn bytes_lost(&self, account: AccountId, id: UploadId) -> ServiceError {
-        let now = now().now;
+        let now = self.now();
         let record = self
             .look(move |view| upload_sessions::get(view, account, id, now))
             .await;
-        let state = match record {
-            Ok(record) => record.state,
+        let (state, staging) = match record {
+            Ok(record) => (record.state, record.staging),
             Err(error) => return error,
         };
-        if let UploadState::Committing(blobs) = &state {
-            match self.made_before(blobs).await {
+        match &state {
+            UploadState::Open => {}
+            UploadState::Committing(blobs) => match self.made_before(blobs).await {
                 Ok(None) => {}
                 Ok(Some(_)) => return CoreError::UploadClosed.into(),
                 Err(error) => return error,
-            }
+            },
+            UploadState::Done(file) => return CoreError::UploadDone(*file).into(),
+        }
+        if let Some(staging) = staging
+            && let Err(error) = self.check_gone(&staging).await
+        {
+            return error;
         }
         warn!(%id, "storage has lost the bytes of an upload, which ends");
         match self.end_upload(account, id).await {

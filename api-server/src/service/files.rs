@@ -2,7 +2,7 @@
 
 use super::error::ServiceError;
 use super::sessions::Actor;
-use super::{Service, now, random_bytes};
+use super::{Service, random_bytes};
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
@@ -77,7 +77,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         actor: &Actor,
         number: FileNumber,
     ) -> Result<(), ServiceError> {
-        let (account, now) = (actor.account, now().now);
+        let (account, now) = (actor.account, self.now());
         let orphan = self
             .change(move |tx, _| files::remove(tx, account, number, now))
             .await?;

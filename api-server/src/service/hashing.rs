@@ -9,9 +9,10 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use common::code::ErrorCode;
 use common::id::FileId;
-use common::web::source::{BlobSource as _, Content, Opened, ReadPieces as _};
-use tokio::sync::{Semaphore, watch};
+use common::web::source::{Content, Opened, ReadPieces as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -22,7 +23,7 @@ use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
 use crate::core::id::UploadId;
-use crate::core::upload_sessions::{self, SliceRecord, UploadRecord};
+use crate::core::upload_sessions::{self, Advance, HashState, SliceRecord, UploadRecord};
 
 /// Uploads that are read back at the same time: hashing takes a processor each.
 const AT_ONCE_MAX: usize = 2;
@@ -112,43 +113,54 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     /// Hashes slices as long as the next one is there.
     async fn hash(&self, id: UploadId) -> Result<(), ServiceError> {
-        // The semaphore is never closed.
-        let place = Arc::clone(&self.shared.hashing.places)
-            .acquire_owned()
-            .await;
-        let _place = place.ok();
-        let mut known: Option<(u64, Sequence)> = None;
+        let mut known: Option<(HashState, Sequence)> = None;
         while !self.shared.hashing.stopping.is_cancelled() {
+            // For one slice: whoever waits has the next turn, however much another upload has left.
+            let _place = self.hashing_place().await;
             let Some((record, slice)) = self.next_slice(id).await? else {
                 return Ok(());
             };
             let sequence = match known.take() {
-                Some((hashed, sequence)) if hashed == record.hashed => Some(sequence),
+                Some((hashes, sequence)) if hashes == record.hashes => Some(sequence),
                 Some(_) | None => Sequence::restore(&record.hashes),
             };
-            let (Some(mut sequence), Some(staging)) = (sequence, record.staging) else {
+            let Some(staging) = record.staging else {
                 return Ok(());
+            };
+            let from = record.hashes;
+            let Some(mut sequence) = sequence else {
+                self.forget_hashes(id, from).await?;
+                continue;
             };
             let range = slice.offset..slice.offset.saturating_add(slice.len);
             let stopping = &self.shared.hashing.stopping;
-            let is_whole = self
+            let read = self
                 .read_staged(&staging, range, |bytes| {
                     sequence.update(&bytes);
                     !stopping.is_cancelled()
                 })
-                .await?;
-            if !is_whole {
-                return Ok(());
+                .await;
+            match read {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) if error.code() == ErrorCode::NotFound => {
+                    return Err(self.lost_staging(record.account, id, staging).await);
+                }
+                Err(error) => return Err(error),
             }
-            let (number, hashes) = (record.hashed + 1, sequence.save());
+            let (number, to) = (record.hashed + 1, sequence.save());
+            let advance = Advance {
+                from,
+                to: to.clone(),
+            };
             let noted = self
                 .change(move |tx, _| {
-                    let hashes = hashes.clone();
-                    upload_sessions::add_hashes(tx, id, number, slice.offset, hashes)
+                    let advance = advance.clone();
+                    upload_sessions::add_hashes(tx, id, number, &slice, advance)
                 })
                 .await;
             match noted {
-                Ok(()) => known = Some((number, sequence)),
+                Ok(()) => known = Some((to, sequence)),
                 // Another slice took its place: once more from what is known.
                 Err(ServiceError::Core(CoreError::UploadChanged)) => {}
                 Err(ServiceError::Core(CoreError::NoUpload)) => return Ok(()),
@@ -156,6 +168,24 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             }
         }
         Ok(())
+    }
+
+    /// A turn to read bytes back.
+    pub(super) async fn hashing_place(&self) -> Option<OwnedSemaphorePermit> {
+        let places = Arc::clone(&self.shared.hashing.places);
+        // The semaphore is never closed.
+        places.acquire_owned().await.ok()
+    }
+
+    /// Has all slices of an upload read once more, if nobody took its hashes on.
+    pub(super) async fn forget_hashes(
+        &self,
+        id: UploadId,
+        hashes: HashState,
+    ) -> Result<(), ServiceError> {
+        warn!(%id, "the hashes of an upload cannot be gone on from: all of it is read back");
+        self.change(move |tx, _| upload_sessions::forget_hashes(tx, id, &hashes))
+            .await
     }
 
     /// The first slice that was not hashed, if it is there.

@@ -1,23 +1,29 @@
 //! Uploads that are applied for and then sent in order, at once or block by block, by whoever has the
 //! key that the application gave. Source: docs/api/weiyun.md.
 
-use bytes::{Bytes, BytesMut};
+use std::ops::Range;
+
+use bytes::Bytes;
 use common::code::ErrorCode;
+use common::digest::Crc32Hasher;
 use common::id::{Extension, FileId};
 
 use super::error::ServiceError;
 use super::hashes::Hashers;
 use super::sessions::Actor;
-use super::sliced::{NO_SUBTREE, check_open};
+use super::sliced::NO_SUBTREE;
 use super::upload::Upload;
-use super::{Announced, Service, now, random_bytes};
+use super::{Announced, Service, random_bytes};
 use crate::backend::{BlobExtension as _, Blobs};
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, CatalogError};
 use crate::core::error::CoreError;
 use crate::core::files::{Conflict, Place};
-use crate::core::id::{FileNumber, FolderNumber, Md5, Sha1, UploadId, UploadKeyHash};
+use crate::core::id::{AccountId, FileNumber, FolderNumber, Md5, Sha1, UploadId, UploadKeyHash};
 use crate::core::name::EntryName;
-use crate::core::upload_sessions::{self, NewUpload, SliceRecord, UploadKind, UploadRecord};
+use crate::core::upload_sessions::{
+    self, NewBlock, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
+};
+use crate::core::uploads::Digests;
 
 /// Bytes of one block.
 pub(crate) const BLOCK_LEN_MAX: u64 = 16 * 1024 * 1024;
@@ -105,7 +111,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         &self,
         key: UploadKeyHash,
     ) -> Result<(UploadId, UploadRecord), ServiceError> {
-        let now = now().now;
+        let now = self.now();
         self.look(move |view| upload_sessions::by_key(view, &key, now))
             .await
     }
@@ -161,8 +167,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ///
     /// [`ServiceError::Gap`] if bytes before `offset` are missing; [`ServiceError::Mismatch`] if the
     /// block is too long, or if the whole is not what was announced: then the upload begins anew;
-    /// [`CoreError::NameInUse`], and the upload ends; [`CoreError::UploadDone`],
-    /// [`CoreError::UploadClosed`], [`CoreError::NoUpload`].
+    /// [`CoreError::NameInUse`], and the upload ends; [`CoreError::UploadDone`];
+    /// [`CoreError::UploadClosed`] while it is being completed; [`CoreError::NoUpload`].
     pub(crate) async fn add_block(
         &self,
         id: UploadId,
@@ -170,7 +176,6 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         offset: u64,
         block: Bytes,
     ) -> Result<BlockAdded, ServiceError> {
-        check_open(&record)?;
         let account = record.account;
         let end = offset.saturating_add(block.len() as u64);
         if record.size < end {
@@ -183,117 +188,213 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             let received = record.received;
             return Err(ServiceError::Gap { received, offset });
         }
+        match record.state {
+            UploadState::Open => {}
+            UploadState::Done(file) => return Err(CoreError::UploadDone(file).into()),
+            // All bytes are there and were right, and an attempt to make a file of them came to no
+            // known end. What comes again is nothing new.
+            UploadState::Committing(_) => {
+                return self.complete_in_order(id).await.map(BlockAdded::File);
+            }
+        }
         let mut upload = record;
         if !block.is_empty() {
+            upload.check_staged(block.len() as u64)?;
             let staging = self.staging(account, id, &upload).await?;
-            let (offset, block) = self
-                .from_block_start(id, &upload, staging, offset, block)
+            let cut = self.cut(id, &upload, staging, offset).await?;
+            upload = self
+                .append(id, staging, offset, cut, account, block)
                 .await?;
-            upload = self.append(id, &upload, staging, offset, block).await?;
         }
         if upload.received < upload.size {
-            return Ok(BlockAdded::Open(upload));
+            return Ok(BlockAdded::Open(Box::new(upload)));
         }
         self.complete_in_order(id).await.map(BlockAdded::File)
     }
 
-    /// A block that begins within another one, together with what comes before it there.
-    async fn from_block_start(
+    /// Where a client goes on with an upload. Where all bytes are there, that is the beginning of the
+    /// last block: a client that has nothing left to send would never hear how it ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of the catalog.
+    pub(crate) async fn next_offset(
+        &self,
+        id: UploadId,
+        record: &UploadRecord,
+    ) -> Result<u64, ServiceError> {
+        let received = record.received;
+        if received < record.size {
+            return Ok(received);
+        }
+        let last = self
+            .look(move |view| upload_sessions::block_at(view, id, received.saturating_sub(1)))
+            .await?;
+        Ok(last.map_or(0, |(start, _)| start))
+    }
+
+    /// What stays of the block that `offset` lies within; nothing if one begins or ends there. Its bytes
+    /// are read once more, for the checksum of a part does not follow from that of the whole.
+    async fn cut(
         &self,
         id: UploadId,
         record: &UploadRecord,
         staging: FileId,
         offset: u64,
-        block: Bytes,
-    ) -> Result<(u64, Bytes), ServiceError> {
+    ) -> Result<Option<(u64, SliceRecord)>, ServiceError> {
         if offset == record.received {
-            return Ok((offset, block));
+            return Ok(None);
         }
         let before = self
             .look(move |view| upload_sessions::block_at(view, id, offset))
             .await?;
         let (start, before) = before.ok_or(CoreError::UploadChanged)?;
         if start == offset {
-            return Ok((offset, block));
+            return Ok(None);
         }
         let len = offset - start;
+        let (mut crc, mut hashers) = (Crc32Hasher::new(), Hashers::default());
         let range = before.offset..before.offset.saturating_add(len);
-        let mut joined = BytesMut::new();
         self.read_staged(&staging, range, |bytes| {
-            joined.extend_from_slice(&bytes);
+            crc.update(&bytes);
+            hashers.update(&bytes);
             true
         })
         .await?;
-        joined.extend_from_slice(&block);
-        Ok((start, joined.freeze()))
+        let rest = SliceRecord {
+            len,
+            crc: crc.finish().0,
+            md5: hashers.digests(len).md5,
+            ..before
+        };
+        Ok(Some((start, rest)))
     }
 
     async fn append(
         &self,
         id: UploadId,
-        record: &UploadRecord,
         staging: FileId,
         offset: u64,
+        cut: Option<(u64, SliceRecord)>,
+        account: AccountId,
         block: Bytes,
     ) -> Result<UploadRecord, ServiceError> {
-        let account = record.account;
-        let mut extension = self.shared.blobs.extend(&staging).await?;
         let mut hashers = Hashers::default();
         hashers.update(&block);
-        extension.write(block).await?;
-        let piece = match extension.finish().await {
+        let appended = async {
+            let mut extension = self.shared.blobs.extend(&staging).await?;
+            extension.write(block).await?;
+            extension.finish().await
+        };
+        let piece = match appended.await {
             Ok(piece) => piece,
             Err(error) if error.code() == ErrorCode::NotFound => {
                 return Err(self.lost_staging(account, id, staging).await);
             }
             Err(error) => return Err(error.into()),
         };
-        let block = SliceRecord {
+        let record = SliceRecord {
             offset: piece.offset,
             len: piece.len,
             crc: piece.crc.0,
             md5: hashers.digests(piece.len).md5,
             chaining: NO_SUBTREE,
         };
+        let block = NewBlock {
+            offset,
+            record,
+            cut,
+        };
         self.change(move |tx, moment| {
-            upload_sessions::add_block(tx, account, id, &staging, offset, &block, moment.now)
+            upload_sessions::add_block(tx, account, id, &staging, &block, moment.now)
         })
         .await
     }
 
-    /// Reads all bytes of an upload once, and makes it a file if they are what was announced.
+    /// Makes an upload, all of whose bytes are there, a file if they are what was announced. It comes to
+    /// its end whether the client waits or not: one that lost its patience and asks again would else
+    /// begin it anew each time.
     async fn complete_in_order(&self, id: UploadId) -> Result<FileNumber, ServiceError> {
-        let found = self
+        let service = self.clone();
+        let tasks = &self.shared.tasks;
+        let task = tasks.spawn(async move { service.verify_in_order(id).await });
+        task.await?
+    }
+
+    /// Reads all bytes of an upload once.
+    async fn verify_in_order(&self, id: UploadId) -> Result<FileNumber, ServiceError> {
+        let Some(_turn) = self.shared.completing.begin(id) else {
+            return Err(CoreError::UploadClosed.into());
+        };
+        let (record, blocks) = self
             .look(move |view| {
                 let record = upload_sessions::find(view, id)?.ok_or(CoreError::NoUpload)?;
                 Ok((record, upload_sessions::slices(view, id)?))
             })
             .await?;
-        let (record, blocks) = found;
-        let mut hashers = Hashers::default();
-        if let Some(staging) = record.staging {
-            for (_, block) in &blocks {
-                let range = block.offset..block.offset.saturating_add(block.len);
-                self.read_staged(&staging, range, |bytes| {
-                    hashers.update(&bytes);
-                    true
-                })
-                .await?;
-            }
+        if let UploadState::Done(file) = record.state {
+            return Err(CoreError::UploadDone(file).into());
         }
-        let digests = hashers.digests(record.size);
         if record.size == 0 {
             let upload = self.begin_whole(&record);
             return self.finish_whole(id, &record, upload).await;
         }
+        let made = match &record.state {
+            UploadState::Committing(blobs) => self.made_before(blobs).await?,
+            UploadState::Open | UploadState::Done(_) => None,
+        };
         let account = record.account;
-        self.complete(account, id, &record, &blocks, digests).await
+        let digests = match (made, record.staging) {
+            // Storage made the blob, and the staging blob went with that.
+            (Some(blob), _) => {
+                let whole = 0..record.size;
+                self.digests_of(&blob, std::slice::from_ref(&whole)).await
+            }
+            (None, Some(staging)) => {
+                let ranges = blocks
+                    .iter()
+                    .map(|(_, block)| block.offset..block.offset.saturating_add(block.len));
+                let ranges: Vec<_> = ranges.collect();
+                match self.digests_of(&staging, &ranges).await {
+                    Err(error) if error.code() == ErrorCode::NotFound => {
+                        return Err(self.lost_staging(account, id, staging).await);
+                    }
+                    read => read,
+                }
+            }
+            (None, None) => return Err(CoreError::UploadChanged.into()),
+        };
+        self.complete(account, id, &record, &blocks, digests?).await
+    }
+
+    /// The digests of ranges of a blob, one behind the other.
+    async fn digests_of(
+        &self,
+        blob: &FileId,
+        ranges: &[Range<u64>],
+    ) -> Result<Digests, ServiceError> {
+        let mut hashers = Hashers::default();
+        let mut size = 0_u64;
+        for range in ranges {
+            let _place = self.hashing_place().await;
+            let is_whole = self
+                .read_staged(blob, range.clone(), |bytes| {
+                    hashers.update(&bytes);
+                    !self.shared.tasks.is_closed()
+                })
+                .await?;
+            if !is_whole {
+                return Err(CatalogError::Closed.into());
+            }
+            size = size.saturating_add(range.end.saturating_sub(range.start));
+        }
+        Ok(hashers.digests(size))
     }
 
     /// Takes an upload back to its beginning.
     pub(super) async fn restart_upload(
         &self,
-        account: crate::core::id::AccountId,
+        account: AccountId,
         id: UploadId,
     ) -> Result<(), ServiceError> {
         self.change(move |tx, moment| upload_sessions::restart(tx, account, id, moment.now))
@@ -307,7 +408,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 #[derive(Clone, Debug)]
 pub(crate) enum BlockAdded {
     /// It takes more.
-    Open(UploadRecord),
+    Open(Box<UploadRecord>),
     /// It was the last one: the upload is a file.
     File(FileNumber),
 }

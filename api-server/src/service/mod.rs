@@ -5,6 +5,7 @@
 
 mod accounts;
 mod apps;
+mod clock;
 mod completion;
 mod error;
 mod files;
@@ -28,14 +29,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::env::{Shutdown, clock, entropy};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use common::env::{Shutdown, entropy};
+use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use apps::{Bearer, NewTokens, Tokens};
 pub(crate) use completion::Completion;
 pub(crate) use error::ServiceError;
-pub(crate) use in_order::{Application, Applied, BLOCK_LEN_MAX, BlockAdded};
+pub(crate) use in_order::{Application, Applied, BlockAdded};
 pub(crate) use passwords::Secret;
 pub(crate) use rate::{Rate, RateSettings};
 pub(crate) use sessions::{Actor, Proof, Registration, TokenlessCall};
@@ -47,8 +48,10 @@ use crate::backend::Blobs;
 use crate::core::catalog::{Catalog, Transaction, View};
 use crate::core::error::CoreError;
 use crate::core::files::Reuse;
+use crate::core::id::ServerKey;
 use crate::core::moment::Moment;
 use apps::RecentPasswords;
+use clock::Clock;
 use completion::Completing;
 use hashing::Hashing;
 use passwords::Passwords;
@@ -102,6 +105,7 @@ pub(crate) struct Service<C, B> {
 struct Shared<C, B> {
     catalog: C,
     blobs: B,
+    clock: Clock,
     settings: ServiceSettings,
     passwords: Passwords,
     rates: Rates,
@@ -119,6 +123,8 @@ struct Shared<C, B> {
     hashing: Hashing,
     /// Uploads that are being completed.
     completing: Completing,
+    /// The key that the server keeps for itself, once it was asked for.
+    server_key: OnceCell<ServerKey>,
     /// Passwords that were right lately.
     recent: RecentPasswords,
     /// A change of the tree left work.
@@ -149,10 +155,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         blobs: B,
         settings: ServiceSettings,
     ) -> Result<Self, ServiceError> {
+        Self::with_clock(catalog, blobs, settings, Clock::default())
+    }
+
+    /// A service for which time passes as this clock has it.
+    fn with_clock(
+        catalog: C,
+        blobs: B,
+        settings: ServiceSettings,
+        clock: Clock,
+    ) -> Result<Self, ServiceError> {
         Ok(Self {
             shared: Arc::new(Shared {
                 catalog,
                 blobs,
+                clock,
                 settings,
                 passwords: Passwords::new()?,
                 rates: Rates::new(settings.rates),
@@ -164,6 +181,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 tasks: TaskTracker::new(),
                 hashing: Hashing::default(),
                 completing: Completing::default(),
+                server_key: OnceCell::new(),
                 recent: RecentPasswords::default(),
                 work: Notify::new(),
                 garbage: Notify::new(),
@@ -187,6 +205,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         Arc::clone(&self.shared.strangers).try_acquire_owned().ok()
     }
 
+    /// Unix seconds.
+    fn now(&self) -> u32 {
+        self.shared.clock.unix_seconds()
+    }
+
     /// Looks at the catalog. `work` may run more than once.
     pub(crate) async fn look<T, F>(&self, work: F) -> Result<T, ServiceError>
     where
@@ -202,7 +225,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         T: Send + 'static,
         F: Fn(&mut dyn Transaction, Moment) -> Result<T, CoreError> + Send + 'static,
     {
-        let moment = now();
+        let moment = self.shared.clock.moment();
         Ok(self
             .shared
             .catalog
@@ -237,14 +260,6 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         self.shared.hashing.stop();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-    }
-}
-
-/// The time, and chance for what happens now.
-fn now() -> Moment {
-    Moment {
-        now: clock::unix_seconds(),
-        chance: entropy::random_u64(),
     }
 }
 

@@ -142,10 +142,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         blob: &FileId,
         state: OrphanState,
     ) -> Result<bool, ServiceError> {
-        if let OrphanState::Pending(process) = state {
-            if process == self.shared.process && self.shared.announced.has(blob) {
-                return Ok(false);
-            }
+        // Deleted before it is made, a blob would stay for ever. It may be an orphan whatever its state:
+        // somebody may have ended an upload that storage is just making a blob of.
+        if self.shared.announced.has(blob) {
+            return Ok(false);
+        }
+        if let OrphanState::Pending(_) = state {
             // It may have got its owner since it was listed. Once this says no, it gets none any more.
             let blob = *blob;
             let is_orphan = self

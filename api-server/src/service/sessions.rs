@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use common::env::clock;
 use tracing::info;
 
 use super::error::ServiceError;
@@ -214,7 +213,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let Proof::Token(token) = proof else {
             return Err(ServiceError::Denied);
         };
-        let (hash, now) = (token.hash(), clock::unix_seconds());
+        let (hash, now) = (token.hash(), self.now());
         let session = self
             .look(move |view| sessions::get(view, &hash, now))
             .await?;
@@ -259,7 +258,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let Proof::Token(token) = proof else {
             return Err(ServiceError::Denied);
         };
-        let (hash, now, user) = (token.hash(), clock::unix_seconds(), user.clone());
+        let (hash, now, user) = (token.hash(), self.now(), user.clone());
         let found = self
             .look(move |view| match sessions::get(view, &hash, now)? {
                 Some(session) if session.user == user => work(view, session.account).map(Some),
@@ -308,7 +307,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         call: TokenlessCall,
     ) -> Result<Actor, ServiceError> {
         let policy = self.shared.settings.tokenless;
-        let (name, now) = (user.clone(), clock::unix_seconds());
+        let (name, now) = (user.clone(), self.now());
         let (account, is_here) = self
             .look(move |view| {
                 let Some((account, record)) = accounts::find(view, &name)? else {

@@ -17,6 +17,8 @@ mod exchange;
 mod outgoing;
 mod pool;
 mod prepared;
+#[cfg(test)]
+mod script;
 mod slices;
 mod staged;
 mod storage;

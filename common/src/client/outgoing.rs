@@ -18,23 +18,23 @@ use crate::wire::{Command, Header, Status};
 
 /// Bytes of content that are gathered, as they are, before they are sent. A content up to this size
 /// costs one system call.
-const HELD_LEN_MAX: usize = 256 * 1024;
+pub(super) const HELD_LEN_MAX: usize = 256 * 1024;
 /// Buffers that are gathered; with the heads of packet and chunk, what one system call takes.
-const HELD_COUNT_MAX: usize = 60;
+pub(super) const HELD_COUNT_MAX: usize = 60;
 /// Content is not held back longer than this if more comes slowly: the node must see progress.
-const HOLD_MAX: Duration = Duration::from_secs(1);
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(1);
 
 /// A request whose content is on its way.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    lease: Lease,
+    pub(super) lease: Lease,
     command: Command,
     /// The packet's head, until it was sent.
     head: Option<Bytes>,
     /// Content that was not sent yet.
     held: Slices,
     /// When something was sent last, or the request began.
-    sent_at: Instant,
+    pub(super) sent_at: Instant,
     size: u64,
     hasher: Crc32Hasher,
 }

@@ -22,7 +22,7 @@ pub use crate::web::range::fuzz_range;
 
 use crate::id::{FileId, RemoteName, VolumePath};
 use crate::limits;
-use crate::wire::storage::{ChunkHead, Metadata, PrepareHead};
+use crate::wire::storage::{ChunkHead, ExtendHead, Metadata, PrepareHead};
 use crate::wire::{HEADER_LEN, Header};
 
 /// One reading of a packet.
@@ -38,6 +38,7 @@ pub fn fuzz_packet(bytes: &[u8]) {
         return;
     };
     check_prepared_upload(body);
+    check_extension(body);
     let readings: [Reencode; 3] = [
         |header, body| reencode_storage_request(header, body).ok(),
         |header, body| reencode_tracker_request(header, body).ok(),
@@ -64,7 +65,7 @@ pub fn fuzz_packet(bytes: &[u8]) {
 
 /// Reads `body` as a node reads a prepared upload, whose length no header tells: a head, then chunks.
 fn check_prepared_upload(body: &[u8]) {
-    let Some((head, mut rest)) = body.split_first_chunk::<{ PrepareHead::LEN }>() else {
+    let Some((head, rest)) = body.split_first_chunk::<{ PrepareHead::LEN }>() else {
         return;
     };
     if let Ok(head) = PrepareHead::decode(head) {
@@ -73,6 +74,27 @@ fn check_prepared_upload(body: &[u8]) {
         let again = packet.get(HEADER_LEN..).map(PrepareHead::decode);
         assert_eq!(again, Some(Ok(head)), "a head encodes to itself");
     }
+    check_chunks(rest);
+}
+
+/// Reads `body` as a node reads an extension: a head with a name, then chunks.
+fn check_extension(body: &[u8]) {
+    let read = |body: &[u8]| {
+        let (fixed, rest) = body.split_at_checked(ExtendHead::FIXED_LEN)?;
+        let (name, rest) = rest.split_at_checked(ExtendHead::name_len(fixed).ok()?)?;
+        Some((ExtendHead::decode(fixed, name).ok()?, rest.to_vec()))
+    };
+    let Some((head, rest)) = read(body) else {
+        return;
+    };
+    let mut packet = bytes::BytesMut::new();
+    head.encode(&mut packet);
+    let again = packet.get(HEADER_LEN..).and_then(read);
+    assert_eq!(again, Some((head, Vec::new())), "a head encodes to itself");
+    check_chunks(&rest);
+}
+
+fn check_chunks(mut rest: &[u8]) {
     while let Some((head, behind)) = rest.split_first_chunk::<{ ChunkHead::LEN }>() {
         let Ok(chunk) = ChunkHead::decode(head) else {
             return;

@@ -9,9 +9,9 @@ use bytes::BytesMut;
 
 use crate::codec::CodecError;
 use crate::wire::storage::{
-    AppendHead, BlobRequest, DownloadRequest, FileInfo, Metadata, ModifyHead, PreparedResponse,
-    QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead, StoredResponse, Streamed,
-    TruncateRequest, UploadHead, UploadKind,
+    AppendHead, ArrangeRequest, BlobRequest, DownloadRequest, FileInfo, Metadata, ModifyHead,
+    Piece, PreparedResponse, QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead,
+    StoredResponse, Streamed, TruncateRequest, UploadHead, UploadKind,
 };
 use crate::wire::tracker::{
     ClientDialect, FetchTarget, FetchTargets, GroupResponse, GroupStatistics, LeaderResponse,
@@ -42,6 +42,7 @@ pub fn reencode_storage_request(header: Header, body: &[u8]) -> Result<BytesMut,
         Command::GetMetadata => BlobRequest::decode(body)?.encode_get_metadata(&mut out),
         Command::Download => DownloadRequest::decode(body)?.encode(&mut out),
         Command::SetMetadata => SetMetadata::decode(body)?.encode(&mut out),
+        Command::ArrangeStaging => ArrangeRequest::decode(body)?.encode(&mut out),
         Command::QueryFileInfo => QueryFileInfo::decode(body, header.status)?.encode(&mut out),
         command @ (Command::ActiveTest
         | Command::Quit
@@ -87,7 +88,10 @@ fn response(command: Command, body: &[u8]) -> Result<BytesMut, WireError> {
         | Command::UploadAppender
         | Command::UploadSlave
         | Command::RegenerateAppender => StoredResponse::decode(body)?.encode(&mut out),
-        Command::PrepareUpload => PreparedResponse::decode(body)?.encode(&mut out),
+        Command::PrepareUpload | Command::ArrangeStaging => {
+            PreparedResponse::decode(body)?.encode(&mut out);
+        }
+        Command::ExtendStaging => Piece::decode(body)?.encode_response(&mut out),
         Command::GetMetadata => Metadata::parse(body).encode_response(&mut out),
         Command::QueryFileInfo => {
             let info = FileInfo::decode(body)?;

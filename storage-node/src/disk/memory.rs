@@ -1,7 +1,8 @@
 //! A disk in memory that does what bad disks do.
 //!
 //! Faults it makes, all from one seed: a crash loses any subset of the writes that were not synced
-//! and tears the ones it keeps; writes and syncs fail with EIO; space runs out.
+//! and tears the ones it keeps, also those whose sync was about to happen; writes and syncs fail with
+//! EIO; space runs out.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -47,6 +48,8 @@ enum Fate {
     Works,
     FailsOnce,
     Fails,
+    /// The machine is about to stop: it fails, and what it should have done is open until the crash.
+    CutOff,
 }
 
 impl Fate {
@@ -59,7 +62,7 @@ impl Fate {
         match *self {
             Self::Works => return Ok(()),
             Self::FailsOnce => *self = Self::Works,
-            Self::Fails => {}
+            Self::Fails | Self::CutOff => {}
         }
         Err(io::Error::other("injected EIO"))
     }
@@ -109,6 +112,12 @@ impl MemoryDisk {
     /// wrong answer.
     pub fn fail_next_sync(&self) {
         locked(&self.state).syncs = Fate::FailsOnce;
+    }
+
+    /// Has the power fail in the middle of the next sync: it reports an error to the process, which is
+    /// about to end, and [`Self::crash`] decides what of the writes before it survives.
+    pub fn cut_power_at_next_sync(&self) {
+        locked(&self.state).syncs = Fate::CutOff;
     }
 
     /// Cuts a volume file behind the engine's back.
@@ -257,8 +266,14 @@ impl VolumeFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let fate = locked(&self.disk.state).syncs.meet();
+        let (is_cut_off, fate) = {
+            let syncs = &mut locked(&self.disk.state).syncs;
+            (*syncs == Fate::CutOff, syncs.meet())
+        };
         let mut file = locked(&self.file);
+        if is_cut_off {
+            return fate;
+        }
         let unsynced = std::mem::take(&mut file.unsynced);
         fate?;
         for (offset, bytes) in unsynced {

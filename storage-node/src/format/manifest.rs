@@ -125,6 +125,60 @@ impl Manifest {
         pieces
     }
 
+    /// The manifest of these ranges in this order, each within the blob and none empty. Checksum and
+    /// replaced key are the caller's to say.
+    ///
+    /// Time is that of the segments that come out, and a look at each segment there is: not their
+    /// product, which could be billions.
+    pub fn arrange(&self, ranges: &[Range<u64>]) -> Result<Self, ManifestError> {
+        let mut starts = Vec::with_capacity(self.segments.len());
+        let mut start = 0;
+        for segment in &self.segments {
+            starts.push(start);
+            start += u64::from(segment.len);
+        }
+        let mut arranged = Self::default();
+        for range in ranges {
+            let first = starts.partition_point(|start| *start <= range.start);
+            let behind = first.saturating_sub(1)..self.segments.len();
+            let segments = self.segments.get(behind.clone()).unwrap_or_default();
+            let starts = starts.get(behind).unwrap_or_default();
+            for (segment, start) in segments.iter().zip(starts) {
+                if range.end <= *start {
+                    break;
+                }
+                // Both fit, for they are at most `segment.len`.
+                let from = range.start.saturating_sub(*start);
+                let to = (range.end - start).min(segment.len.into());
+                if let (Ok(from), Ok(to)) = (u32::try_from(from), u32::try_from(to))
+                    && from < to
+                {
+                    arranged.join(Segment {
+                        part: segment.part,
+                        start: segment.start + from,
+                        len: to - from,
+                    })?;
+                }
+            }
+        }
+        Ok(arranged)
+    }
+
+    /// Adds a segment at the end, as one with the last where it goes on there.
+    fn join(&mut self, segment: Segment) -> Result<(), ManifestError> {
+        if let Some(last) = self.segments.last_mut()
+            && last.part == segment.part
+            && last.part != PartId::HOLE
+            && last.start + last.len == segment.start
+            && self.len + u64::from(segment.len) <= limits::BLOB_LEN_MAX
+        {
+            last.len += segment.len;
+            self.len += u64::from(segment.len);
+            return Ok(());
+        }
+        self.push(segment)
+    }
+
     /// The manifest in which `content` stands at `offset` in place of what was there. `offset` is at
     /// most the length; the checksum is unknown afterwards.
     pub fn overwrite(&self, offset: u64, content: &[Segment]) -> Result<Self, ManifestError> {
@@ -289,6 +343,35 @@ mod tests {
             prop_assert_eq!(after.len(), len);
             let kept = usize::try_from(len.min(before.len())).unwrap();
             prop_assert_eq!(&bytes(&after)[..kept], &bytes(&before)[..kept]);
+        }
+
+        #[test]
+        fn arranging_equals_arranging_a_vector(
+            lens in proptest::collection::vec(1u32..9, 0..6),
+            ranges in proptest::collection::vec((0u64..40, 0u64..40), 0..6),
+        ) {
+            let before = manifest(&lens);
+            let len = before.len();
+            let ranges: Vec<_> = ranges
+                .into_iter()
+                .map(|(from, to)| from.min(len)..to.min(len))
+                .filter(|range| range.start < range.end)
+                .collect();
+            let arranged = before.arrange(&ranges).unwrap();
+            let model = bytes(&before);
+            let model: Vec<_> = ranges
+                .iter()
+                .flat_map(|range| {
+                    let at = |offset: u64| usize::try_from(offset).unwrap();
+                    model[at(range.start)..at(range.end)].to_vec()
+                })
+                .collect();
+            prop_assert_eq!(arranged.len(), model.len() as u64);
+            prop_assert_eq!(bytes(&arranged), model);
+            // Pieces that lie one behind the other are one again.
+            let halves: Vec<_> = (0..len).map(|at| at..at + 1).collect();
+            let whole = before.arrange(&halves).unwrap();
+            prop_assert_eq!(whole.segments(), before.segments());
         }
 
         #[test]

@@ -89,7 +89,8 @@ impl Session {
             Ok(Content::Parts(mut parts)) => parts.finish_edit(name.to_key(), edit).await,
         };
         bytes.add(size, changed.is_ok());
-        Ok(self.changed(count, changed.map_err(Failure::from), time))
+        let changed = changed.map(drop).map_err(Failure::from);
+        Ok(self.changed(count, changed, time))
     }
 
     pub(super) async fn truncate(&mut self, header: &Header) -> Result<Outcome, ConnectionError> {
@@ -183,7 +184,10 @@ pub(super) fn store_in_group<'a>(
 }
 
 /// The store and length of an appender. A missing one is told before one of another kind.
-async fn appender<'a>(node: &'a Node, name: &RemoteName) -> Result<(&'a PathStore, u64), Failure> {
+pub(super) async fn appender<'a>(
+    node: &'a Node,
+    name: &RemoteName,
+) -> Result<(&'a PathStore, u64), Failure> {
     let store = store_in_group(node, node.group, name)?;
     let blob = store
         .shared()
@@ -215,7 +219,7 @@ async fn rename(node: &Node, name: &RemoteName) -> Result<RemoteName, Failure> {
             crc,
         };
         match store.edit(name.to_key(), time, edit).await {
-            Ok(()) => return Ok(new),
+            Ok(_) => return Ok(new),
             // Changed or moved while its checksum was computed, or a name that is taken.
             Err(StoreError::Conflict | StoreError::Exists) => {}
             Err(error) => return Err(error.into()),
@@ -241,7 +245,8 @@ async fn truncate(node: &Node, body: &[u8], time: u32) -> Result<(), Failure> {
     let request = TruncateRequest::decode(body)?;
     let (store, _) = appender(node, &request.name).await?;
     let edit = Edit::Truncate { len: request.size };
-    Ok(store.edit(request.name.to_key(), time, edit).await?)
+    store.edit(request.name.to_key(), time, edit).await?;
+    Ok(())
 }
 
 async fn delete(node: &Node, body: &[u8], time: u32) -> Result<(), Failure> {

@@ -8,11 +8,13 @@ use prometheus::{
 };
 
 /// Commands that are counted by name; anything else is `other`.
-const COMMANDS: [(Command, &str); 16] = [
+const COMMANDS: [(Command, &str); 18] = [
     (Command::Upload, "upload"),
     (Command::UploadAppender, "upload_appender"),
     (Command::UploadSlave, "upload_slave"),
     (Command::PrepareUpload, "prepare_upload"),
+    (Command::ExtendStaging, "extend_staging"),
+    (Command::ArrangeStaging, "arrange_staging"),
     (Command::CommitUpload, "commit_upload"),
     (Command::AbandonUpload, "abandon_upload"),
     (Command::Append, "append"),

@@ -5,6 +5,8 @@
 //! away, up to a bound. Source: docs/wire.md, connection life.
 
 mod change;
+#[cfg(test)]
+mod fixture;
 mod metrics;
 mod prepare;
 mod read;
@@ -28,7 +30,7 @@ use tokio::time::timeout;
 use tracing::{debug, error};
 
 pub(crate) use metrics::ServiceMetrics;
-use prepare::{PreparedUpload, abandon};
+use prepare::{PreparedBlob, abandon};
 
 use crate::counters::Tally;
 use crate::error::StoreError;
@@ -173,7 +175,7 @@ struct Session {
     /// The answer that is being made.
     out: BytesMut,
     /// What waits for its commit. The next request takes it, whatever it is.
-    prepared: Option<PreparedUpload>,
+    prepared: Option<PreparedBlob>,
 }
 
 impl Session {
@@ -232,6 +234,8 @@ impl Session {
             Some(Command::PrepareUpload) => self.prepare(header).await?,
             Some(Command::CommitUpload) => self.commit(header, prepared).await,
             Some(Command::AbandonUpload) => abandon(header, prepared),
+            Some(Command::ExtendStaging) => self.extend(header).await?,
+            Some(Command::ArrangeStaging) => self.arrange(header).await?,
             Some(Command::Append) => self.append(header).await?,
             Some(Command::Modify) => self.modify(header).await?,
             Some(Command::Truncate) => self.truncate(header).await?,

@@ -1,40 +1,56 @@
-//! Uploads in two steps: prepare, then commit or abandon. Source: docs/wire.md, prepared uploads.
+//! Uploads in two steps: prepare, then commit or abandon. Source: docs/wire.md, prepared uploads and
+//! staged uploads.
 //!
 //! What was prepared belongs to its connection and to the next request on it: a commit makes it a
 //! blob, everything else, the end of the connection included, drops it and so gives its space back.
 
 mod incoming;
+mod stage;
 
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 
 use common::code::ErrorCode;
 use common::digest::Crc32;
-use common::env::Shutdown;
-use common::id::RemoteName;
+use common::env::{Shutdown, entropy};
+use common::id::{NewBlob, RemoteName, VolumePath};
 use common::limits;
 use common::rpc::ConnectionError;
-use common::wire::storage::{ChunkHead, PathChoice, PrepareHead, PreparedResponse};
+use common::wire::storage::{ChunkHead, PathChoice, PrepareHead, PreparedResponse, UploadKind};
 use common::wire::{Header, Status};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use self::incoming::Incoming;
+use self::incoming::{Arrived, Incoming};
+use super::upload::NAMES_MAX;
 use super::{Content, Failure, LINGER, Outcome, Session};
 use crate::error::StoreError;
-use crate::store::PathStore;
+use crate::node::Node;
+use crate::store::{Edit, PathStore};
 
 /// A blob in all but its record.
-pub(super) struct PreparedUpload {
+pub(super) struct PreparedBlob {
     store: PathStore,
     name: RemoteName,
     time: u32,
     size: u64,
     crc: Crc32,
-    content: Content,
+    becoming: Becoming,
     /// Counts what is kept in memory.
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What a commit makes a blob of.
+enum Becoming {
+    /// Content that was received.
+    Content(Content),
+    /// Ranges of a staging blob, which ends.
+    Arrangement {
+        staging: RemoteName,
+        ranges: Vec<Range<u64>>,
+    },
 }
 
 /// How the content of an upload ended.
@@ -80,17 +96,7 @@ impl Session {
             }),
         };
         match received {
-            Ok(Some(prepared)) => {
-                PreparedResponse {
-                    group: self.service.node.group,
-                    size: prepared.size,
-                    crc: prepared.crc,
-                    name: prepared.name,
-                }
-                .encode(&mut self.out);
-                self.prepared = Some(prepared);
-                Ok(Outcome::Body)
-            }
+            Ok(Some(prepared)) => Ok(self.keep(prepared)),
             Ok(None) => Ok(Outcome::Status(Status::CANCELED)),
             Err(refused) => {
                 self.service.node.counters.upload.add(1, false);
@@ -99,11 +105,24 @@ impl Session {
         }
     }
 
+    /// Keeps a blob for its commit, and tells its name.
+    fn keep(&mut self, prepared: PreparedBlob) -> Outcome {
+        PreparedResponse {
+            group: self.service.node.group,
+            size: prepared.size,
+            crc: prepared.crc,
+            name: prepared.name,
+        }
+        .encode(&mut self.out);
+        self.prepared = Some(prepared);
+        Outcome::Body
+    }
+
     /// Receives the content behind `head`; `None` if the peer gave it up.
     async fn receive(
         &mut self,
         head: &PrepareHead,
-    ) -> Result<Result<Option<PreparedUpload>, Refused>, ConnectionError> {
+    ) -> Result<Result<Option<PreparedBlob>, Refused>, ConnectionError> {
         let node = Arc::clone(&self.service.node);
         let wanted = match head.path {
             PathChoice::Any => None,
@@ -118,16 +137,26 @@ impl Session {
                 }));
             }
         };
-        let mut incoming = Incoming::new(&node, store, path);
-        match self.chunks(&mut incoming).await? {
-            Ok(Ended::Complete) => {}
-            Ok(Ended::Aborted) => return Ok(Ok(None)),
+        let incoming = match self.content_of(Incoming::new(&node, store, path)).await? {
+            Ok(Some(incoming)) => incoming,
+            Ok(None) => return Ok(Ok(None)),
             Err(refused) => return Ok(Err(refused)),
-        }
-        let prepared = incoming.prepare(head.extension).await;
+        };
+        let prepared = PreparedBlob::of(&node, store, path, head, incoming).await;
         Ok(prepared.map(Some).map_err(|failure| Refused {
             failure,
             rest: Rest::Read,
+        }))
+    }
+
+    /// Fills `incoming` with the chunks that follow; `None` if the peer gave them up.
+    async fn content_of<'a>(
+        &mut self,
+        mut incoming: Incoming<'a>,
+    ) -> Result<Result<Option<Incoming<'a>>, Refused>, ConnectionError> {
+        Ok(self.chunks(&mut incoming).await?.map(|ended| match ended {
+            Ended::Complete => Some(incoming),
+            Ended::Aborted => None,
         }))
     }
 
@@ -258,16 +287,23 @@ impl Session {
     pub(super) async fn commit(
         &mut self,
         header: &Header,
-        prepared: Option<PreparedUpload>,
+        prepared: Option<PreparedBlob>,
     ) -> Outcome {
         let Some(prepared) = prepared.filter(|_| header.body_len == 0) else {
             return nothing_prepared(header);
         };
         let counters = &self.service.node.counters;
-        let (size, time) = (prepared.size, prepared.time);
+        let time = prepared.time;
+        // An arrangement brings no bytes: they were counted when they were appended.
+        let uploaded = match &prepared.becoming {
+            Becoming::Content(_) => Some(prepared.size),
+            Becoming::Arrangement { .. } => None,
+        };
         let committed = prepared.commit().await;
-        counters.upload.add(1, committed.is_ok());
-        counters.upload_bytes.add(size, committed.is_ok());
+        if let Some(size) = uploaded {
+            counters.upload.add(1, committed.is_ok());
+            counters.upload_bytes.add(size, committed.is_ok());
+        }
         match committed {
             Ok(()) => {
                 counters.note_change(time);
@@ -279,7 +315,7 @@ impl Session {
 }
 
 /// Forgets what was prepared, which dropping it does.
-pub(super) fn abandon(header: &Header, prepared: Option<PreparedUpload>) -> Outcome {
+pub(super) fn abandon(header: &Header, prepared: Option<PreparedBlob>) -> Outcome {
     match prepared.filter(|_| header.body_len == 0) {
         Some(_) => Outcome::Status(Status::OK),
         None => nothing_prepared(header),
@@ -294,13 +330,75 @@ fn nothing_prepared(header: &Header) -> Outcome {
     }
 }
 
-impl PreparedUpload {
-    async fn commit(mut self) -> Result<(), StoreError> {
-        let key = self.name.to_key();
-        self.content
-            .store(&self.store, key, self.time, self.crc)
-            .await
+impl PreparedBlob {
+    /// Names content that has come to its end.
+    async fn of(
+        node: &Node,
+        store: &PathStore,
+        path: VolumePath,
+        head: &PrepareHead,
+        incoming: Incoming<'_>,
+    ) -> Result<Self, Failure> {
+        let Arrived {
+            time,
+            len,
+            mut content,
+            permit,
+        } = incoming.finish().await?;
+        let size = match head.kind {
+            UploadKind::Normal => Some(len),
+            UploadKind::Appender => {
+                content = Content::Parts(content.into_parts(store, time).await?);
+                None
+            }
+        };
+        let new = NewBlob {
+            volume_path: path,
+            source: node.number(),
+            time,
+            size,
+            crc: content.crc(),
+            extension: head.extension,
+            random: 0,
+        };
+        Ok(Self {
+            store: store.clone(),
+            name: free_name(store, new).await?,
+            time,
+            size: len,
+            crc: new.crc,
+            becoming: Becoming::Content(content),
+            _permit: permit,
+        })
     }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        let key = self.name.to_key();
+        match self.becoming {
+            Becoming::Content(mut content) => {
+                content.store(&self.store, key, self.time, self.crc).await
+            }
+            Becoming::Arrangement { staging, ranges } => {
+                let crc = self.crc;
+                let edit = Edit::Arrange { key, ranges, crc };
+                let done = self.store.edit(staging.to_key(), self.time, edit);
+                done.await.map(drop)
+            }
+        }
+    }
+}
+
+/// A name for `new` that no blob has.
+async fn free_name(store: &PathStore, mut new: NewBlob) -> Result<RemoteName, StoreError> {
+    for _ in 0..NAMES_MAX {
+        new.random = entropy::random_u64();
+        let name = RemoteName::generate(&new);
+        let taken = store.shared().open_blob(&name.to_key()).await?;
+        if taken.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(StoreError::Exists)
 }
 
 #[cfg(test)]

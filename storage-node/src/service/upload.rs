@@ -156,7 +156,11 @@ impl Content {
     }
 
     /// The content as parts, of which an appender is made however short it is.
-    async fn into_parts(self, store: &PathStore, time: u32) -> Result<PendingParts, StoreError> {
+    pub(super) async fn into_parts(
+        self,
+        store: &PathStore,
+        time: u32,
+    ) -> Result<PendingParts, StoreError> {
         match self {
             Self::Parts(parts) => Ok(parts),
             Self::Inline(payload) => {

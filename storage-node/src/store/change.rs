@@ -1,5 +1,7 @@
 //! What can be asked of a store, and what it answers.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use common::digest::Crc32;
 use tokio::sync::oneshot;
@@ -49,6 +51,16 @@ pub enum Edit {
         /// Where the manifest lay when the checksum was computed.
         expected: Extent,
         /// Checksum of the content.
+        crc: Crc32,
+    },
+    /// Ranges of the bytes, in this order, under another name; the blob ends, and what no range
+    /// holds is gone.
+    Arrange {
+        /// The new name's key.
+        key: Vec<u8>,
+        /// The ranges, none of them empty.
+        ranges: Vec<Range<u64>>,
+        /// Checksum of the ranges one behind the other.
         crc: Crc32,
     },
 }
@@ -152,6 +164,11 @@ pub enum Answer {
     Done,
     /// It is done; the part has this name.
     Part(PartId),
+    /// It is done; the new bytes begin at this offset.
+    Appended {
+        /// Bytes that the blob had before.
+        offset: u64,
+    },
 }
 
 /// Gets the outcome of a request.

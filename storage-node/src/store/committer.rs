@@ -150,10 +150,8 @@ impl<D: Disk, I: Index> PathStore<D, I> {
     /// # Cancel safety
     ///
     /// See [`Self::submit`].
-    pub async fn edit(&self, key: Vec<u8>, time: u32, edit: Edit) -> Result<(), StoreError> {
-        self.submit(Change::Edit { key, time, edit })
-            .await
-            .map(drop)
+    pub async fn edit(&self, key: Vec<u8>, time: u32, edit: Edit) -> Result<Answer, StoreError> {
+        self.submit(Change::Edit { key, time, edit }).await
     }
 
     /// Changes metadata.
@@ -280,14 +278,14 @@ impl<D: Disk, I: Index> PendingParts<D, I> {
         &mut self,
         key: Vec<u8>,
         edit: impl FnOnce(Content) -> Edit,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Answer, StoreError> {
         let content = Content::Parts {
             segments: self.segments.clone(),
             crc: self.crc(),
         };
-        self.store.edit(key, self.time, edit(content)).await?;
+        let answer = self.store.edit(key, self.time, edit(content)).await?;
         self.segments.clear();
-        Ok(())
+        Ok(answer)
     }
 }
 

@@ -6,7 +6,8 @@ use tracing::warn;
 
 use crate::error::StoreError;
 use crate::format::{
-    IndexKey, IndexValue, Manifest, PartId, RecordHeader, RecordKind, VolumeNumber, record_len,
+    IndexKey, IndexValue, Manifest, PartId, RecordHeader, RecordKind, Segment, VolumeNumber,
+    record_len,
 };
 
 use super::shared::record_key;
@@ -87,10 +88,12 @@ impl Plan {
             }
             RecordKind::Tombstone => {
                 for key in [IndexKey::Blob(key), IndexKey::Metadata(key)] {
-                    // A moved tombstone stands behind records that are younger than it, such as a
-                    // slave that was stored again.
-                    if !header.moved || is_older(view, key, header.sequence)? {
+                    if !header.moved {
                         plan.remove(view, key, None)?;
+                    } else if is_older(view, key, header.sequence)? {
+                        // A moved tombstone stands behind records that are younger than it, such as
+                        // a slave that was stored again.
+                        plan.remove_name(view, key)?;
                     }
                 }
             }
@@ -108,13 +111,13 @@ impl Plan {
         next: Option<&Manifest>,
     ) -> Result<bool, StoreError> {
         let found = view.locate(key)?;
-        let mut before = HashSet::new();
+        let mut before = Manifest::default();
         if let Some(value) = found {
             self.dead
                 .push((value.extent.volume, len_on_disk(key, &value)));
             if value.kind == RecordKind::Manifest {
                 match view.manifest(key, &value) {
-                    Ok(manifest) => before = parts_of(&manifest),
+                    Ok(manifest) => before = manifest,
                     // A damaged manifest must not keep its blob from being deleted or replaced. Its
                     // parts stay until the next rebuild sweeps them.
                     Err(StoreError::Read(error)) => {
@@ -124,12 +127,13 @@ impl Plan {
                 }
             }
         }
-        let after = next.map(parts_of).unwrap_or_default();
-        for part in before.difference(&after) {
-            self.drop_part(view, *part)?;
+        let after = next.map(Manifest::segments).unwrap_or_default();
+        let (gone, new) = difference(before.segments(), after);
+        for part in gone {
+            self.drop_part(view, part)?;
         }
-        for part in after.difference(&before) {
-            self.deletes.push(IndexKey::OpenPart(*part).encode());
+        for part in new {
+            self.deletes.push(IndexKey::OpenPart(part).encode());
         }
         Ok(found.is_some())
     }
@@ -142,6 +146,20 @@ impl Plan {
         next: Option<&Manifest>,
     ) -> Result<(), StoreError> {
         if self.replace(view, key, next)? {
+            self.deletes.push(key.encode());
+        }
+        Ok(())
+    }
+
+    /// Takes `key` away and leaves the parts that it refers to.
+    ///
+    /// A moved tombstone ends something only in a rebuild. It may stand for an arrangement that was
+    /// moved too, to a place behind it, and that still needs the parts; those that nothing needs are
+    /// swept when the rebuild is complete.
+    fn remove_name(&mut self, view: &mut impl View, key: IndexKey<'_>) -> Result<(), StoreError> {
+        if let Some(value) = view.locate(key)? {
+            self.dead
+                .push((value.extent.volume, len_on_disk(key, &value)));
             self.deletes.push(key.encode());
         }
         Ok(())
@@ -181,8 +199,64 @@ fn is_older(view: &mut impl View, key: IndexKey<'_>, sequence: u64) -> Result<bo
     }
 }
 
+/// The parts that only `before` refers to, and those that only `after` does.
+///
+/// What both begin with is only looked through, for that is nearly all where a long blob is appended to.
+fn difference(before: &[Segment], after: &[Segment]) -> (HashSet<PartId>, HashSet<PartId>) {
+    let pairs = before.iter().zip(after);
+    let same = pairs.take_while(|(one, other)| one == other).count();
+    let (same, before) = before.split_at_checked(same).unwrap_or_default();
+    let after = after.get(same.len()..).unwrap_or_default();
+    let (mut gone, mut new) = (parts_in(before), parts_in(after));
+    gone.retain(|part| !new.remove(part));
+    for segment in same {
+        if gone.is_empty() && new.is_empty() {
+            break;
+        }
+        gone.remove(&segment.part);
+        new.remove(&segment.part);
+    }
+    (gone, new)
+}
+
 /// The parts that a manifest refers to, without holes.
 pub(super) fn parts_of(manifest: &Manifest) -> HashSet<PartId> {
-    let parts = manifest.segments().iter().map(|segment| segment.part);
+    parts_in(manifest.segments())
+}
+
+fn parts_in(segments: &[Segment]) -> HashSet<PartId> {
+    let parts = segments.iter().map(|segment| segment.part);
     parts.filter(|part| *part != PartId::HOLE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn segments(parts: &[(u64, u32)]) -> Vec<Segment> {
+        let segment = |(part, start): &(u64, u32)| Segment {
+            part: PartId(*part),
+            start: *start,
+            len: 1,
+        };
+        parts.iter().map(segment).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_difference_of_manifests_is_that_of_the_sets_of_their_parts(
+            same in proptest::collection::vec((0u64..9, 0u32..2), 0..6),
+            before in proptest::collection::vec((0u64..9, 0u32..2), 0..6),
+            after in proptest::collection::vec((0u64..9, 0u32..2), 0..6),
+        ) {
+            let before = segments(&[same.clone(), before].concat());
+            let after = segments(&[same, after].concat());
+            let (gone, new) = difference(&before, &after);
+            let (before, after) = (parts_in(&before), parts_in(&after));
+            prop_assert_eq!(gone, &before - &after);
+            prop_assert_eq!(new, &after - &before);
+        }
+    }
 }

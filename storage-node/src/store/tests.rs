@@ -1,5 +1,6 @@
 //! The store over a disk that crashes, driven synchronously.
 
+mod arrangements;
 mod failures;
 mod golden;
 mod history;
@@ -161,7 +162,12 @@ fn read(engine: &TestEngine, number: u64) -> Result<Option<Vec<u8>>, StoreError>
         let (_, part) = engine
             .shared()
             .read(IndexKey::Part(segment.part))?
-            .expect("part is there");
+            .unwrap_or_else(|| {
+                panic!(
+                    "part {:?} of blob {number} is there, manifest at {:?}",
+                    segment.part, value.extent
+                )
+            });
         let start = segment.start as usize;
         bytes.extend_from_slice(&part.payload[start..start + segment.len as usize]);
     }

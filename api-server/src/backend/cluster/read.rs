@@ -88,8 +88,8 @@ pub(crate) enum Reader {
 #[derive(Debug)]
 pub(crate) struct Stream {
     download: Download,
-    /// Offset of the next byte.
-    at: u64,
+    /// What of it was not read yet.
+    left: Range<u64>,
 }
 
 impl ReadPieces for Reader {
@@ -101,14 +101,14 @@ impl ReadPieces for Reader {
             }
             Self::Stream(client, id, open) => {
                 let mut stream = match open.take() {
-                    Some(stream) if stream.at == range.start => stream,
+                    Some(stream) if stream.left == range => stream,
                     _ => open_stream(client, id, range).await?,
                 };
                 let Some(bytes) = bounded(stream.download.piece()).await? else {
                     let why = "the node sent fewer bytes than it has";
                     return Err(SourceError::new(ErrorCode::Storage, why));
                 };
-                stream.at += bytes.len() as u64;
+                stream.left.start += bytes.len() as u64;
                 *open = Some(stream);
                 Ok(bytes)
             }
@@ -133,7 +133,7 @@ async fn open_stream(
             }
             Ok(Stream {
                 download,
-                at: range.start,
+                left: range,
             })
         }
     })

@@ -6,9 +6,11 @@ use bytes::{Bytes, BytesMut};
 use common::client::{GroupRecord, StorageRecord};
 use common::code::ErrorCode;
 use common::digest::Crc32;
-use common::id::{NewBlob, NodeNumber, RemoteName, VolumePath};
+use common::id::{BlobKind, NewBlob, NodeNumber, RemoteName, VolumePath};
 use common::rpc::Connection;
-use common::wire::storage::{ChunkHead, FileInfo, PrepareHead, PreparedResponse};
+use common::wire::storage::{
+    ChunkHead, ExtendHead, FileInfo, PrepareHead, PreparedResponse, UploadKind,
+};
 use common::wire::tracker::{
     ClientDialect, Connections, FetchTarget, NodeAddress, NodeStatus, ReadWriteMode,
     StorageCounters, StoreTarget, encode_groups, encode_storages,
@@ -18,7 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::*;
-use crate::backend::{BlobWriter as _, PreparedBlob as _};
+use crate::backend::{BlobExtension as _, BlobWriter as _, PreparedBlob as _};
+use common::web::source::{BlobSource as _, Content, ReadPieces as _};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const GROUP: &str = "group1";
@@ -77,6 +80,13 @@ async fn serve(stream: TcpStream, reply: Arc<impl Fn(Command) -> Reply>) {
         let command = Command::from_byte(header.command).unwrap();
         let packet = if command == Command::PrepareUpload {
             receive(&mut peer).await
+        } else if command == Command::ExtendStaging {
+            let piece = receive_extension(&mut peer).await;
+            match reply(command) {
+                Reply::Packet(_) => piece,
+                Reply::Status(status) => Header::error(status).encode().as_slice().into(),
+                Reply::HangUp => return,
+            }
         } else {
             peer.body(&header, 1 << 20).await.unwrap();
             match reply(command) {
@@ -94,34 +104,77 @@ async fn serve(stream: TcpStream, reply: Arc<impl Fn(Command) -> Reply>) {
 /// Receives a prepared upload and answers it.
 async fn receive(peer: &mut Connection<TcpStream>) -> BytesMut {
     let head = peer.take(PrepareHead::LEN).await.unwrap();
-    let extension = PrepareHead::decode(&head).unwrap().extension;
+    let PrepareHead {
+        kind, extension, ..
+    } = PrepareHead::decode(&head).unwrap();
+    let content = receive_chunks(peer).await;
+    let size = match kind {
+        UploadKind::Normal => Some(content.len() as u64),
+        UploadKind::Appender => None,
+    };
+    let mut packet = BytesMut::new();
+    PreparedResponse {
+        group: GROUP.parse().unwrap(),
+        size: content.len() as u64,
+        crc: Crc32::of(&content),
+        name: sized_name(1, size, Crc32::of(&content), extension),
+    }
+    .encode(&mut packet);
+    packet
+}
+
+/// Receives an extension and says that it lies behind seven bytes.
+async fn receive_extension(peer: &mut Connection<TcpStream>) -> BytesMut {
+    let fixed = peer.take(ExtendHead::FIXED_LEN).await.unwrap();
+    let name_len = ExtendHead::name_len(&fixed).unwrap();
+    peer.take(name_len).await.unwrap();
+    let content = receive_chunks(peer).await;
+    let mut packet = BytesMut::new();
+    piece(7, &content).encode_response(&mut packet);
+    packet
+}
+
+fn piece(offset: u64, content: &[u8]) -> Piece {
+    Piece {
+        offset,
+        len: content.len() as u64,
+        crc: Crc32::of(content),
+    }
+}
+
+async fn receive_chunks(peer: &mut Connection<TcpStream>) -> Vec<u8> {
     let mut content = Vec::new();
     while let ChunkHead::Content(len) =
         ChunkHead::decode(&peer.take(ChunkHead::LEN).await.unwrap()).unwrap()
     {
         content.extend_from_slice(&peer.take(len as usize).await.unwrap());
     }
-    let mut packet = BytesMut::new();
-    PreparedResponse {
-        group: GROUP.parse().unwrap(),
-        size: content.len() as u64,
-        crc: Crc32::of(&content),
-        name: name(1, &content, extension),
-    }
-    .encode(&mut packet);
-    packet
+    content
 }
 
 fn name(node: u32, content: &[u8], extension: Extension) -> RemoteName {
+    let size = Some(content.len() as u64);
+    sized_name(node, size, Crc32::of(content), extension)
+}
+
+fn sized_name(node: u32, size: Option<u64>, crc: Crc32, extension: Extension) -> RemoteName {
     RemoteName::generate(&NewBlob {
         volume_path: VolumePath(0),
         source: NodeNumber::try_from(node).unwrap(),
         time: 1_594_000_000,
-        size: Some(content.len() as u64),
-        crc: Crc32::of(content),
+        size,
+        crc,
         extension,
         random: 7,
     })
+}
+
+/// A staging blob of the first node.
+fn staging() -> FileId {
+    FileId {
+        group: GROUP.parse().unwrap(),
+        name: sized_name(1, None, Crc32::of(b""), Extension::default()),
+    }
 }
 
 /// A blob that the node of this number stored.
@@ -146,7 +199,7 @@ fn tracker_reply(command: Command, nodes: &[(u16, NodeStatus)]) -> Reply {
     if command == Command::QueryStoreAnyOne {
         let path = VolumePath(0);
         StoreTarget { group, node, path }.encode(AddressWidth::V4, &mut packet);
-    } else if command == Command::QueryUpdate {
+    } else if [Command::QueryUpdate, Command::QueryFetchOne].contains(&command) {
         FetchTarget { group, node }.encode(AddressWidth::V4, &mut packet);
     } else if command == Command::ListStorages {
         let records: Vec<_> = (1..)
@@ -349,6 +402,94 @@ async fn a_commit_whose_answer_is_lost_is_uncertain_and_a_refused_one_is_not() {
         let writer = blobs.begin(Extension::default()).await.unwrap();
         let prepared = writer.finish().await.unwrap();
         assert_eq!(prepared.commit().await.unwrap_err().code(), code);
+    }
+}
+
+/// What a node says to an arrangement of "hello" in two pieces.
+fn arranged() -> Reply {
+    let mut packet = BytesMut::new();
+    PreparedResponse {
+        group: GROUP.parse().unwrap(),
+        size: 5,
+        crc: Crc32::of(b"hello"),
+        name: name(1, b"hello", Extension::default()),
+    }
+    .encode(&mut packet);
+    Reply::Packet(packet)
+}
+
+#[tokio::test]
+async fn a_staged_upload_is_staged_extended_arranged_and_committed() {
+    let node = Fake::start(|command| {
+        if command == Command::ArrangeStaging {
+            arranged()
+        } else {
+            done()
+        }
+    });
+    let node = node.await;
+    let blobs = Fake::tracker(vec![(node.port, NodeStatus::Active)]).await;
+    let staged = blobs.stage(Extension::default()).await.unwrap();
+    assert_eq!(staged.file_id().name.kind(), BlobKind::Appender);
+    let staging = staged.commit().await.unwrap();
+    let mut extending = blobs.extend(&staging).await.unwrap();
+    extending.write(Bytes::from_static(b"lo")).await.unwrap();
+    let last = extending.finish().await.unwrap();
+    assert_eq!(last, piece(7, b"lo"));
+    let pieces = [piece(0, b"hel"), last];
+    let extension = Extension::default();
+    let prepared = blobs.arrange(&staging, extension, &pieces).await.unwrap();
+    let id = *prepared.file_id();
+    assert_eq!(id.name, name(1, b"hello", extension));
+    assert_eq!(prepared.commit().await.unwrap(), id);
+    blobs.close().await;
+}
+
+#[tokio::test]
+async fn that_a_staging_blob_is_gone_is_certain_only_from_a_node() {
+    let (staging, extension) = (staging(), Extension::default());
+    for (reply, code) in [
+        (lacks_it as Says, ErrorCode::NotFound),
+        (hangs_up, ErrorCode::Unavailable),
+        (fails, ErrorCode::Storage),
+        (|| Reply::Status(Status::NO_SPACE), ErrorCode::NoSpace),
+    ] {
+        let node = Fake::node(reply).await;
+        let blobs = Fake::tracker(vec![(node.port, NodeStatus::Active)]).await;
+        let mut extending = blobs.extend(&staging).await.unwrap();
+        extending.write(Bytes::from_static(b"lo")).await.unwrap();
+        assert_eq!(extending.finish().await.unwrap_err().code(), code);
+        let pieces = [piece(0, b"hello")];
+        let arranged = blobs.arrange(&staging, extension, &pieces);
+        assert_eq!(arranged.await.unwrap_err().code(), code);
+    }
+    // A tracker that knows nobody has not said that the blob is gone.
+    let blobs = Fake::tracker(vec![]).await;
+    let error = blobs.extend(&staging).await.err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Unavailable);
+    let arranged = blobs.arrange(&staging, extension, &[]);
+    assert_eq!(arranged.await.unwrap_err().code(), ErrorCode::Unavailable);
+}
+
+#[tokio::test]
+async fn ranges_of_a_staging_blob_are_read_one_after_the_other() {
+    let node = Fake::start(|command| {
+        if command == Command::Download {
+            Reply::Packet(common::wire::response(b"he").into())
+        } else {
+            has_it()
+        }
+    });
+    let node = node.await;
+    let blobs = Fake::tracker(vec![(node.port, NodeStatus::Active)]).await;
+    let opened = blobs.open(&staging()).await.unwrap();
+    assert_eq!(opened.facts.size, 5);
+    let Content::Pieces(mut reader) = opened.content else {
+        panic!("it may be long")
+    };
+    // Each is a request of its own, wherever the last one ended.
+    for range in [0..2, 2..4, 0..2] {
+        assert_eq!(reader.read(range).await.unwrap(), "he");
     }
 }
 

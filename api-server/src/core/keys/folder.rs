@@ -24,8 +24,19 @@ record! {
         bytes: u64,
         /// Levels of folders that there are below it, or were at any time.
         height: u64,
-        /// Its place in the trash, if it was put there by itself and not with another folder.
+        /// Its place in the trash, if it was put there by itself and not with another folder;
+        /// [`FolderRecord::REMOVED`] while it is being removed.
         trashed: Option<u64>,
+    }
+}
+
+impl FolderRecord {
+    /// The place of a folder that is being removed for good: no entry of the trash has it, and
+    /// whatever is left below the folder counts as being in the trash until it is gone.
+    pub(in crate::core) const REMOVED: u64 = 0;
+
+    pub(in crate::core) fn is_being_removed(&self) -> bool {
+        self.trashed == Some(Self::REMOVED)
     }
 }
 

@@ -1,21 +1,59 @@
-//! The user's applications: credentials for the 123pan and Weiyun calls.
+//! Applications: credentials for the 123pan and Weiyun calls. Users make their own, and the operator
+//! makes some for others.
 
-use super::Console;
+use common::web::server::RequestBody;
+
 use super::account::text;
 use super::answer::Answer;
+use super::call::AppCall;
 use super::model::{self, Scope};
 use super::refusal::Refusal;
-use super::who::User;
+use super::who::Administrator;
+use super::{Console, read};
 use crate::backend::Blobs;
+use crate::core::accounts;
 use crate::core::apps::{self, AppRecord, Scopes};
 use crate::core::catalog::Catalog;
-use crate::core::id::AppNumber;
-use crate::core::name::NickName;
+use crate::core::error::CoreError;
+use crate::core::id::{AccountId, AppNumber};
+use crate::core::name::{NickName, UserName};
 
 impl<C: Catalog, B: Blobs> Console<C, B> {
+    /// A call on the applications of an account.
+    pub(super) async fn on_apps(
+        &self,
+        account: AccountId,
+        call: AppCall,
+        body: RequestBody,
+    ) -> Result<Answer, Refusal> {
+        match call {
+            AppCall::List => self.apps(account).await,
+            AppCall::Add => self.add_app(account, read(body).await?).await,
+            AppCall::Remove(app) => self.remove_app(account, app).await,
+        }
+    }
+
+    /// The account of a name, for the operator and nobody else.
+    pub(super) async fn account_for_operator(
+        &self,
+        who: &Administrator,
+        user: UserName,
+    ) -> Result<AccountId, Refusal> {
+        match who {
+            Administrator::User(_) => Err(Refusal::Forbidden),
+            Administrator::Operator => {
+                let found = self
+                    .service
+                    .look(move |view| accounts::find(view, &user))
+                    .await?;
+                let (account, _) = found.ok_or(Refusal::Service(CoreError::NoAccount.into()))?;
+                Ok(account)
+            }
+        }
+    }
+
     /// `GET apps`.
-    pub(super) async fn apps(&self, user: &User) -> Result<Answer, Refusal> {
-        let account = user.actor.account;
+    async fn apps(&self, account: AccountId) -> Result<Answer, Refusal> {
         let apps = self
             .service
             .look(move |view| apps::of_account(view, account))
@@ -29,11 +67,7 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
     }
 
     /// `POST apps`.
-    pub(super) async fn add_app(
-        &self,
-        user: &User,
-        wanted: model::AddApp,
-    ) -> Result<Answer, Refusal> {
+    async fn add_app(&self, account: AccountId, wanted: model::AddApp) -> Result<Answer, Refusal> {
         let name: NickName = text("name", &wanted.name)?;
         let scopes = Scopes {
             read: wanted.scopes.contains(&Scope::Read),
@@ -42,9 +76,7 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
         if !scopes.read && !scopes.write {
             return Err(Refusal::Value("scopes"));
         }
-        let made = self
-            .service
-            .create_app(user.actor.account, name.clone(), scopes);
+        let made = self.service.create_app(account, name.clone(), scopes);
         let (number, secret) = made.await?;
         Answer::of(&model::NewApp {
             id: number.to_string(),
@@ -55,8 +87,7 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
     }
 
     /// `DELETE apps/{id}`.
-    pub(super) async fn remove_app(&self, user: &User, app: AppNumber) -> Result<Answer, Refusal> {
-        let account = user.actor.account;
+    async fn remove_app(&self, account: AccountId, app: AppNumber) -> Result<Answer, Refusal> {
         self.service
             .change(move |tx, _| apps::remove(tx, account, app))
             .await?;

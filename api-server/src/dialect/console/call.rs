@@ -51,11 +51,7 @@ pub(super) enum UserCall {
     /// A call on uploads.
     Upload(UploadCall),
     /// The user's applications.
-    Apps,
-    /// Makes one.
-    AddApp,
-    /// Removes one.
-    RemoveApp(AppNumber),
+    App(AppCall),
 }
 
 /// A call on folders and what is in them, and on the trash.
@@ -79,6 +75,17 @@ pub(super) enum TreeCall {
     Purge,
     /// Deletes everything in the trash for good.
     EmptyTrash,
+}
+
+/// A call on the applications of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AppCall {
+    /// All of them.
+    List,
+    /// Makes one.
+    Add,
+    /// Removes one.
+    Remove(AppNumber),
 }
 
 /// A call on uploads.
@@ -111,6 +118,9 @@ pub(super) enum AdminCall {
     ChangeAccount(UserName),
     /// Gives an account another password.
     SetPassword(UserName),
+    /// The applications of an account. For the operator only: an application acts for its account, and
+    /// nobody would see that it is not the user who does.
+    App(UserName, AppCall),
 }
 
 impl Call {
@@ -121,7 +131,7 @@ impl Call {
     /// [`Refusal::NotFound`] for a path that is none, [`Refusal::Method`] for a method that it lacks.
     pub(super) fn of(method: &Method, path: &str) -> Result<Self, Refusal> {
         let path = path.strip_prefix(PREFIX).ok_or(Refusal::NotFound)?;
-        let segments: Vec<&str> = path.splitn(5, '/').collect();
+        let segments: Vec<&str> = path.splitn(6, '/').collect();
         // Each path with the methods that it has.
         let calls: &[(Method, Self)] = &match *segments {
             ["server"] => vec![(Method::GET, Self::Server)],
@@ -176,12 +186,12 @@ impl Call {
                 vec![(Method::POST, upload(call))]
             }
             ["apps"] => vec![
-                (Method::GET, Self::User(UserCall::Apps)),
-                (Method::POST, Self::User(UserCall::AddApp)),
+                (Method::GET, app(AppCall::List)),
+                (Method::POST, app(AppCall::Add)),
             ],
             ["apps", id] => {
-                let call = UserCall::RemoveApp(AppNumber(number(id)?));
-                vec![(Method::DELETE, Self::User(call))]
+                let call = AppCall::Remove(AppNumber(number(id)?));
+                vec![(Method::DELETE, app(call))]
             }
             ["shares"] => vec![(Method::GET, Self::Shares)],
             ["pictures"] => vec![(Method::GET, Self::User(UserCall::Pictures))],
@@ -198,6 +208,20 @@ impl Call {
                 let call = AdminCall::SetPassword(user_name(user)?);
                 vec![(Method::POST, Self::Admin(call))]
             }
+            ["admin", "accounts", user, "apps"] => {
+                let user = user_name(user)?;
+                let list = AdminCall::App(user.clone(), AppCall::List);
+                let add = AdminCall::App(user, AppCall::Add);
+                vec![
+                    (Method::GET, Self::Admin(list)),
+                    (Method::POST, Self::Admin(add)),
+                ]
+            }
+            ["admin", "accounts", user, "apps", id] => {
+                let call = AppCall::Remove(AppNumber(number(id)?));
+                let call = AdminCall::App(user_name(user)?, call);
+                vec![(Method::DELETE, Self::Admin(call))]
+            }
             _ => return Err(Refusal::NotFound),
         };
         if let Some((_, call)) = calls.iter().find(|(known, _)| known == method) {
@@ -212,6 +236,10 @@ impl Call {
 
 fn tree(call: TreeCall) -> Call {
     Call::User(UserCall::Tree(call))
+}
+
+fn app(call: AppCall) -> Call {
+    Call::User(UserCall::App(call))
 }
 
 fn upload(call: UploadCall) -> Call {

@@ -138,9 +138,7 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
             UserCall::Pictures => self.pictures(user, query, &base).await,
             UserCall::Tree(call) => self.on_tree(user, call, query, &base, body).await,
             UserCall::Upload(call) => self.on_uploads(user, call, head, &base, body).await,
-            UserCall::Apps => self.apps(user).await,
-            UserCall::AddApp => self.add_app(user, read(body).await?).await,
-            UserCall::RemoveApp(app) => self.remove_app(user, app).await,
+            UserCall::App(call) => self.on_apps(user.actor.account, call, body).await,
         }
     }
 
@@ -159,6 +157,10 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
                 self.change_account(who, user, read(body).await?).await
             }
             AdminCall::SetPassword(user) => self.set_password(who, user, read(body).await?).await,
+            AdminCall::App(user, call) => {
+                let account = self.account_for_operator(who, user).await?;
+                self.on_apps(account, call, body).await
+            }
         }
     }
 }

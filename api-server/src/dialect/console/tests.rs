@@ -4,6 +4,8 @@ mod account;
 mod admin;
 mod files;
 mod operator;
+mod tree;
+mod uploads;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -9,7 +9,6 @@ use super::param::{Name, Params};
 use super::refusal::Refusal;
 use super::target;
 use crate::backend::Blobs;
-use crate::core::accounts;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
 use crate::core::files::{self, Claim, Conflict, Place};
@@ -154,22 +153,15 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             .look(move |view| {
                 let folder = tree::follow(view, account, wanted.folder, &wanted.path)?;
                 // In a folder that is to be made every name is free.
-                let replaced = match folder {
-                    Some(folder) => {
-                        let place = Place {
-                            folder,
-                            name: wanted.name.clone(),
-                            conflict: wanted.conflict,
-                        };
-                        files::check_place(view, account, &place)?
-                    }
-                    None => None,
+                let Some(folder) = folder else {
+                    return files::check_new_room(view, account, wanted.size);
                 };
-                let freed = match replaced {
-                    Some(number) => files::get_any(view, account, number)?.0.size,
-                    None => 0,
+                let place = Place {
+                    folder,
+                    name: wanted.name.clone(),
+                    conflict: wanted.conflict,
                 };
-                accounts::check_room(view, account, wanted.size.saturating_sub(freed))
+                files::check_room(view, account, &place, wanted.size)
             })
             .await
             .map_err(|error| of_place(error, new.conflict))

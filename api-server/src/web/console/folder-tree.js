@@ -19,22 +19,21 @@ export function folderTree({ excluded, open, onChoose, signal }) {
 
   function node(folder, parent = null) {
     const group = h('ul', { role: 'group', hidden: true });
-    const label = h('div', { class: 'tree-label' }, h('span', { class: 'tree-turn' }, icon('right')), icon('folder'), h('span', {}, folder.name));
-    const element = h('li', {
-      role: 'treeitem', tabindex: '-1', 'aria-selected': 'false', 'aria-expanded': 'false', 'aria-label': folder.name, dataset: { folder: folder.id },
-    }, label, group);
-    const self = { folder, parent, element, group, children: null, expanded: false };
-    label.addEventListener('click', (event) => {
+    // The group stands beside the item and not in it, or its folders would be part of the item's name.
+    const item = h('div', {
+      role: 'treeitem', class: 'tree-item', tabindex: '-1', 'aria-selected': 'false', 'aria-expanded': 'false',
+      'aria-level': String(parent === null ? 1 : parent.level + 1), dataset: { folder: folder.id },
+    }, h('span', { class: 'tree-turn' }, icon('right')), icon('folder'), h('span', { class: 'tree-name' }, folder.name));
+    const element = h('li', { role: 'none' }, item, group);
+    const self = { folder, parent, level: parent === null ? 1 : parent.level + 1, element, item, group, children: null, expanded: false };
+    item.addEventListener('click', (event) => {
       // A click on the arrow opens and closes; anywhere else it chooses.
       if (event.target.closest('.tree-turn')) void turn(self);
       else choose(self);
     });
-    label.addEventListener('dblclick', () => void turn(self));
-    element.addEventListener('keydown', (event) => {
-      if (event.target === element && keys(event, self)) {
-        event.preventDefault();
-        event.stopPropagation();
-      }
+    item.addEventListener('dblclick', () => void turn(self));
+    item.addEventListener('keydown', (event) => {
+      if (keys(event, self)) event.preventDefault();
     });
     return self;
   }
@@ -44,12 +43,12 @@ export function folderTree({ excluded, open, onChoose, signal }) {
     if (expanded && self.children === null) await load(self);
     self.expanded = expanded && self.children !== null && self.children.length > 0;
     self.group.hidden = !self.expanded;
-    if (self.children?.length === 0) self.element.removeAttribute('aria-expanded');
-    else self.element.setAttribute('aria-expanded', String(self.expanded));
+    if (self.children?.length === 0) self.item.removeAttribute('aria-expanded');
+    else self.item.setAttribute('aria-expanded', String(self.expanded));
   }
 
   async function load(self) {
-    self.element.setAttribute('aria-busy', 'true');
+    self.item.setAttribute('aria-busy', 'true');
     self.group.replaceChildren();
     const children = [];
     try {
@@ -65,25 +64,25 @@ export function folderTree({ excluded, open, onChoose, signal }) {
     } catch (error) {
       if (!isAbort(error)) toast(describe(error), 'bad');
     } finally {
-      self.element.removeAttribute('aria-busy');
+      self.item.removeAttribute('aria-busy');
     }
   }
 
   function choose(self) {
     if (chosen) {
-      chosen.element.setAttribute('aria-selected', 'false');
-      chosen.element.tabIndex = -1;
+      chosen.item.setAttribute('aria-selected', 'false');
+      chosen.item.tabIndex = -1;
     }
     chosen = self;
-    self.element.setAttribute('aria-selected', 'true');
-    self.element.tabIndex = 0;
-    self.element.focus();
+    self.item.setAttribute('aria-selected', 'true');
+    self.item.tabIndex = 0;
+    self.item.focus();
     onChoose(self.folder.id);
   }
 
   function keys({ key }, self) {
     const visible = [...tree.querySelectorAll('[role=treeitem]')].filter((element) => !element.closest('[role=group][hidden]'));
-    const at = visible.indexOf(self.element);
+    const at = visible.indexOf(self.item);
     const go = (index) => choose(find(root, visible[Math.max(0, Math.min(visible.length - 1, index))].dataset.folder));
     switch (key) {
       case 'ArrowDown': go(at + 1); break;

@@ -17,7 +17,8 @@ export function errorState(error, retry) {
 
 /**
  * A place whose content is loaded: `show(load, draw)` loads, draws, and discards answers that a later
- * call or the page's end has overtaken. The old content stays, dimmed, until the new one is there.
+ * call or the page's end has overtaken. The old content stays, dimmed, until the new one is there; with
+ * `quiet`, for what nobody asked for, it is not dimmed.
  */
 export class Loading {
   #place;
@@ -29,12 +30,12 @@ export class Loading {
     this.#outer = signal;
   }
 
-  async show(load, draw) {
+  async show(load, draw, { quiet = false } = {}) {
     this.#current?.abort();
     const abort = new AbortController();
     this.#current = abort;
     const signal = AbortSignal.any([abort.signal, this.#outer]);
-    this.#place.setAttribute('aria-busy', 'true');
+    if (!quiet) this.#place.setAttribute('aria-busy', 'true');
     if (this.#place.childElementCount === 0) fill(this.#place, skeleton());
     try {
       const value = await load(signal);

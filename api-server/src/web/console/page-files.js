@@ -74,16 +74,16 @@ export function filesPage({ path, params: firstParams, signal }) {
     go(path, { ...params, sort, direction, page: '' });
   }
 
-  function show() {
+  function show(options) {
     const wanted = current();
     controls.set(wanted, tabs(wanted.mode));
     making.hidden = wanted.mode !== 'folder';
     setUploadFolder(wanted.mode === 'folder' ? wanted.folder : ROOT);
-    if (wanted.mode === 'found') return showFound(wanted.search);
-    return wanted.mode === 'all' ? showAll(wanted) : showFolder(wanted);
+    if (wanted.mode === 'found') return showFound(wanted.search, options);
+    return wanted.mode === 'all' ? showAll(wanted, options) : showFolder(wanted, options);
   }
 
-  function showFolder({ folder, direction, page }) {
+  function showFolder({ folder, direction, page }, options) {
     const load = async (inner) => {
       try {
         return await openFolder(folder, { start: (page - 1) * PAGE_SIZE, count: PAGE_SIZE, direction, signal: inner });
@@ -102,10 +102,10 @@ export function filesPage({ path, params: firstParams, signal }) {
       if (total === 0) return fill(place, nothingYet(way.length > 0));
       const sort = { order: 'name', direction, change: onSort };
       return fill(place, list.draw(rows, { sort, mode: 'folder' }), pager({ path, params, page, total, pageSize: PAGE_SIZE }));
-    });
+    }, options);
   }
 
-  function showAll({ order, direction, page }) {
+  function showAll({ order, direction, page }, options) {
     return loading.show((inner) => call('GET', 'files', {
       query: { start: (page - 1) * PAGE_SIZE, count: PAGE_SIZE, order, direction }, signal: inner,
     }), ({ total, files }) => {
@@ -115,10 +115,10 @@ export function filesPage({ path, params: firstParams, signal }) {
       if (total === 0) return fill(place, nothingYet(false));
       return fill(place, list.draw(files, { sort: { order, direction, change: onSort }, mode: 'all' }),
         pager({ path, params, page, total, pageSize: PAGE_SIZE }));
-    });
+    }, options);
   }
 
-  function showFound(text) {
+  function showFound(text, options) {
     return loading.show((inner) => searchFiles(text, null, inner), (result) => {
       let { files, next } = result;
       fill(where, h('p', { class: 'lead' }, t('search.lead', { text })));
@@ -136,7 +136,7 @@ export function filesPage({ path, params: firstParams, signal }) {
         },
       ));
       draw();
-    });
+    }, options);
   }
 
   /** Links between the two lists. */
@@ -203,7 +203,7 @@ export function filesPage({ path, params: firstParams, signal }) {
 
   const showNotice = () => fill(notice, fullNotice());
   profileEvents.addEventListener('change', showNotice, { signal });
-  uploadEvents.addEventListener('stored', throttle(() => { if (!signal.aborted) void show(); }, 400), { signal });
+  uploadEvents.addEventListener('stored', throttle(() => { if (!signal.aborted) void show({ quiet: true }); }, 400), { signal });
   signal.addEventListener('abort', () => setUploadFolder(ROOT));
   showNotice();
   void show();

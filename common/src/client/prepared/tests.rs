@@ -1,114 +1,20 @@
 //! Two-step uploads against a scripted node: what leaves the client, and what it makes of answers.
 
-use std::time::Duration;
-
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
-
 use super::*;
-use crate::client::{ClientError, Pool, PoolSettings, StorageClient};
+use crate::client::error::AnswerError;
+use crate::client::outgoing::{HELD_COUNT_MAX, HELD_LEN_MAX, HOLD_MAX};
+use crate::client::script::{NAME, Peer, client, node};
+use crate::client::{StorageClient, UploadKind};
 use crate::code::ErrorCode;
-use crate::id::{Extension, RemoteName};
-use crate::rpc::Connection;
-
-const NAME: &[u8] = b"M00/00/00/fwAADWsCX7CAJB_eAAAABTYQpoY217.txt";
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// One connection of a scripted node.
-struct Peer(Connection<TcpStream>);
-
-/// What a node received of one upload.
-#[derive(Debug, PartialEq, Eq)]
-struct Received {
-    content: Vec<u8>,
-    chunks: usize,
-    last: ChunkHead,
-}
-
-impl Peer {
-    async fn accept(listener: &TcpListener) -> Self {
-        let (stream, _) = listener.accept().await.unwrap();
-        Self(Connection::new(stream, TIMEOUT))
-    }
-
-    async fn expect(&mut self, command: Command) {
-        let header = self.0.header().await.unwrap().expect("a request");
-        assert_eq!(Command::from_byte(header.command), Some(command));
-        assert_eq!(header.body_len, 0);
-    }
-
-    /// Reads the head of an upload.
-    async fn head(&mut self) {
-        let header = self.0.header().await.unwrap().expect("a request");
-        assert_eq!(header, Header::request(COMMAND, PrepareHead::BODY_LEN));
-        let head = self.0.take(PrepareHead::LEN).await.unwrap();
-        assert_eq!(&head[..], b"\xfftxt\0\0\0");
-    }
-
-    /// Reads an upload to its end.
-    async fn upload(&mut self) -> Received {
-        self.head().await;
-        let (mut content, mut chunks) = (Vec::new(), 0);
-        loop {
-            let head = self.0.take(ChunkHead::LEN).await.unwrap();
-            match ChunkHead::decode(&head).unwrap() {
-                ChunkHead::Content(len) => {
-                    content.extend_from_slice(&self.0.take(len as usize).await.unwrap());
-                    chunks += 1;
-                }
-                last @ (ChunkHead::End | ChunkHead::Abort) => {
-                    return Received {
-                        content,
-                        chunks,
-                        last,
-                    };
-                }
-            }
-        }
-    }
-
-    /// Says that content was received.
-    async fn prepared(&mut self, content: &[u8]) {
-        let response = PreparedResponse {
-            group: "group1".parse().unwrap(),
-            size: content.len() as u64,
-            crc: Crc32::of(content),
-            name: RemoteName::parse(NAME).unwrap(),
-        };
-        let mut out = BytesMut::new();
-        response.encode(&mut out);
-        self.0.send(&out).await.unwrap();
-    }
-
-    async fn answer(&mut self, status: Status) {
-        self.0.send(&Header::error(status).encode()).await.unwrap();
-    }
-
-    async fn expect_close(&mut self) {
-        assert!(self.0.header().await.unwrap().is_none());
-    }
-}
-
-/// A node that runs `script`; the handle panics where the script does.
-async fn node<F>(script: impl FnOnce(TcpListener) -> F) -> (Address, JoinHandle<()>)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().into();
-    (address, tokio::spawn(script(listener)))
-}
-
-fn client() -> StorageClient {
-    StorageClient::new(Pool::new(PoolSettings {
-        network_timeout: TIMEOUT,
-        ..PoolSettings::default()
-    }))
-}
+use crate::id::Extension;
+use crate::limits;
+use crate::wire::storage::ChunkHead;
+use crate::wire::{Header, Status};
 
 async fn begin(client: &StorageClient, address: &Address) -> UploadWriter {
     let lease = client.connect(address).await.unwrap();
-    client.begin_upload_on(lease, None, Extension::from_bytes(b"txt").unwrap())
+    let extension = Extension::from_bytes(b"txt").unwrap();
+    client.begin_upload_on(lease, None, UploadKind::Normal, extension)
 }
 
 #[tokio::test]
@@ -182,7 +88,7 @@ async fn content_that_comes_slowly_or_in_crumbs_is_not_held_back() {
     for _ in 0..HELD_COUNT_MAX {
         writer.write(Bytes::from_static(b".")).await.unwrap();
     }
-    writer.sent_at = writer.sent_at.checked_sub(HOLD_MAX).unwrap();
+    writer.0.sent_at = writer.0.sent_at.checked_sub(HOLD_MAX).unwrap();
     writer.write(Bytes::from_static(b"slow")).await.unwrap();
     // Read while the content has not ended.
     task.await.unwrap();
@@ -251,7 +157,7 @@ async fn a_refusal_behind_the_end_keeps_the_connection_and_an_early_one_ends_the
     let error = begin(&client, &address).await.finish().await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::NoSpace);
     let mut writer = begin(&client, &address).await;
-    assert!(writer.lease.is_reused());
+    assert!(writer.0.lease.is_reused());
     let piece = Bytes::from(vec![0; HELD_LEN_MAX]);
     let error = loop {
         if let Err(error) = writer.write(piece.clone()).await {

@@ -1,16 +1,12 @@
 //! Content of unknown length on its way into records: one stays in memory, more become open parts.
 
 use bytes::{Bytes, BytesMut};
-use common::digest::Crc32;
-use common::env::{clock, entropy};
-use common::id::{Extension, NewBlob, RemoteName, VolumePath};
+use common::env::clock;
+use common::id::VolumePath;
 use common::limits;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::PreparedUpload;
-use crate::error::StoreError;
 use crate::node::Node;
-use crate::service::upload::NAMES_MAX;
 use crate::service::{Content, Failure};
 use crate::store::{PathStore, PendingParts};
 
@@ -109,8 +105,8 @@ impl<'a> Incoming<'a> {
         Ok(())
     }
 
-    /// Names the content, which is complete.
-    pub(super) async fn prepare(mut self, extension: Extension) -> Result<PreparedUpload, Failure> {
+    /// Ends the content, which is complete.
+    pub(super) async fn finish(mut self) -> Result<Arrived, Failure> {
         if self.parts.is_some() {
             self.store_part().await?;
         } else {
@@ -126,36 +122,22 @@ impl<'a> Incoming<'a> {
             let needed = permit.and_then(|mut permit| permit.split(payload.len()));
             (Content::Inline(payload), needed)
         };
-        let crc = content.crc();
-        let name = self.free_name(crc, extension).await?;
-        Ok(PreparedUpload {
-            store: self.store.clone(),
-            name,
+        Ok(Arrived {
             time: self.time,
-            size: self.len,
-            crc,
+            len: self.len,
             content,
-            _permit: permit,
+            permit,
         })
     }
+}
 
-    /// A name that no blob has.
-    async fn free_name(&self, crc: Crc32, extension: Extension) -> Result<RemoteName, StoreError> {
-        for _ in 0..NAMES_MAX {
-            let name = RemoteName::generate(&NewBlob {
-                volume_path: self.path,
-                source: self.node.number(),
-                time: self.time,
-                size: Some(self.len),
-                crc,
-                extension,
-                random: entropy::random_u64(),
-            });
-            let taken = self.store.shared().open_blob(&name.to_key()).await?;
-            if taken.is_none() {
-                return Ok(name);
-            }
-        }
-        Err(StoreError::Exists)
-    }
+/// Content that is complete.
+pub(super) struct Arrived {
+    /// Unix seconds when it began to arrive.
+    pub(super) time: u32,
+    /// Its bytes.
+    pub(super) len: u64,
+    pub(super) content: Content,
+    /// Counts what is kept in memory.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }

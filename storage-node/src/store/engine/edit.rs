@@ -122,14 +122,38 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 if value.extent != expected {
                     return Err(StoreError::Conflict);
                 }
-                self.must_be_free(&new_key)?;
-                let mut renamed = manifest;
-                renamed.crc = Some(crc);
-                renamed.replaces = Some(key.to_vec());
-                self.stage_manifest(&new_key, time, &renamed)?;
-                Ok(Answer::Done)
+                self.supersede(key, time, manifest, &new_key, crc)
+            }
+            Edit::Arrange {
+                key: new_key,
+                ranges,
+                crc,
+            } => {
+                let len = manifest.len();
+                if let Some(range) = ranges.iter().find(|range| len < range.end) {
+                    let offset = range.end;
+                    return Err(StoreError::OutOfRange { offset, len });
+                }
+                let arranged = manifest.arrange(&ranges)?;
+                self.supersede(key, time, arranged, &new_key, crc)
             }
         }
+    }
+
+    /// Makes a blob of another name of parts of the appender `key`, which ends with it.
+    fn supersede(
+        &mut self,
+        key: &[u8],
+        time: u32,
+        mut manifest: Manifest,
+        new_key: &[u8],
+        crc: Crc32,
+    ) -> Result<Answer, StoreError> {
+        self.must_be_free(new_key)?;
+        manifest.crc = Some(crc);
+        manifest.replaces = Some(key.to_vec());
+        self.stage_manifest(new_key, time, &manifest)?;
+        Ok(Answer::Done)
     }
 
     pub(super) fn append(
@@ -161,7 +185,10 @@ impl<D: Disk, I: Index> Engine<D, I> {
             hasher.append(content_crc, content_len);
             hasher.finish()
         });
-        self.change_manifest(key, time, before, &changed, closed)
+        self.change_manifest(key, time, before, &changed, closed)?;
+        Ok(Answer::Appended {
+            offset: before.len(),
+        })
     }
 
     /// Takes small segments off the end of a manifest of many, and gives `payload` with their bytes

@@ -8,6 +8,7 @@
 mod lost;
 mod parts;
 mod tail;
+mod torn;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::{ControlFlow, Range};
@@ -19,7 +20,7 @@ use tracing::{error, info, warn};
 use self::tail::Tail;
 use super::engine::{Engine, EngineSettings};
 use super::group::Group;
-use super::plan::{Plan, View as _, parts_of};
+use super::plan::Plan;
 use super::shared::Shared;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::{OpenError, StoreError};
@@ -462,8 +463,11 @@ impl<D: Disk, I: Index> Opening<D, I> {
                 self.leave_out(&header, &key, extent, "its payload is malformed");
                 return Ok(());
             };
-            if self.is_torn(&header, &decoded)? {
+            if self.is_torn(volume, end, &header, &decoded)? {
+                // Nothing is hurt: it is what a crash leaves of a change that nobody was promised.
+                let is_hurt = self.has_skipped_manifest;
                 self.leave_out(&header, &key, extent, "its parts are missing");
+                self.has_skipped_manifest = is_hurt;
                 self.skipped.push((at.volume, offset..end));
                 return Ok(());
             }
@@ -501,23 +505,6 @@ impl<D: Disk, I: Index> Opening<D, I> {
             self.check_index()?;
         }
         Ok(())
-    }
-
-    /// Whether parts of a manifest are not there, because a power cut took them out of the middle of
-    /// a group that nobody was promised. It must not take the place of what is whole.
-    ///
-    /// Only known while the index shows everything before: in a rebuild, parts that compaction moved
-    /// come behind their manifest.
-    fn is_torn(&mut self, header: &RecordHeader, manifest: &Manifest) -> Result<bool, OpenError> {
-        if self.recovery.mode == RecoveryMode::Rebuilt || header.moved {
-            return Ok(false);
-        }
-        for part in parts_of(manifest) {
-            if self.engine.locate(IndexKey::Part(part))?.is_none() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Notes a record that the index is not going to show.

@@ -23,6 +23,7 @@ async fn a_user_sees_the_account_and_changes_the_profile() {
     let mut expected = json!({
         "user": "king", "nick": "king", "email": "", "phone": "", "created": created,
         "administrator": true, "files": 1, "bytes": 5, "shares": 0, "pictures": 0,
+        "quota": null, "used": 5, "reserved": 0, "trash": 0,
     });
     assert_eq!(me, expected);
     let wanted = json!({"nick": "陛下", "email": "k@castle.example", "phone": "1"});

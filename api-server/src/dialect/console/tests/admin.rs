@@ -140,7 +140,7 @@ async fn accounts_are_listed_in_the_order_of_registration() {
     let queen = &page["accounts"][1];
     let expected = json!({
         "user": "queen", "nick": "queen", "created": queen["created"], "administrator": false,
-        "disabled": true, "files": 1, "bytes": 3,
+        "disabled": true, "files": 1, "bytes": 3, "quota": null, "used": 3,
     });
     assert_eq!((&page["total"], queen), (&json!(2), &expected));
     let page = fixture

@@ -72,8 +72,9 @@ async fn files_are_listed_in_every_order_and_page() {
             .is_some()
     );
     let expected = json!({
-        "id": "1", "name": "b.PNG", "md5": "c4ca4238a0b923820dcc509a6f75849b", "size": 1,
-        "type": "png", "created": file["created"], "views": 0, "shared": true, "url": url,
+        "id": "1", "name": "b.PNG", "label": "b.PNG", "parent": "0", "md5": "c4ca4238a0b923820dcc509a6f75849b", "size": 1,
+        "type": "png", "created": file["created"], "modified": file["created"], "views": 0, "shared": true,
+        "url": url,
     });
     assert_eq!(*file, expected);
     let makefile = fixture.get(&user, "files?order=name&count=1").await.ok();
