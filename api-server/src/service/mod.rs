@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use apps::{Bearer, NewTokens, Tokens};
 pub(crate) use completion::Completion;
 pub(crate) use error::ServiceError;
-pub(crate) use in_order::{Application, Applied, BlockAdded};
+pub(crate) use in_order::{Application, Applied, BLOCK_LEN_MAX, BlockAdded};
 pub(crate) use passwords::Secret;
 pub(crate) use rate::{Rate, RateSettings};
 pub(crate) use sessions::{Actor, Proof, Registration, TokenlessCall};
