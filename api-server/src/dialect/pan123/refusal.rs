@@ -130,6 +130,7 @@ impl From<ServiceError> for Refusal {
                 CoreError::NoEntry | CoreError::NoFile => Self::NoEntry,
                 CoreError::NoUpload | CoreError::UploadDone(_) => Self::NoUpload,
                 CoreError::UploadClosed => Self::Verifying,
+                CoreError::SentTooOften => Self::Slice(error),
                 CoreError::OverQuota { .. }
                 | CoreError::TooManyEntries(_)
                 | CoreError::TooManyUploads(_) => Self::NoRoom(error),
@@ -151,6 +152,7 @@ impl From<ServiceError> for Refusal {
                 | CoreError::UploadChanged
                 | CoreError::NoApp
                 | CoreError::TooManyApps(_)
+                | CoreError::TooManySlices(_)
                 | CoreError::NoSession => Self::Service(error),
             },
             ServiceError::NoSlice { .. } => Self::Slice(error),

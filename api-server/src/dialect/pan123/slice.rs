@@ -29,9 +29,9 @@ enum Sink<C, B: Blobs> {
     /// None came.
     Nothing,
     /// Where they belong.
-    Slice(SliceUpload<C, B>, Which),
+    Slice(Box<SliceUpload<C, B>>, Which),
     /// Aside, as it is not known yet where they belong.
-    Parked(Upload<C, B>, u64),
+    Parked(Box<Upload<C, B>>, u64),
 }
 
 /// Which slice of which upload.
@@ -89,10 +89,14 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         }
     }
 
-    async fn begin_slice(&self, actor: &Actor, which: Which) -> Result<SliceUpload<C, B>, Refusal> {
+    async fn begin_slice(
+        &self,
+        actor: &Actor,
+        which: Which,
+    ) -> Result<Box<SliceUpload<C, B>>, Refusal> {
         let Which { id, number } = which;
         let slice = self.service.begin_slice(actor, id, number).await;
-        slice.map_err(of_slice)
+        slice.map(Box::new).map_err(of_slice)
     }
 }
 
@@ -153,7 +157,7 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
             let which = Which::of(&params)?;
             Sink::Slice(self.dialect.begin_slice(self.actor, which).await?, which)
         } else {
-            Sink::Parked(self.dialect.service.park(), 0)
+            Sink::Parked(Box::new(self.dialect.service.park()), 0)
         };
         Ok(())
     }
@@ -184,7 +188,7 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
                         return Err(refusal);
                     }
                 };
-                if let Err(error) = dialect.service.unpark(upload, &mut slice).await {
+                if let Err(error) = dialect.service.unpark(*upload, &mut slice).await {
                     slice.abort().await;
                     return Err(of_slice(error));
                 }
