@@ -133,7 +133,8 @@ impl From<ServiceError> for Refusal {
                 CoreError::SentTooOften => Self::Slice(error),
                 CoreError::OverQuota { .. }
                 | CoreError::TooManyEntries(_)
-                | CoreError::TooManyUploads(_) => Self::NoRoom(error),
+                | CoreError::TooManyUploads(_)
+                | CoreError::TooManySlices(_) => Self::NoRoom(error),
                 // The account was disabled since the token was looked at.
                 CoreError::NoAccount => Self::Unauthorized,
                 CoreError::Catalog(_)
@@ -152,7 +153,6 @@ impl From<ServiceError> for Refusal {
                 | CoreError::UploadChanged
                 | CoreError::NoApp
                 | CoreError::TooManyApps(_)
-                | CoreError::TooManySlices(_)
                 | CoreError::NoSession => Self::Service(error),
             },
             ServiceError::NoSlice { .. } => Self::Slice(error),

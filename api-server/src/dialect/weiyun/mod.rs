@@ -40,6 +40,8 @@ mod refusal;
 mod ret;
 mod time;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 

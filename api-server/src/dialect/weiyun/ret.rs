@@ -29,6 +29,10 @@ pub(super) enum Ret {
     /// What has no better number.
     Internal = 1014,
     /// The account has no place for files and could not be given one.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "documented, and never the case here")
+    )]
     NotCreated = 1015,
     /// The account was locked or removed after the token was given out.
     NoUser = 1016,
@@ -43,6 +47,10 @@ pub(super) enum Ret {
     /// The catalog cannot be read.
     Bitmap = 1025,
     /// The parent folder is unknown or somebody else's.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "documented, and never the case here")
+    )]
     NoParent = 1026,
     /// The account has as many entries as it may have.
     TooMany = 1028,
@@ -87,6 +95,10 @@ pub(super) enum Ret {
     /// `upload_type` is none of the two.
     UploadType = 100_018,
     /// `pdirkey` is no folder's key.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "documented, and never the case here")
+    )]
     Parent = 100_019,
 }
 

@@ -251,8 +251,8 @@ impl Parser {
     }
 
     /// Bytes kept between two calls.
-    #[cfg(test)]
-    fn kept_len(&self) -> usize {
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn kept_len(&self) -> usize {
         match &self.state {
             State::FirstLine { line, .. } => line.len(),
             State::Part(splitter, part) => {
