@@ -90,7 +90,7 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         };
         let found = self
             .service
-            .look(move |view| Ok(accounts::find(view, &name)?))
+            .look(move |view| accounts::find(view, &name))
             .await?;
         Ok(found.is_some())
     }

@@ -130,11 +130,11 @@ impl From<ServiceError> for Refusal {
                 CoreError::NoEntry | CoreError::NoFile => Self::NoEntry,
                 CoreError::NoUpload | CoreError::UploadDone(_) => Self::NoUpload,
                 CoreError::UploadClosed => Self::Verifying,
+                CoreError::SentTooOften => Self::Slice(error),
                 CoreError::OverQuota { .. }
                 | CoreError::TooManyEntries(_)
                 | CoreError::TooManyUploads(_)
                 | CoreError::TooManySlices(_) => Self::NoRoom(error),
-                CoreError::SentTooOften => Self::Slice(error),
                 // The account was disabled since the token was looked at.
                 CoreError::NoAccount => Self::Unauthorized,
                 CoreError::Catalog(_)

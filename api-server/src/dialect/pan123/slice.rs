@@ -29,9 +29,9 @@ enum Sink<C, B: Blobs> {
     /// None came.
     Nothing,
     /// Where they belong.
-    Slice(SliceUpload<C, B>, Which),
+    Slice(Box<SliceUpload<C, B>>, Which),
     /// Aside, as it is not known yet where they belong.
-    Parked(Upload<C, B>, u64),
+    Parked(Box<Upload<C, B>>, u64),
 }
 
 /// Which slice of which upload.
@@ -94,10 +94,10 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         actor: &Actor,
         which: Which,
         md5: Option<Md5>,
-    ) -> Result<SliceUpload<C, B>, Refusal> {
+    ) -> Result<Box<SliceUpload<C, B>>, Refusal> {
         let Which { id, number } = which;
         let slice = self.service.begin_slice_of(actor, id, number, md5);
-        slice.await.map_err(of_slice)
+        slice.await.map(Box::new).map_err(of_slice)
     }
 }
 
@@ -161,7 +161,7 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
             let slice = self.dialect.begin_slice(self.actor, which, md5);
             Sink::Slice(slice.await?, which)
         } else {
-            Sink::Parked(self.dialect.service.park(), 0)
+            Sink::Parked(Box::new(self.dialect.service.park()), 0)
         };
         Ok(())
     }
@@ -192,7 +192,7 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
                         return Err(refusal);
                     }
                 };
-                if let Err(error) = dialect.service.unpark(upload, &mut slice).await {
+                if let Err(error) = dialect.service.unpark(*upload, &mut slice).await {
                     slice.abort().await;
                     return Err(of_slice(error));
                 }
