@@ -168,7 +168,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     /// [`ServiceError::Gap`] if bytes before `offset` are missing; [`ServiceError::Mismatch`] if the
     /// block is too long, or if the whole is not what was announced: then the upload begins anew;
     /// [`CoreError::NameInUse`], and the upload ends; [`CoreError::UploadDone`];
-    /// [`CoreError::UploadClosed`] while it is being completed; [`CoreError::NoUpload`].
+    /// [`CoreError::UploadClosed`] while it is being completed; [`CoreError::UploadChanged`] if somebody
+    /// else sends blocks of it, too; [`CoreError::NoUpload`].
     pub(crate) async fn add_block(
         &self,
         id: UploadId,
@@ -334,6 +335,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .await?;
         if let UploadState::Done(file) = record.state {
             return Err(CoreError::UploadDone(file).into());
+        }
+        if record.received != record.size {
+            // Somebody sent a block once more, and what was behind it is to come again. Nothing is wrong.
+            return Err(CoreError::UploadChanged.into());
         }
         if record.size == 0 {
             let upload = self.begin_whole(&record);

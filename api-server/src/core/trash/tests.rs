@@ -19,6 +19,12 @@ use crate::core::{contents, pictures, shares};
 use model::{Known, Model, What, label_of};
 use step::{LATEST, PickedPlace, Step, first_step, phrase, user_number};
 
+/// Work that is left, by account and folder.
+fn tasks(view: &dyn View, max: usize) -> Result<Vec<(AccountId, FolderNumber)>, CatalogError> {
+    let tasks = keys::scan::<TreeTasks>(view, &(), max)?;
+    Ok(tasks.into_iter().map(|(key, _)| key).collect())
+}
+
 const USERS: usize = 2;
 const CONTENTS: u8 = 4;
 const NAMES: [&str; 4] = ["a", "b.txt", "c.tar.gz", "a(1)"];

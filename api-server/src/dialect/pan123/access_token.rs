@@ -80,7 +80,7 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             // There are users whose names are numbers.
             Err(ServiceError::Core(CoreError::NoApp)) => Ok(None),
             Err(ServiceError::WrongPassword) if self.is_user(id).await? => Ok(None),
-            Err(error) => Err(of_log_in(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -112,13 +112,6 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         let issued = self
             .service
             .issue_tokens_by_password(address, user, secret, tokens);
-        issued.await.map_err(of_log_in)
-    }
-}
-
-fn of_log_in(error: ServiceError) -> Refusal {
-    match error {
-        ServiceError::WrongPassword => Refusal::WrongCredentials,
-        error => error.into(),
+        Ok(issued.await?)
     }
 }

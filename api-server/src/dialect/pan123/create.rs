@@ -171,12 +171,13 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
 /// The refusal of a file that cannot go where it is to go. A folder is never replaced, and to ask for
 /// that is a mistake; otherwise the name is taken.
 pub(super) fn of_place(error: ServiceError, conflict: Conflict) -> Refusal {
-    match error {
+    let is_folder = matches!(
+        error,
         ServiceError::Core(CoreError::NameInUse(Entry::Folder(_)))
-            if conflict == Conflict::Replace =>
-        {
-            Refusal::FolderInPlace
-        }
-        error => error.into(),
+    );
+    if is_folder && conflict == Conflict::Replace {
+        Refusal::FolderInPlace
+    } else {
+        error.into()
     }
 }

@@ -89,10 +89,15 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         }
     }
 
-    async fn begin_slice(&self, actor: &Actor, which: Which) -> Result<SliceUpload<C, B>, Refusal> {
+    async fn begin_slice(
+        &self,
+        actor: &Actor,
+        which: Which,
+        md5: Option<Md5>,
+    ) -> Result<SliceUpload<C, B>, Refusal> {
         let Which { id, number } = which;
-        let slice = self.service.begin_slice(actor, id, number).await;
-        slice.map_err(of_slice)
+        let slice = self.service.begin_slice_of(actor, id, number, md5);
+        slice.await.map_err(of_slice)
     }
 }
 
@@ -147,11 +152,14 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
         let names = [Name::PreuploadId, Name::SliceNo];
         self.sink = if names.iter().all(|name| params.has(*name)) {
             // A bad digest is better known before the bytes than behind them.
-            if params.has(Name::SliceMd5) {
-                params.parsed::<Md5>(Name::SliceMd5)?;
-            }
+            let md5 = if params.has(Name::SliceMd5) {
+                Some(params.parsed::<Md5>(Name::SliceMd5)?)
+            } else {
+                None
+            };
             let which = Which::of(&params)?;
-            Sink::Slice(self.dialect.begin_slice(self.actor, which).await?, which)
+            let slice = self.dialect.begin_slice(self.actor, which, md5);
+            Sink::Slice(slice.await?, which)
         } else {
             Sink::Parked(self.dialect.service.park(), 0)
         };
@@ -177,7 +185,7 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
                 return Err(ParamError::Repeated(Name::SliceNo).into());
             }
             Sink::Parked(upload, _) => {
-                let mut slice = match dialect.begin_slice(actor, which).await {
+                let mut slice = match dialect.begin_slice(actor, which, Some(md5)).await {
                     Ok(slice) => slice,
                     Err(refusal) => {
                         upload.abort().await;
@@ -215,8 +223,9 @@ impl<C: Catalog, B: Blobs> Sink<C, B> {
 
 /// The refusal of a slice: what is not as announced is the slice and not the file.
 pub(super) fn of_slice(error: ServiceError) -> Refusal {
-    match error {
-        ServiceError::Mismatch { .. } | ServiceError::NoSlice { .. } => Refusal::Slice(error),
-        error => error.into(),
+    if matches!(error, ServiceError::Mismatch { .. }) {
+        Refusal::Slice(error)
+    } else {
+        error.into()
     }
 }

@@ -202,6 +202,8 @@ struct Client {
     slots: Vec<Slot>,
     /// Nobody may wonder when it is gone.
     may_end: bool,
+    /// It was asked to be completed.
+    may_be_done: bool,
     /// A completion may go on behind the client's back, with slices of before.
     may_complete: bool,
 }
@@ -213,6 +215,7 @@ impl Client {
             id,
             slots: vec![Slot::default(); count],
             may_end: false,
+            may_be_done: false,
             may_complete: false,
         }
     }
@@ -243,7 +246,28 @@ impl Client {
             .iter()
             .any(|slot| slot.may_be.contains(&Variant::Wrong));
         self.may_end |= plan.conflict == Conflict::Refuse || (plan.has_md5 && may_be_wrong);
+        self.may_be_done = true;
         self.may_complete = true;
+    }
+}
+
+/// Whether the answer to a completion fits what the client knew before. Files are looked at later.
+fn check_completed(plan: &Plan, client: &Client, completed: &Result<Completion, ServiceError>) {
+    match completed {
+        Err(ServiceError::SlicesMissing(ranges)) => {
+            for number in ranges.iter().cloned().flatten() {
+                let slot = &client.slots[usize::try_from(number).unwrap() - 1];
+                assert!(!slot.is_there, "slice {number} was acknowledged");
+            }
+        }
+        Err(ServiceError::Mismatch { .. }) => {
+            assert!(plan.has_md5, "nothing was announced");
+            assert!(client.may_end, "all slices were right");
+        }
+        Err(ServiceError::Core(CoreError::NameInUse(_))) => {
+            assert_eq!(plan.conflict, Conflict::Refuse);
+        }
+        Ok(_) | Err(_) => {}
     }
 }
 
@@ -369,19 +393,18 @@ impl Play {
             }
             Action::Complete => {
                 client.expect_end(plan);
-                let completed = leave_after(event.leaves, complete()).await;
-                self.note_completed(event.plan, &mut client, completed)
-                    .await;
+                if let Some(completed) = leave_after(event.leaves, complete()).await {
+                    check_completed(plan, &client, &completed);
+                }
             }
             Action::CompleteDuring(number, variant) => {
-                client.may_complete = true;
                 client.note(number, variant, None);
                 client.expect_end(plan);
+                let before = client.clone();
                 let both = join(complete(), send(number, variant));
                 if let Some((completed, sent)) = leave_after(event.leaves, both).await {
+                    check_completed(plan, &before, &completed);
                     client.note(number, variant, Some(&sent));
-                    self.note_completed(event.plan, &mut client, Some(completed))
-                        .await;
                 }
             }
             Action::GiveUp => {
@@ -418,32 +441,6 @@ impl Play {
         }
     }
 
-    async fn note_completed(
-        &mut self,
-        plan: usize,
-        client: &mut Client,
-        completed: Option<Result<Completion, ServiceError>>,
-    ) {
-        match completed {
-            // Looked after later.
-            None | Some(Ok(Completion::File(_) | Completion::Verifying)) => {}
-            Some(Err(ServiceError::SlicesMissing(ranges))) => {
-                for number in ranges.into_iter().flatten() {
-                    let slot = &client.slots[usize::try_from(number).unwrap() - 1];
-                    assert!(!slot.is_there, "slice {number} was acknowledged");
-                }
-            }
-            Some(Err(ServiceError::Mismatch { .. })) => {
-                assert!(PLANS[plan].has_md5, "nothing was announced");
-                assert!(client.may_end, "all slices were right");
-            }
-            Some(Err(ServiceError::Core(CoreError::NameInUse(_)))) => {
-                assert_eq!(PLANS[plan].conflict, Conflict::Refuse);
-            }
-            Some(Err(_)) => {}
-        }
-    }
-
     /// Compares what a client knows with what there is.
     async fn look_after(&mut self, plan: usize) {
         let Some(client) = self.clients[plan].take() else {
@@ -464,7 +461,7 @@ impl Play {
             }
             UploadState::Committing(_) => self.clients[plan] = Some(client),
             UploadState::Done(file) => {
-                assert!(client.may_complete || client.may_end, "nobody completed it");
+                assert!(client.may_be_done, "nobody completed it");
                 self.check_file(plan, &client, file).await;
                 self.note_file(plan, file);
             }
