@@ -348,6 +348,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             let upload = self.begin_whole(&record);
             return self.finish_whole(id, &record, upload).await;
         }
+        // Somebody else sent a block once more, and with it what follows went: that is no reason to call
+        // the bytes wrong.
+        if record.received < record.size {
+            return Err(CoreError::UploadChanged.into());
+        }
         let made = match &record.state {
             UploadState::Committing(blobs) => self.made_before(blobs).await?,
             UploadState::Open | UploadState::Done(_) => None,
