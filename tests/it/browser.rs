@@ -5,7 +5,7 @@
 //! with a message, except in CI (variable `CI`), where it fails. Screenshots stay in the folder
 //! `screenshots` of the build's temporary files.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -53,6 +53,8 @@ fn people_of_two_languages_use_the_console_on_phone_and_desktop() {
     let _ = fs::remove_dir_all(&screenshots);
     tell(format_args!("screenshots: {}", screenshots.display()));
     let errors = home.file("browser-errors.log");
+    let mut log = OpenOptions::new();
+    let log = log.create(true).write(true).truncate(true).open(&errors);
     let mut node = Command::new("node")
         .arg(scripts.path().join("console.mjs"))
         .arg(format!("http://{}", server.addresses.api))
@@ -63,7 +65,7 @@ fn people_of_two_languages_use_the_console_on_phone_and_desktop() {
         .env("HAYLOFT_SERVER_CONTROL", "stdio")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(File::create(&errors).unwrap())
+        .stderr(log.unwrap())
         .spawn()
         .unwrap();
     let (server, said) = control(&home, server, &mut node);

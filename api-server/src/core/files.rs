@@ -454,24 +454,13 @@ pub fn remove(
     now: u32,
 ) -> Result<Option<FileId>, CoreError> {
     let (file, _) = get_any(tx, account, number)?;
-    match file.trashed {
-        Some(place) => trash::take_out(
-            tx,
-            account,
-            place,
-            Entry::File(number),
-            file.folder,
-            file.size,
-        )?,
-        None => {
-            tree::detach(tx, account, file.folder, Entry::File(number), &file.entry)?;
-            tree::grow(
-                tx,
-                account,
-                file.folder,
-                Growth::of_file(file.size).negative(),
-            )?;
-        }
+    let (entry, folder) = (Entry::File(number), file.folder);
+    if let Some(place) = file.trashed {
+        trash::take_out(tx, account, place, entry, folder, file.size)?;
+    } else {
+        tree::detach(tx, account, folder, entry, &file.entry)?;
+        let growth = Growth::of_file(file.size).negative();
+        tree::grow(tx, account, folder, growth)?;
     }
     erase(tx, account, number, now)
 }

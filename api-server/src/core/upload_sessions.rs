@@ -304,6 +304,10 @@ pub struct Advance {
 ///
 /// [`CoreError::NoUpload`], [`CoreError::UploadClosed`], [`CoreError::UploadDone`];
 /// [`CoreError::UploadChanged`] if the session has another staging blob by now.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a slice is, and what it belongs to"
+)]
 pub fn add_slice(
     tx: &mut dyn Transaction,
     account: AccountId,

@@ -60,6 +60,10 @@ impl NewSliced {
 
 /// How an upload began.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, and looked at where it is returned"
+)]
 pub(crate) enum Begun {
     /// Its content is here already: it is a file.
     File(FileNumber),
@@ -455,14 +459,14 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
     /// Cancelled, the slice may be there or not.
     pub(crate) async fn finish(self, md5: Option<Md5>) -> Result<(), ServiceError> {
         let received = self.hashers.md5();
-        let mismatch = if self.received != self.len {
-            Some(self.wrong_length())
-        } else {
+        let mismatch = if self.received == self.len {
             md5.filter(|md5| *md5 != received)
                 .map(|md5| ServiceError::Mismatch {
                     announced: format!("a slice of MD5 {md5}"),
                     received: format!("one of MD5 {received}"),
                 })
+        } else {
+            Some(self.wrong_length())
         };
         if let Some(mismatch) = mismatch {
             self.abort().await;

@@ -3,8 +3,8 @@
 use super::scene::{Scene, assert_refused};
 use super::*;
 use crate::core::accounts::Standing;
-use crate::core::error::CoreError;
 use crate::core::apps::{self, AppRecord, Scopes};
+use crate::core::error::CoreError;
 use crate::core::grants::GrantKind;
 use crate::core::id::{AppNumber, Token};
 

@@ -18,13 +18,12 @@ fn fixture() -> Fixture {
 /// Bytes that differ from slice to slice.
 fn content(len: usize, seed: u8) -> Vec<u8> {
     (0..len)
-        .map(|at| (at / 3) as u8 ^ (at / SLICE) as u8 ^ seed)
+        .map(|at| (at / 3).to_le_bytes()[0] ^ (at / SLICE).to_le_bytes()[0] ^ seed)
         .collect()
 }
 
 fn md5(bytes: &[u8]) -> String {
-    let digest = Hasher::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::core::id::Md5(Hasher::digest(bytes).into()).to_string()
 }
 
 fn announced(name: &str, bytes: &[u8]) -> Value {
