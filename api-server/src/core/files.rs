@@ -270,7 +270,7 @@ pub(super) fn unlist(
 ///
 /// # Errors
 ///
-/// [`CoreError::NoContent`], [`CoreError::NoAccount`], those of [`add`].
+/// [`CoreError::NoContent`], [`CoreError::NoAccount`], those of adding a file.
 pub fn add_by_md5(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -312,7 +312,7 @@ pub enum Reuse {
 /// # Errors
 ///
 /// [`CoreError::NoContent`] if nothing has the digest and size, or several things have, or, under
-/// [`Reuse::Own`], if the user has no file of it; [`CoreError::NoAccount`], those of [`add`].
+/// [`Reuse::Own`], if the user has no file of it; [`CoreError::NoAccount`], those of adding a file.
 pub fn add_claimed(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -340,7 +340,7 @@ pub fn add_claimed(
 ///
 /// # Errors
 ///
-/// [`CoreError::NoFile`]; those of [`add`].
+/// [`CoreError::NoFile`]; those of adding a file.
 pub fn copy(
     tx: &mut dyn Transaction,
     account: AccountId,

@@ -18,7 +18,7 @@ fn fixture() -> Fixture {
 /// Bytes that differ from slice to slice.
 fn content(len: usize, seed: u8) -> Vec<u8> {
     (0..len)
-        .map(|at| (at / 3).to_le_bytes()[0] ^ (at / SLICE).to_le_bytes()[0] ^ seed)
+        .map(|at| u8::try_from((at / 3) % 251).unwrap() ^ u8::try_from(at / SLICE).unwrap() ^ seed)
         .collect()
 }
 
