@@ -344,6 +344,48 @@ fn of_too_many_keys_one_is_void_and_all_end_with_the_session() {
 }
 
 #[test]
+fn slices_blocks_and_what_is_sent_again_have_limits() {
+    let (mut state, account, staging) = staged(100_000);
+    let refused = attempt(&mut state, |tx| {
+        let new = new(account, "b", SLICE_SIZE * SLICES_MAX + 1);
+        open(tx, id(2), &new, NOW)
+    });
+    assert!(matches!(refused, Err(CoreError::TooManySlices(SLICES_MAX))));
+    let most = new(account, "c", SLICE_SIZE * SLICES_MAX);
+    open(&mut state, id(3), &most, NOW).unwrap();
+    let add = |state: &mut State, offset| {
+        let block = NewBlock {
+            offset,
+            record: slice_of(1, offset, 1),
+            cut: None,
+        };
+        add_block(state, account, id(1), &staging, &block, NOW)
+    };
+    for offset in 0..BLOCKS_MAX {
+        add(&mut state, offset).unwrap();
+    }
+    let before = state.clone();
+    let refused = attempt(&mut state, |tx| {
+        let block = NewBlock {
+            offset: BLOCKS_MAX,
+            record: slice_of(1, BLOCKS_MAX, 1),
+            cut: None,
+        };
+        add_block(tx, account, id(1), &staging, &block, NOW)
+    });
+    assert!(matches!(refused, Err(CoreError::TooManySlices(BLOCKS_MAX))));
+    assert_eq!(state, before);
+    // Blocks that others took the place of do not count.
+    let record = add(&mut state, 1).unwrap();
+    assert_eq!((record.blocks, record.received), (2, 2));
+    // Bytes do: as many as there are, and some, may be sent again.
+    let most = 2 * record.size + RESENT_MAX - record.staged;
+    assert!(record.check_staged(most).is_ok());
+    let refused = record.check_staged(most + 1);
+    assert!(matches!(refused, Err(CoreError::SentTooOften)));
+}
+
+#[test]
 fn many_blocks_are_forgotten_to_the_last_one() {
     let (mut state, account, staging) = staged(5_000);
     for offset in 0..2 * SLICES_AT_ONCE as u64 {
