@@ -20,6 +20,7 @@ mod support {
     pub(crate) mod machine;
     pub(crate) mod nginx;
     pub(crate) mod raw_append;
+    pub(crate) mod raw_file;
     pub(crate) mod result;
     pub(crate) mod rows;
     pub(crate) mod server;

@@ -52,6 +52,14 @@ pub enum ApiError {
     /// The catalog cannot be opened.
     #[error("cannot open the catalog of accounts and files")]
     Catalog(#[from] OpenError),
+    /// A text of the settings is not what it should be.
+    #[error("{key} has the text \"{text}\", which is no such; remedy: mend or remove it")]
+    Setting {
+        /// The key.
+        key: &'static str,
+        /// The text.
+        text: String,
+    },
     /// The first password could not be hashed.
     #[error("cannot hash passwords")]
     Passwords(#[source] Box<dyn Error + Send + Sync>),
@@ -70,7 +78,7 @@ impl ApiError {
             Self::Listen { .. } | Self::Metrics(_) => ErrorCode::Unavailable,
             Self::Directory { .. } | Self::Passwords(_) | Self::Task(_) => ErrorCode::Storage,
             Self::Catalog(error) => error.code(),
-            Self::Tls(_) | Self::WebDir { .. } => ErrorCode::Invalid,
+            Self::Tls(_) | Self::WebDir { .. } | Self::Setting { .. } => ErrorCode::Invalid,
             Self::Client(error) => error.code(),
         }
     }

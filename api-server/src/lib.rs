@@ -24,7 +24,9 @@ mod tests;
 pub use error::ApiError;
 pub use operator::OperatorAccess;
 pub use run::ApiServer;
-pub use settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits, ThumbnailSettings};
+pub use settings::{
+    AccountSettings, ApiSettings, CatalogSettings, RateLimits, ThumbnailSettings, WeiyunSettings,
+};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -6,6 +6,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use common::config;
@@ -30,6 +31,7 @@ use crate::core::shares;
 use crate::dialect::console::{Console, Operator};
 use crate::dialect::image_host::{ImageHost, ImageHostSettings};
 use crate::dialect::pan123::{Pan123, Pan123Settings};
+use crate::dialect::weiyun::{self, Weiyun};
 use crate::error::ApiError;
 use crate::http::Routes;
 use crate::http::caller::CallerRules;
@@ -40,7 +42,7 @@ use crate::operator::{OperatorAccess, OperatorFile};
 use crate::service::{
     Rate, RateSettings, RegistrationPolicy, Service, ServiceSettings, TokenlessPolicy,
 };
-use crate::settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits};
+use crate::settings::{AccountSettings, ApiSettings, CatalogSettings, RateLimits, WeiyunSettings};
 use crate::thumbnail::{ThumbSettings, Thumbnails};
 
 /// Bytes of an upload that a stranger may send before showing a name or a token. Without a bound,
@@ -53,7 +55,8 @@ type OurService = Service<RocksCatalog, ClusterBlobs>;
 type OurConsole = Console<RocksCatalog, ClusterBlobs>;
 type OurImageHost = ImageHost<RocksCatalog, ClusterBlobs>;
 type OurPan123 = Pan123<RocksCatalog, ClusterBlobs>;
-type OurRoutes = Routes<ClusterBlobs, OurImageHost, OurPan123, Arc<OurConsole>>;
+type OurWeiyun = Weiyun<RocksCatalog, ClusterBlobs>;
+type OurRoutes = Routes<ClusterBlobs, OurImageHost, OurPan123, OurWeiyun, Arc<OurConsole>>;
 
 /// A bound API server.
 #[derive(Debug)]
@@ -128,6 +131,8 @@ impl ApiServer {
             password_tokens: settings.accounts.password_tokens,
         };
         let pan123 = Pan123::new(opened.service.clone(), pan123);
+        let weiyun = weiyun_settings(&settings.weiyun)?;
+        let weiyun = Weiyun::new(opened.service.clone(), weiyun);
         let console = Console::new(opened.service.clone(), upload_size_max);
         let console = Arc::new(console);
         let operator = Operator::new(Arc::clone(&console));
@@ -174,6 +179,7 @@ impl ApiServer {
                 },
                 image_host,
                 pan123,
+                weiyun,
                 console,
                 pages: Pages::new(web_dir, scheme),
                 callers,
@@ -314,6 +320,27 @@ fn service_settings(accounts: &AccountSettings) -> ServiceSettings {
         },
         slice_size: accounts.slice_size,
     }
+}
+
+fn weiyun_settings(settings: &WeiyunSettings) -> Result<weiyun::WeiyunSettings, ApiError> {
+    fn parse<T: FromStr, S: FromIterator<T>>(
+        key: &'static str,
+        texts: &[String],
+    ) -> Result<S, ApiError> {
+        let parse = |text: &String| {
+            text.parse().map_err(|_| ApiError::Setting {
+                key,
+                text: text.clone(),
+            })
+        };
+        texts.iter().map(parse).collect()
+    }
+    Ok(weiyun::WeiyunSettings {
+        size_max: settings.size_max,
+        cross_domain: parse("api.weiyun.cross_domain", &settings.cross_domain)?,
+        blocked: parse("api.weiyun.blocked_sha1", &settings.blocked_sha1)?,
+        users: parse("api.weiyun.users", &settings.users)?,
+    })
 }
 
 fn rate_settings(limits: &RateLimits) -> RateSettings {

@@ -42,6 +42,8 @@ pub struct ApiSettings {
     pub pool: PoolSettings,
     /// Accounts, sessions and what may be written.
     pub accounts: AccountSettings,
+    /// What is special about the upload API of Weiyun.
+    pub weiyun: WeiyunSettings,
     /// How accounts, files and shares are kept.
     pub catalog: CatalogSettings,
     /// How thumbnails are kept.
@@ -64,6 +66,7 @@ impl Default for ApiSettings {
             limits: ServerLimits::default(),
             pool: PoolSettings::default(),
             accounts: AccountSettings::default(),
+            weiyun: WeiyunSettings::default(),
             catalog: CatalogSettings::default(),
             thumbnails: ThumbnailSettings::default(),
         }
@@ -138,6 +141,30 @@ impl Default for RateLimits {
             digest_misses: Some(100_000),
             tokenless_writes: Some(100_000),
             calls: None,
+        }
+    }
+}
+
+/// What is special about the upload API of Weiyun.
+#[derive(Clone, Debug)]
+pub struct WeiyunSettings {
+    /// Bytes that a file may have.
+    pub size_max: u64,
+    /// Domains whose Flash may use the API.
+    pub cross_domain: Vec<String>,
+    /// SHA-1, in hexadecimal digits, of files that nobody may upload by it.
+    pub blocked_sha1: Vec<String>,
+    /// Users who may use it; all, if there are none.
+    pub users: Vec<String>,
+}
+
+impl Default for WeiyunSettings {
+    fn default() -> Self {
+        Self {
+            size_max: 10 << 30,
+            cross_domain: vec!["*".to_owned()],
+            blocked_sha1: Vec::new(),
+            users: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::dialect::image_host::form::{
     Event, FIELD_LEN_MAX, Form, FormError, HEAD_LEN_MAX, Parser,
 };
+use crate::dialect::weiyun;
 
 /// More than a form parser may ever keep: header lines twice, values, what is held back.
 const FORM_KEPT_LEN_MAX: usize = 2 * HEAD_LEN_MAX + 4 * FIELD_LEN_MAX + 1024;
@@ -32,6 +33,11 @@ pub fn fuzz_form(bytes: &[u8]) {
         let content_type = format!("multipart/form-data; boundary={boundary}");
         assert_eq!(read_form(Some(&content_type), [bytes]), whole);
     }
+}
+
+/// Fuzz target `weiyun`: reads `bytes` as the body of an upload to Weiyun's handler, a form or a packet.
+pub fn fuzz_weiyun(bytes: &[u8]) {
+    weiyun::fuzz::check_body(bytes);
 }
 
 /// What a body says: form and content, both as they are when it ended well.
@@ -65,17 +71,27 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_corpus_of_the_form_target_passes() {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/form");
+    /// Has every file of a corpus checked, and counts those that are sound.
+    fn replay(target: &str, check: fn(&[u8]), is_sound: fn(&[u8]) -> bool) {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
         let (mut count, mut sound) = (0, 0);
-        for entry in std::fs::read_dir(corpus).unwrap() {
+        for entry in std::fs::read_dir(corpus.join(target)).unwrap() {
             let body = std::fs::read(entry.unwrap().path()).unwrap();
-            fuzz_form(&body);
+            check(&body);
             count += 1;
-            sound += usize::from(read_form(None, [body.as_slice()]).is_ok());
+            sound += usize::from(is_sound(&body));
         }
         assert!(10 <= count, "{count} files: is this the corpus?");
         assert!(5 <= sound, "{sound} sound bodies: were line ends changed?");
+    }
+
+    #[test]
+    fn the_corpus_of_the_form_target_passes() {
+        replay("form", fuzz_form, |body| read_form(None, [body]).is_ok());
+    }
+
+    #[test]
+    fn the_corpus_of_the_weiyun_target_passes() {
+        replay("weiyun", fuzz_weiyun, weiyun::fuzz::is_sound);
     }
 }

@@ -109,21 +109,29 @@ pub(crate) fn folder() -> Result<TempDir, BenchError> {
 
 /// Makes a load and watches the server's memory meanwhile: the most that was seen of each kind.
 pub(crate) fn watched(server: &Server, load: &Load) -> Result<(Figures, Memory), BenchError> {
+    watch(server, || load.measure(&[server.pid()]))
+}
+
+/// Watches the server's memory while `work` goes on.
+pub(crate) fn watch<T: Send>(
+    server: &Server,
+    work: impl FnOnce() -> Result<T, BenchError> + Send,
+) -> Result<(T, Memory), BenchError> {
     let mut peak = Memory::default();
-    let figures = std::thread::scope(|scope| {
-        let load = scope.spawn(|| load.measure(&[server.pid()]));
+    let done = std::thread::scope(|scope| {
+        let work = scope.spawn(work);
         let watched = wait::until("the load ends", LOAD_LIMIT, || {
             let seen = memory::look(server.pid())?;
             peak.own = peak.own.max(seen.own);
             peak.mapped = peak.mapped.max(seen.mapped);
-            Ok(load.is_finished().then_some(()))
+            Ok(work.is_finished().then_some(()))
         });
         let panicked =
             || BenchError::io("the watch over the generator")(io::ErrorKind::Other.into());
-        let figures = load.join().map_err(|_| panicked())?;
-        watched.and(figures)
+        let done = work.join().map_err(|_| panicked())?;
+        watched.and(done)
     })?;
-    Ok((figures, peak))
+    Ok((done, peak))
 }
 
 #[expect(

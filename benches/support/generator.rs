@@ -45,6 +45,11 @@ impl Load {
     /// Makes the load and looks at what it costs the processes `pids`. A failed operation fails the
     /// run: a server that refuses is fast.
     pub(crate) fn measure(&self, pids: &[u32]) -> Result<Figures, BenchError> {
+        Figures::read(&self.report(pids)?)
+    }
+
+    /// As `measure`, with everything that the generator says.
+    pub(crate) fn report(&self, pids: &[u32]) -> Result<Value, BenchError> {
         let mut command = hayloft();
         command.args(&self.0).stdin(Stdio::null());
         for pid in pids {
@@ -56,10 +61,8 @@ impl Load {
         if !output.status.success() {
             return Err(failed(&output));
         }
-        let report: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
-            BenchError::io("the load generator's report is no JSON")(error.into())
-        })?;
-        Figures::read(&report)
+        serde_json::from_slice(&output.stdout)
+            .map_err(|error| BenchError::io("the load generator's report is no JSON")(error.into()))
     }
 }
 

@@ -15,16 +15,15 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use common::env::clock;
-use rustix::fs::FallocateFlags;
 
 use super::cpu;
 use super::error::BenchError;
 use super::generator::Figures;
+use super::raw_file::preallocated;
 
 /// Bytes of a record: a file of 4 KiB with header and key, about as the store writes it.
 const RECORD_LEN: usize = 4096 + 96;
-/// Bytes that are allocated for each second, more than a disk takes: an append that grows the file
-/// would make every sync a sync of metadata.
+/// Bytes that are allocated for each second, more than a disk takes.
 const BYTES_PER_SECOND_MAX: u64 = 512 * 1024 * 1024;
 
 /// What the threads share.
@@ -90,13 +89,6 @@ pub(crate) fn run(folder: &Path, writers: usize, time: Duration) -> Result<Figur
     let _ = std::fs::remove_file(&path);
     let latencies = latencies.map_err(BenchError::io("the raw loop failed"))?;
     Ok(figures(latencies, elapsed, cpu))
-}
-
-fn preallocated(path: &Path, len: u64) -> io::Result<File> {
-    let file = File::create(path)?;
-    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len)?;
-    file.sync_all()?;
-    Ok(file)
 }
 
 fn panicked() -> io::Error {

@@ -59,8 +59,9 @@ pub const HTTP_RANGES_MAX: usize = 16;
 /// Bytes of a URL path that can name a blob: group and name with every character percent-encoded
 /// stay below it.
 pub const HTTP_PATH_LEN_MAX: usize = 512;
-/// Bytes of one request's head, request line included; also what an idle connection may buffer.
-pub const HTTP_HEAD_LEN_MAX: usize = 16 * 1024;
+/// Bytes of one request's head, request line included; also what an idle connection may buffer. A
+/// query of 16 KiB and more gets as far as to be told that it is too long (docs/api/weiyun.md §2.4).
+pub const HTTP_HEAD_LEN_MAX: usize = 32 * 1024;
 /// Header fields of one request.
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Bytes of the file name that `?filename=` suggests: what common file systems take.

@@ -114,7 +114,12 @@ impl AppArgs {
             AppCommand::List { user, json } => list(&server, &user, json),
             AppCommand::Remove { user, id } => {
                 let path = format!("{}/apps/{id}", path_of(&user));
-                server.send(&user, "DELETE", &path, &serde_json::Value::Null)?;
+                let removed = server.send(&user, "DELETE", &path, &serde_json::Value::Null);
+                removed.map_err(|error| match error {
+                    // Either of the two may be missing.
+                    OperatorError::NoAccount(_) => OperatorError::NotFound,
+                    error => error,
+                })?;
                 Ok(output::line(&format!("removed {id}"))?)
             }
         }

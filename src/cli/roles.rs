@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use api_server::{
     AccountSettings, ApiError, ApiServer, ApiSettings, CatalogSettings, RateLimits,
-    ThumbnailSettings,
+    ThumbnailSettings, WeiyunSettings,
 };
 use common::client::{Address, PoolSettings};
 use common::config::{self, Config, Listing, RateLimitsConfig, TrackerConfig};
@@ -363,6 +363,12 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
             instant_upload: api.instant_upload,
             slice_size: api.slice_size.0,
             rate_limits: rate_limits(&api.rate_limits),
+        },
+        weiyun: WeiyunSettings {
+            size_max: api.weiyun.size_max.0,
+            cross_domain: api.weiyun.cross_domain.clone(),
+            blocked_sha1: api.weiyun.blocked_sha1.clone(),
+            users: api.weiyun.users.clone(),
         },
         catalog: CatalogSettings {
             durability: api.durability,

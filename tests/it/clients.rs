@@ -174,13 +174,13 @@ fn home_with_wide_listener() -> (Home, SocketAddr) {
     (home, wide)
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(name)
 }
 
-fn run_script(command: &mut Command, tracker: SocketAddr) {
+pub(crate) fn run_script(command: &mut Command, tracker: SocketAddr) {
     let output = command
         .arg(tracker.to_string())
         .stdin(Stdio::null())
@@ -227,7 +227,7 @@ pub(crate) fn installed(
     }
 }
 
-fn pip(package: &str, folder: &Path) -> Result<(), String> {
+pub(crate) fn pip(package: &str, folder: &Path) -> Result<(), String> {
     let install = ["-m", "pip", "install", "--quiet", "--target"];
     succeed(
         Command::new("python3")

@@ -39,4 +39,10 @@ mod image_host_uploads;
 #[cfg(test)]
 mod offline;
 #[cfg(test)]
+mod pan123;
+#[cfg(test)]
+mod pan123_clients;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
+mod weiyun;

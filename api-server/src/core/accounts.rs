@@ -162,12 +162,17 @@ pub fn set_quota(
     Ok(keys::put::<Accounts>(tx, &(account,), &record)?)
 }
 
-/// Whether an account may have one entry more, of `size` bytes.
+/// Whether an account may have one entry more, of `size` bytes, when another one of `freed` bytes goes.
 ///
 /// # Errors
 ///
 /// [`CoreError::OverQuota`], [`CoreError::TooManyEntries`], [`CoreError::NoAccount`].
-pub fn check_room(view: &dyn View, account: AccountId, size: u64) -> Result<(), CoreError> {
+pub(super) fn check_room(
+    view: &dyn View,
+    account: AccountId,
+    size: u64,
+    freed: u64,
+) -> Result<(), CoreError> {
     let usage = usage(view, account)?;
     if ENTRIES_MAX <= usage.files.saturating_add(usage.folders) {
         return Err(CoreError::TooManyEntries(ENTRIES_MAX));
@@ -177,7 +182,7 @@ pub fn check_room(view: &dyn View, account: AccountId, size: u64) -> Result<(), 
     };
     let used = usage.bytes.saturating_add(usage.upload_bytes);
     // Nothing needs no room, also where there is less than none.
-    if size != 0 && quota < used.saturating_add(size) {
+    if size != 0 && quota < used.saturating_add(size).saturating_sub(freed) {
         return Err(CoreError::OverQuota { quota, used, size });
     }
     Ok(())

@@ -92,6 +92,12 @@ pub enum CoreError {
     /// The catalog and a caller disagree on what the upload has. The caller looks again.
     #[error("the upload changed meanwhile")]
     UploadChanged,
+    /// More slices, or blocks, than an upload may have.
+    #[error("an upload may have {0} slices or blocks: send larger ones")]
+    TooManySlices(u64),
+    /// The same slices were sent again too often.
+    #[error("too much of the upload was sent again: begin it anew")]
+    SentTooOften,
     /// No such application, or not the user's.
     #[error("no such application")]
     NoApp,
@@ -132,6 +138,8 @@ impl CoreError {
             | Self::TooManyEntries(_)
             | Self::TooManyUploads(_)
             | Self::TooManyApps(_)
+            | Self::TooManySlices(_)
+            | Self::SentTooOften
             | Self::OverQuota { .. } => ErrorCode::Invalid,
             Self::UploadClosed | Self::UploadChanged => ErrorCode::Busy,
         }

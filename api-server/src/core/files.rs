@@ -119,7 +119,7 @@ pub(super) fn add(
     if let Some(replaced) = replaced {
         remove(tx, account, replaced, moment.now)?;
     }
-    accounts::check_room(tx, account, content.size)?;
+    accounts::check_room(tx, account, content.size, 0)?;
     let label = match naming {
         Naming::Label(label) => label.clone(),
         Naming::Place(_) => free_label(tx, account, content.md5, entry.label())?,
@@ -178,6 +178,33 @@ pub fn check_place(
         (Some(Entry::File(number)), Conflict::Replace) => Ok(Some(number)),
         (Some(entry), Conflict::Refuse | Conflict::Replace) => Err(CoreError::NameInUse(entry)),
     }
+}
+
+/// Whether a file of `size` bytes can go to a place, and the account has room for it.
+///
+/// # Errors
+///
+/// Those of [`check_place`]; [`CoreError::OverQuota`], [`CoreError::TooManyEntries`].
+pub fn check_room(
+    view: &dyn View,
+    account: AccountId,
+    place: &Place,
+    size: u64,
+) -> Result<(), CoreError> {
+    let freed = match check_place(view, account, place)? {
+        Some(replaced) => get_any(view, account, replaced)?.0.size,
+        None => 0,
+    };
+    accounts::check_room(view, account, size, freed)
+}
+
+/// Whether the account has room for a file of `size` bytes where every name is free.
+///
+/// # Errors
+///
+/// [`CoreError::OverQuota`], [`CoreError::TooManyEntries`].
+pub fn check_new_room(view: &dyn View, account: AccountId, size: u64) -> Result<(), CoreError> {
+    accounts::check_room(view, account, size, 0)
 }
 
 /// A label like `label` that no listed file of this MD5 has.

@@ -19,8 +19,9 @@ use super::moment::Moment;
 use super::page::Page;
 use super::tree::{self, EntryRow};
 
-/// Entries below a folder that are dealt with in the transaction that concerns the folder.
-const STEPS_AT_ONCE: usize = 200;
+/// Entries below a folder that are dealt with in the transaction that concerns the folder. One
+/// transaction may concern a hundred folders, so there are few.
+const STEPS_AT_ONCE: usize = 20;
 
 /// Something in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,10 +221,24 @@ pub(super) fn take_out(
     Ok(count(tx, account, bytes, false)?)
 }
 
-/// Accounts with work that is left, and the folder that it begins with.
-pub fn tasks(view: &dyn View, max: usize) -> Result<Vec<(AccountId, FolderNumber)>, CoreError> {
-    let tasks = keys::scan::<TreeTasks>(view, &(), max)?;
-    Ok(tasks.into_iter().map(|(key, _)| key).collect())
+/// Accounts with work that is left, at most `max` of those behind `after`.
+pub fn accounts_with_work(
+    view: &dyn View,
+    after: Option<AccountId>,
+    max: usize,
+) -> Result<Vec<AccountId>, CoreError> {
+    let mut found = Vec::new();
+    let mut last = after;
+    while found.len() < max {
+        let behind = last.map(|account| (account, FolderNumber(u64::MAX)));
+        let next = keys::scan_after::<TreeTasks>(view, &(), behind.as_ref(), 1)?;
+        let Some(((account, _), _)) = next.first() else {
+            break;
+        };
+        found.push(*account);
+        last = Some(*account);
+    }
+    Ok(found)
 }
 
 /// Does work that is left for an account, at most `steps` entries of it. Returns whether nothing is

@@ -295,7 +295,7 @@ pub fn make_folder(
     if let Some(entry) = child(tx, account, parent, &name)? {
         return Err(CoreError::NameInUse(entry));
     }
-    accounts::check_room(tx, account, 0)?;
+    accounts::check_room(tx, account, 0, 0)?;
     let number = FolderNumber(accounts::next_entry(tx, account)?);
     let mut usage = accounts::usage(tx, account)?;
     usage.folders += 1;

@@ -9,6 +9,8 @@
 //! to make of it: so after a crash at any moment each of them has one owner (API-2). Bytes that were
 //! announced count against the quota from the beginning.
 
+mod send_keys;
+
 use std::ops::RangeInclusive;
 
 use common::id::FileId;
@@ -18,14 +20,15 @@ use super::catalog::{CatalogError, Transaction, View};
 use super::contents;
 use super::error::CoreError;
 use super::files::{self, Naming, Place};
-use super::id::{AccountId, FileNumber, Md5, Sha1, UploadId, UploadKeyHash};
+use super::id::{AccountId, FileNumber, Md5, Sha1, UploadId};
 use super::keys::{
-    self, Orphans, Seconds, Slices, UploadKeys, UploadKeysOfUpload, Uploads, UploadsByDue,
-    UploadsByName, UploadsOfAccount, Usages,
+    self, Seconds, Slices, Uploads, UploadsByDue, UploadsByName, UploadsOfAccount, Usages,
 };
 use super::moment::Moment;
 use super::name::EntryName;
 use super::uploads::{self, Digests};
+
+pub use send_keys::{add_key, by_key};
 
 pub use super::keys::{HashState, SliceRecord, UploadKind, UploadRecord, UploadState};
 
@@ -33,10 +36,14 @@ pub use super::keys::{HashState, SliceRecord, UploadKind, UploadRecord, UploadSt
 pub const LIFE: u32 = 24 * 60 * 60;
 /// Sessions that an account may have.
 pub const UPLOADS_PER_ACCOUNT_MAX: u64 = 20_000;
-/// Keys that one session may have; one more makes another one void.
-const KEYS_PER_UPLOAD_MAX: usize = 64;
-/// Slices or blocks of one upload.
+/// Slices that are looked at together when many are forgotten.
+const SLICES_AT_ONCE: usize = 1_000;
+/// Slices of one upload.
 pub const SLICES_MAX: u64 = 1 << 17;
+/// Blocks of one upload in order: 4 GiB in blocks of 128 KiB, as clients send them.
+pub const BLOCKS_MAX: u64 = 1 << 15;
+/// Bytes that may be sent again beyond as many as the upload has.
+const RESENT_MAX: u64 = 64 * 1024 * 1024;
 
 /// A new session.
 #[derive(Clone, Debug)]
@@ -84,6 +91,25 @@ impl UploadRecord {
         self.renewed.saturating_add(LIFE)
     }
 
+    /// Whether `len` bytes more can be staged. Bytes that are sent again take space until the end, and
+    /// who sends the same slice for ever must not fill the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::SentTooOften`].
+    pub fn check_staged(&self, len: u64) -> Result<(), CoreError> {
+        let max = self.size.saturating_mul(2).saturating_add(RESENT_MAX);
+        if max < self.staged.saturating_add(len) {
+            return Err(CoreError::SentTooOften);
+        }
+        Ok(())
+    }
+
+    fn note_staged(&mut self, slice: &SliceRecord) {
+        let end = slice.offset.saturating_add(slice.len);
+        self.staged = self.staged.max(end);
+    }
+
     /// Whether bytes can be added.
     fn check_open(&self) -> Result<(), CoreError> {
         match self.state {
@@ -108,12 +134,10 @@ pub fn open(
 ) -> Result<UploadRecord, CoreError> {
     let account = new.account;
     accounts::get_active(tx, account)?;
-    let replaced = files::check_place(tx, account, &new.place)?;
-    let freed = match replaced {
-        Some(number) => files::get_any(tx, account, number)?.0.size,
-        None => 0,
-    };
-    accounts::check_room(tx, account, new.size.saturating_sub(freed))?;
+    if SLICES_MAX < new.size.div_ceil(new.slice_size.max(1)) {
+        return Err(CoreError::TooManySlices(SLICES_MAX));
+    }
+    files::check_room(tx, account, &new.place, new.size)?;
     let file = match new.kind {
         UploadKind::Sliced => None,
         UploadKind::InOrder => Some(FileNumber(accounts::next_entry(tx, account)?)),
@@ -140,6 +164,8 @@ pub fn open(
         renewed: now,
         staging: None,
         received: 0,
+        blocks: 0,
+        staged: 0,
         hashed: 0,
         hashes: HashState::default(),
         state: UploadState::Open,
@@ -184,7 +210,11 @@ pub fn of_account(
     now: u32,
 ) -> Result<Vec<(UploadId, UploadRecord)>, CoreError> {
     let mut rows = Vec::new();
-    for ((_, id), ()) in keys::scan::<UploadsOfAccount>(view, &account, max)? {
+    let under_way = usize::try_from(UPLOADS_PER_ACCOUNT_MAX).unwrap_or(usize::MAX);
+    for ((_, id), ()) in keys::scan::<UploadsOfAccount>(view, &account, under_way)? {
+        if max <= rows.len() {
+            break;
+        }
         let record = keys::get_promised::<Uploads>(view, &(id,))?;
         if now < record.expires() && record.state == UploadState::Open {
             rows.push((id, record));
@@ -210,41 +240,6 @@ pub fn by_name(
     }
 }
 
-/// Makes a key good for sending the bytes of a session.
-pub fn add_key(
-    tx: &mut dyn Transaction,
-    id: UploadId,
-    key: UploadKeyHash,
-) -> Result<(), CoreError> {
-    let keys = keys::scan::<UploadKeysOfUpload>(tx, &id, KEYS_PER_UPLOAD_MAX)?;
-    if keys.len() == KEYS_PER_UPLOAD_MAX
-        && let Some(((_, old), ())) = keys.first()
-    {
-        keys::delete::<UploadKeysOfUpload>(tx, &(id, *old))?;
-        keys::delete::<UploadKeys>(tx, &(*old,))?;
-    }
-    keys::put::<UploadKeysOfUpload>(tx, &(id, key), &())?;
-    Ok(keys::put::<UploadKeys>(tx, &(key,), &id)?)
-}
-
-/// The session whose bytes the holder of a key may send.
-///
-/// # Errors
-///
-/// [`CoreError::NoUpload`].
-pub fn by_key(
-    view: &dyn View,
-    key: &UploadKeyHash,
-    now: u32,
-) -> Result<(UploadId, UploadRecord), CoreError> {
-    let id = keys::get::<UploadKeys>(view, &(*key,))?.ok_or(CoreError::NoUpload)?;
-    let record = keys::get_promised::<Uploads>(view, &(id,))?;
-    if record.expires() <= now {
-        return Err(CoreError::NoUpload);
-    }
-    Ok((id, record))
-}
-
 /// Gives a session its staging blob, which exists and was announced. Returns the one that it has then:
 /// another one if somebody was faster, and `blob` is to be deleted.
 pub fn set_staging(
@@ -260,10 +255,7 @@ pub fn set_staging(
         uploads::discard(tx, blob, now)?;
         return Ok(staging);
     }
-    if keys::get::<Orphans>(tx, &(*blob,))?.is_none() {
-        return Err(CatalogError::Contradiction("a blob was not announced").into());
-    }
-    keys::delete::<Orphans>(tx, &(*blob,))?;
+    uploads::take_announced(tx, blob)?;
     record.staging = Some(*blob);
     keys::put::<Uploads>(tx, &(id,), &record)?;
     Ok(*blob)
@@ -284,6 +276,8 @@ pub fn lose_staging(
     uploads::abandon(tx, staging, now)?;
     record.staging = None;
     record.received = 0;
+    record.blocks = 0;
+    record.staged = 0;
     record.hashed = 0;
     record.hashes = HashState::default();
     forget_slices(tx, id, 0)?;
@@ -325,8 +319,10 @@ pub fn add_slice(
     if record.staging != Some(*staging) {
         return Err(CoreError::UploadChanged);
     }
+    accounts::get_active(tx, account)?;
     let before = keys::get::<Slices>(tx, &(id, number))?;
     record.renewed = now;
+    record.note_staged(slice);
     match before {
         // The same bytes once more: the first copy stays, and what was hashed stays true.
         Some(before) if before.md5 == slice.md5 && before.chaining == slice.chaining => {
@@ -350,23 +346,23 @@ pub fn add_slice(
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Takes the hashes on by the slice `number`, whose bytes were read from `offset` of the staging blob.
+/// Takes the hashes on by a slice, whose bytes were read from the staging blob.
 ///
 /// # Errors
 ///
-/// [`CoreError::UploadChanged`] if the slice, or one before it, is another one by now;
+/// [`CoreError::UploadChanged`] if the slice, or one before it, is another one by now. Where it lies
+/// would not tell: in the next staging blob other bytes may lie there.
 /// [`CoreError::NoUpload`].
 pub fn add_hashes(
     tx: &mut dyn Transaction,
     id: UploadId,
     number: u64,
-    offset: u64,
+    slice: &SliceRecord,
     advance: Advance,
 ) -> Result<(), CoreError> {
     let mut record = keys::get::<Uploads>(tx, &(id,))?.ok_or(CoreError::NoUpload)?;
-    let slice = keys::get::<Slices>(tx, &(id, number))?;
     let is_next = record.hashed + 1 == number && record.hashes == advance.from;
-    if !is_next || slice.map(|slice| slice.offset) != Some(offset) {
+    if !is_next || keys::get::<Slices>(tx, &(id, number))? != Some(*slice) {
         return Err(CoreError::UploadChanged);
     }
     record.hashed = number;
@@ -434,9 +430,16 @@ pub fn add_block(
     if record.staging != Some(*staging) || !begins {
         return Err(CoreError::UploadChanged);
     }
+    accounts::get_active(tx, account)?;
     if offset < record.received {
-        forget_slices(tx, id, offset)?;
+        let gone = forget_slices(tx, id, offset)?;
+        record.blocks = record.blocks.saturating_sub(gone);
     }
+    if BLOCKS_MAX <= record.blocks {
+        return Err(CoreError::TooManySlices(BLOCKS_MAX));
+    }
+    record.blocks += 1;
+    record.note_staged(&block.record);
     if let Some((start, rest)) = &block.cut {
         keys::put::<Slices>(tx, &(id, *start), rest)?;
     }
@@ -562,6 +565,11 @@ pub fn complete(
         return Err(CoreError::UploadDone(file));
     }
     accounts::get_active(tx, account)?;
+    if let Some(blob) = blob
+        && !matches!(&record.state, UploadState::Committing(blobs) if blobs.contains(blob))
+    {
+        uploads::take_announced(tx, blob)?;
+    }
     release(tx, &record)?;
     abandon_blobs(tx, &record, moment.now)?;
     let content = match (contents::get(tx, &digests.hash)?, blob) {
@@ -572,7 +580,8 @@ pub fn complete(
             content
         }
         (None, Some(blob)) => {
-            keys::delete::<Orphans>(tx, &(*blob,))?;
+            // What the session named is an orphan by now.
+            uploads::forget(tx, blob)?;
             contents::make(tx, digests, *blob, moment.now)?
         }
         (None, None) => return Err(CoreError::NoContent),
@@ -582,6 +591,7 @@ pub fn complete(
     let file = files::add(tx, account, &naming, number, hash, &content, moment)?;
     forget_slices(tx, id, 0)?;
     forget_name(tx, id, &record)?;
+    keys::delete::<UploadsOfAccount>(tx, &(account, id))?;
     record.staging = None;
     record.renewed = moment.now;
     record.state = UploadState::Done(file);
@@ -641,10 +651,7 @@ fn end(
     abandon_blobs(tx, record, now)?;
     forget_slices(tx, id, 0)?;
     forget_name(tx, id, record)?;
-    for ((_, key), ()) in keys::scan::<UploadKeysOfUpload>(tx, &id, KEYS_PER_UPLOAD_MAX)? {
-        keys::delete::<UploadKeysOfUpload>(tx, &(id, key))?;
-        keys::delete::<UploadKeys>(tx, &(key,))?;
-    }
+    send_keys::forget_all(tx, id)?;
     keys::delete::<UploadsOfAccount>(tx, &(record.account, id))?;
     Ok(keys::delete::<Uploads>(tx, &(id,))?)
 }
@@ -673,14 +680,20 @@ fn abandon_blobs(
     }
 }
 
-/// Forgets what is there from a place on.
-fn forget_slices(tx: &mut dyn Transaction, id: UploadId, from: u64) -> Result<(), CoreError> {
-    for (place, _) in slices(tx, id)? {
-        if from <= place {
-            keys::delete::<Slices>(tx, &(id, place))?;
+/// Forgets what is there from a place on. Returns how much that was.
+fn forget_slices(tx: &mut dyn Transaction, id: UploadId, from: u64) -> Result<u64, CatalogError> {
+    let behind = from.checked_sub(1).map(|place| (id, place));
+    let mut count = 0;
+    loop {
+        let slices = keys::scan_after::<Slices>(tx, &id, behind.as_ref(), SLICES_AT_ONCE)?;
+        for (key, _) in &slices {
+            keys::delete::<Slices>(tx, key)?;
+        }
+        count += slices.len() as u64;
+        if slices.len() < SLICES_AT_ONCE {
+            return Ok(count);
         }
     }
-    Ok(())
 }
 
 /// Forgets the name by which a session in order is found, if it is this one's.
@@ -695,3 +708,6 @@ fn forget_name(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,24 +80,28 @@ pub fn complete(
     moment: Moment,
 ) -> Result<(Added, Option<FileId>), CoreError> {
     accounts::get_active(tx, account)?;
-    let orphan = keys::get::<Orphans>(tx, &(*blob,))?;
-    if !matches!(
-        orphan.map(|orphan| orphan.state),
-        Some(OrphanState::Pending(_))
-    ) {
-        return Err(CatalogError::Contradiction("a blob was not announced").into());
-    }
+    take_announced(tx, blob)?;
     let (content, surplus) = if let Some(content) = contents::get(tx, &digests.hash)? {
-        discard(tx, blob, moment.now)?;
+        abandon(tx, blob, moment.now)?;
         (content, Some(*blob))
     } else {
-        let content = contents::make(tx, digests, *blob, moment.now)?;
-        keys::delete::<Orphans>(tx, &(*blob,))?;
-        (content, None)
+        (contents::make(tx, digests, *blob, moment.now)?, None)
     };
     let hash = digests.hash;
     let added = files::add(tx, account, naming, None, hash, &content, moment);
     Ok((idempotent(added)?, surplus))
+}
+
+/// Takes a blob from the orphans for somebody who owns it from now on: one that was announced, and that
+/// nobody gave up since, for that would be deleted at any moment.
+pub(super) fn take_announced(tx: &mut dyn Transaction, blob: &FileId) -> Result<(), CatalogError> {
+    let orphan = keys::get::<Orphans>(tx, &(*blob,))?;
+    match orphan.map(|orphan| orphan.state) {
+        Some(OrphanState::Pending(_)) => keys::delete::<Orphans>(tx, &(*blob,)),
+        Some(OrphanState::Garbage) | None => {
+            Err(CatalogError::Contradiction("a blob was not announced"))
+        }
+    }
 }
 
 /// Remembers that an announced blob is to be deleted, and from then on nobody can own it. One that

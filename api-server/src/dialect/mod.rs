@@ -4,3 +4,4 @@ pub(crate) mod console;
 pub(crate) mod image_host;
 pub(crate) mod local_time;
 pub(crate) mod pan123;
+pub(crate) mod weiyun;

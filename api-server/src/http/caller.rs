@@ -158,6 +158,11 @@ impl Caller {
         }
     }
 
+    /// What the client asked for: scheme, host and port.
+    pub(crate) fn asked_for(&self) -> &Origin {
+        &self.base
+    }
+
     /// Where the page is from that made a browser send the request.
     pub(crate) fn provenance(&self) -> &Provenance {
         &self.provenance

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/api/v1/…`, `/api/v2/…`, `/upload/v1/…`, `/upload/v2/…` | the dialect of 123pan |
 //! | `/api/…` | the dialect of the image host |
+//! | `/weiyun/…`, `/ftn_handler`, `/oauth2.0/…`, `/crossdomain.xml` | the dialect of Weiyun |
 //! | `/console/api/…` | the dialect of the console |
 //! | `/`, `/share`, `/console/…` | [`pages`], or the front end of `api.web_dir` |
 //! | everything else | [`downloads`]: the cluster's blobs, thumbnails of them, `/healthz` and its kind |
@@ -39,16 +40,17 @@ use crate::backend::Blobs;
 
 /// Everything that the API port answers.
 #[derive(Debug)]
-pub(crate) struct Routes<B, I, P, C> {
+pub(crate) struct Routes<B, I, P, W, C> {
     pub(crate) blobs: Downloads<B>,
     pub(crate) image_host: I,
     pub(crate) pan123: P,
+    pub(crate) weiyun: W,
     pub(crate) console: C,
     pub(crate) pages: Pages,
     pub(crate) callers: CallerRules,
 }
 
-impl<B: Blobs, I: Dialect, P: Dialect, C: Dialect> Handler for Routes<B, I, P, C> {
+impl<B: Blobs, I: Dialect, P: Dialect, W: Dialect, C: Dialect> Handler for Routes<B, I, P, W, C> {
     async fn handle(&self, request: Request<RequestBody>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let Some(Peer(peer)) = head.extensions.get().copied() else {
@@ -72,6 +74,7 @@ impl<B: Blobs, I: Dialect, P: Dialect, C: Dialect> Handler for Routes<B, I, P, C
                 cors::mark(response, &provenance)
             }
             Route::Pan123 => answer(&self.pan123, Exchange { head, caller, body }).await,
+            Route::Weiyun => answer(&self.weiyun, Exchange { head, caller, body }).await,
             Route::Console => answer(&self.console, Exchange { head, caller, body }).await,
             Route::Page(page) => self.pages.respond(&head, &caller, page).await,
             Route::Blob => self.blobs.respond(&head).await,

@@ -9,6 +9,8 @@ pub(super) enum Route<'a> {
     ImageHost,
     /// The calls of 123pan's open platform.
     Pan123,
+    /// The calls of Weiyun, with its token endpoints and what Flash asks before.
+    Weiyun,
     /// The calls of the console, below `/console/api`.
     Console,
     /// A page or an asset of one.
@@ -40,6 +42,8 @@ impl<'a> Route<'a> {
             "/console" => Self::Page(Page::Console("")),
             "/healthz" | "/readyz" | "/metrics" => Self::Blob,
             _ if PAN123.iter().any(|folder| is_below(path, folder)) => Self::Pan123,
+            "/crossdomain.xml" => Self::Weiyun,
+            _ if WEIYUN.iter().any(|folder| is_below(path, folder)) => Self::Weiyun,
             _ if is_below(path, "/api") => Self::ImageHost,
             _ if is_below(path, "/console/api") => Self::Console,
             _ => match path.strip_prefix("/console/") {
@@ -53,6 +57,9 @@ impl<'a> Route<'a> {
 
 /// What 123pan's API has its calls below. The image host has everything else below `/api`.
 const PAN123: [&str; 4] = ["/api/v1", "/api/v2", "/upload/v1", "/upload/v2"];
+
+/// What Weiyun's API has its calls below.
+const WEIYUN: [&str; 3] = ["/weiyun", "/ftn_handler", "/oauth2.0"];
 
 /// Whether `path` is `directory` or something in it.
 fn is_below(path: &str, directory: &str) -> bool {
@@ -92,6 +99,14 @@ mod tests {
             ("/upload/v2/file/create", Route::Pan123),
             ("/api/v12", Route::ImageHost),
             ("/upload/v3/file/create", Route::Blob),
+            ("/weiyun/upload_file", Route::Weiyun),
+            ("/ftn_handler", Route::Weiyun),
+            ("/ftn_handler/", Route::Weiyun),
+            ("/ftn_handler/x/", Route::Weiyun),
+            ("/oauth2.0/token", Route::Weiyun),
+            ("/crossdomain.xml", Route::Weiyun),
+            ("/weiyunx", Route::Blob),
+            ("/crossdomain.xml/", Route::Blob),
             ("/apix", Route::Blob),
             ("/group1/M00/00/00/x", Route::Blob),
             ("/M00/00/00/x", Route::Blob),

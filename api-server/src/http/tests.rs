@@ -82,6 +82,7 @@ async fn start(web_dir: Option<PathBuf>, scheme: Scheme) -> Port {
         },
         image_host: Echo("host"),
         pan123: Echo("pan"),
+        weiyun: Echo("weiyun"),
         console: Echo("console"),
         pages: Pages::new(web_dir, scheme),
         callers: CallerRules {

@@ -18,7 +18,7 @@ use super::{Service, random_bytes};
 use crate::backend::Blobs;
 use crate::core::accounts::{self, AccountRecord, PasswordHash, Standing};
 use crate::core::apps::{self, AppRecord, AppSecret, Scopes};
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, Transaction};
 use crate::core::error::CoreError;
 use crate::core::grants::{self, GrantKind, GrantRecord, Issue};
 use crate::core::id::{AccountId, AppNumber, ServerKey, Token, TokenHash};
@@ -63,6 +63,72 @@ pub(crate) struct Tokens {
     pub(crate) refresh: Option<Token>,
     /// What the access token proves.
     pub(crate) grant: GrantRecord,
+}
+
+/// Tokens that were drawn and are not issued yet.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    access: Token,
+    refresh: Option<Token>,
+}
+
+/// What the catalog knows a pair by.
+#[derive(Clone, Copy, Debug)]
+struct PairHashes {
+    access: TokenHash,
+    refresh: Option<TokenHash>,
+}
+
+impl Pair {
+    fn draw(new: &NewTokens) -> Self {
+        Self {
+            access: Token(random_bytes()),
+            refresh: new.refresh_life.map(|_| Token(random_bytes())),
+        }
+    }
+
+    fn hashes(&self) -> PairHashes {
+        PairHashes {
+            access: self.access.hash(),
+            refresh: self.refresh.map(|token| token.hash()),
+        }
+    }
+
+    fn with(self, grant: GrantRecord) -> Tokens {
+        Tokens {
+            access: self.access,
+            refresh: self.refresh,
+            grant,
+        }
+    }
+}
+
+impl PairHashes {
+    fn issue(
+        &self,
+        tx: &mut dyn Transaction,
+        new: &NewTokens,
+        now: u32,
+    ) -> Result<GrantRecord, CoreError> {
+        let access = Issue {
+            kind: GrantKind::Access,
+            account: new.account,
+            app: new.app,
+            scopes: new.scopes,
+            life: new.access_life,
+            partner: self.refresh,
+        };
+        if let (Some(hash), Some(life)) = (self.refresh, new.refresh_life) {
+            let refresh = Issue {
+                kind: GrantKind::Refresh,
+                life,
+                partner: Some(self.access),
+                ..access
+            };
+            grants::issue(tx, hash, refresh, now)?;
+        }
+        grants::issue(tx, self.access, access, now)
+    }
 }
 
 /// Passwords that were right lately, by a hash that nobody else can compute.
@@ -145,64 +211,86 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ///
     /// # Errors
     ///
-    /// [`ServiceError::WrongPassword`], whichever of the two is wrong; [`ServiceError::TooOften`] after
-    /// many such from one place.
+    /// [`CoreError::NoApp`]; [`ServiceError::WrongPassword`]; [`ServiceError::TooOften`] after many of
+    /// the latter from one place.
     pub(crate) async fn app_of(
         &self,
         address: IpAddr,
         app: AppNumber,
         secret: &str,
     ) -> Result<AppRecord, ServiceError> {
+        // Numbers of applications are no secret: to ask for one that is not there is no attempt.
+        let record = self.look(move |view| apps::get(view, app)).await?;
         let failures = &self.shared.rates.failures_by_address;
         let place = Neighbourhood::of(address);
         if !failures.take(place) {
             return Err(ServiceError::TooOften);
         }
-        let record = match self.look(move |view| apps::get(view, app)).await {
-            Err(ServiceError::Core(CoreError::NoApp)) => None,
-            found => Some(found?),
-        };
-        let is_right =
-            |record: &AppRecord| bool::from(record.secret.0.as_bytes().ct_eq(secret.as_bytes()));
-        match record.filter(is_right) {
-            Some(record) => {
-                failures.give_back(&place);
-                Ok(record)
-            }
-            None => {
-                info!(%app, %address, "credentials of an application refused");
-                Err(ServiceError::WrongPassword)
-            }
+        if bool::from(record.secret.0.as_bytes().ct_eq(secret.as_bytes())) {
+            failures.give_back(&place);
+            return Ok(record);
         }
+        info!(%app, %address, "credentials of an application refused");
+        Err(ServiceError::WrongPassword)
     }
 
-    /// The account of a name and a password, without hashing what was right a moment ago.
+    /// Issues tokens to whoever knows a user's password: those that `tokens` makes of the account.
     ///
     /// # Errors
     ///
-    /// As [`Self::log_in`].
-    pub(crate) async fn check_password_again(
+    /// As [`Self::log_in`]; [`CoreError::NoApp`].
+    pub(crate) async fn issue_tokens_by_password(
         &self,
         address: IpAddr,
         user: UserName,
         secret: Secret,
-    ) -> Result<AccountId, ServiceError> {
+        tokens: impl FnOnce(AccountId) -> NewTokens,
+    ) -> Result<Tokens, ServiceError> {
+        let (account, password) = self.check_password_again(address, user, secret).await?;
+        let new = tokens(account);
+        let pair = Pair::draw(&new);
+        let hashes = pair.hashes();
+        let grant = self
+            .change(move |tx, moment| {
+                // The password that was right may have been changed, to end all that it began.
+                if accounts::get(tx, account)?.password != password {
+                    return Ok(None);
+                }
+                hashes.issue(tx, &new, moment.now).map(Some)
+            })
+            .await?;
+        Ok(pair.with(grant.ok_or(ServiceError::WrongPassword)?))
+    }
+
+    /// The account of a name and a password, and what is kept of that, without hashing what was right
+    /// a moment ago.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::log_in`].
+    pub(super) async fn check_password_again(
+        &self,
+        address: IpAddr,
+        user: UserName,
+        secret: Secret,
+    ) -> Result<(AccountId, PasswordHash), ServiceError> {
         if let Some((account, kept)) = self.shared.recent.get(&user, &secret) {
             let record = self.look(move |view| accounts::get(view, account)).await?;
             let is_same = |record: &AccountRecord| {
                 record.password == kept && record.standing != Standing::Disabled
             };
             if is_same(&record) {
-                return Ok(account);
+                return Ok((account, kept));
             }
         }
         let (account, record) = self
             .check_password(address, user.clone(), secret.clone())
             .await?;
+        let kept = record.password;
         self.shared
             .recent
-            .remember(&user, &secret, account, record.password);
-        Ok(account)
+            .remember(&user, &secret, account, kept.clone());
+        Ok((account, kept))
     }
 
     /// Issues tokens.
@@ -211,37 +299,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ///
     /// [`CoreError::NoAccount`], [`CoreError::NoApp`].
     pub(crate) async fn issue_tokens(&self, new: NewTokens) -> Result<Tokens, ServiceError> {
-        let access = Token(random_bytes());
-        let refresh = new.refresh_life.map(|life| (Token(random_bytes()), life));
-        let access_hash = access.hash();
-        let refresh_hash = refresh.map(|(token, life)| (token.hash(), life));
+        let pair = Pair::draw(&new);
+        let hashes = pair.hashes();
         let grant = self
-            .change(move |tx, moment| {
-                let issue = Issue {
-                    kind: GrantKind::Access,
-                    account: new.account,
-                    app: new.app,
-                    scopes: new.scopes,
-                    life: new.access_life,
-                    partner: refresh_hash.map(|(hash, _)| hash),
-                };
-                if let Some((hash, life)) = refresh_hash {
-                    let refresh = Issue {
-                        kind: GrantKind::Refresh,
-                        life,
-                        partner: Some(access_hash),
-                        ..issue
-                    };
-                    grants::issue(tx, hash, refresh, moment.now)?;
-                }
-                grants::issue(tx, access_hash, issue, moment.now)
-            })
+            .change(move |tx, moment| hashes.issue(tx, &new, moment.now))
             .await?;
-        Ok(Tokens {
-            access,
-            refresh: refresh.map(|(token, _)| token),
-            grant,
-        })
+        Ok(pair.with(grant))
     }
 
     /// Whom an access token proves.
@@ -282,7 +345,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .ok_or(ServiceError::Denied)
     }
 
-    /// Exchanges a refresh token of an application for another pair. The old pair ends.
+    /// Exchanges a refresh token of an application for another pair, once. The old pair ends in the same
+    /// transaction: whatever fails, the client has one or the other.
     ///
     /// # Errors
     ///
@@ -294,27 +358,41 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         access_life: Duration,
         refresh_life: Duration,
     ) -> Result<Tokens, ServiceError> {
-        let grant = self.grant(token, GrantKind::Refresh).await?;
-        if grant.app != Some(app) {
-            return Err(ServiceError::Denied);
-        }
-        // Two that come at once may both get a pair; both had the right to one.
-        self.change(move |tx, _| grants::revoke(tx, &token)).await?;
-        self.issue_tokens(NewTokens {
-            account: grant.account,
-            app: grant.app,
-            scopes: grant.scopes,
+        let old = self.grant(token, GrantKind::Refresh).await?;
+        let new = NewTokens {
+            account: old.account,
+            app: old.app,
+            scopes: old.scopes,
             access_life,
             refresh_life: Some(refresh_life),
-        })
-        .await
+        };
+        let pair = Pair::draw(&new);
+        let hashes = pair.hashes();
+        let grant = self
+            .change(move |tx, moment| {
+                // Somebody else may have exchanged it just now.
+                if grants::get(tx, &token, moment.now)?.as_ref() != Some(&old)
+                    || old.app != Some(app)
+                {
+                    return Ok(None);
+                }
+                grants::revoke(tx, &token)?;
+                hashes.issue(tx, &new, moment.now).map(Some)
+            })
+            .await?;
+        grant
+            .map(|grant| pair.with(grant))
+            .ok_or(ServiceError::Denied)
     }
 
     /// The key that the server keeps for itself: for what is derived of names and must not be computed
     /// by anybody else.
     pub(crate) async fn server_key(&self) -> Result<ServerKey, ServiceError> {
-        let fresh = ServerKey(random_key());
-        self.change(move |tx, _| apps::server_key(tx, fresh)).await
+        let key = self.shared.server_key.get_or_try_init(|| {
+            let fresh = ServerKey(random_key());
+            self.change(move |tx, _| apps::server_key(tx, fresh))
+        });
+        Ok(*key.await?)
     }
 }
 

@@ -60,7 +60,8 @@ impl Completing {
     pub(super) fn begin(&self, id: UploadId) -> Option<Turn> {
         let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let completing = self.clone();
-        set.insert(id).then_some(Turn { id, completing })
+        // Made only if it is had: a turn that is dropped waits for this lock, and ends.
+        set.insert(id).then(|| Turn { id, completing })
     }
 }
 
@@ -96,6 +97,9 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ) -> Result<Completion, ServiceError> {
         let account = actor.account;
         let record = self.upload(actor, id).await?;
+        if record.kind != UploadKind::Sliced {
+            return Err(CoreError::NoUpload.into());
+        }
         if let UploadState::Done(file) = record.state {
             return Ok(Completion::File(file));
         }
@@ -305,8 +309,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let record = self
             .look(move |view| upload_sessions::get(view, account, id, now))
             .await;
-        let state = match record {
-            Ok(record) => record.state,
+        let (state, staging) = match record {
+            Ok(record) => (record.state, record.staging),
             Err(error) => return error,
         };
         match &state {
@@ -317,6 +321,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 Err(error) => return error,
             },
             UploadState::Done(file) => return CoreError::UploadDone(*file).into(),
+        }
+        if let Some(staging) = staging
+            && let Err(error) = self.check_gone(&staging).await
+        {
+            return error;
         }
         warn!(%id, "storage has lost the bytes of an upload, which ends");
         match self.end_upload(account, id).await {

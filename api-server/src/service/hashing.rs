@@ -12,7 +12,7 @@ use bytes::Bytes;
 use common::code::ErrorCode;
 use common::id::FileId;
 use common::web::source::{Content, Opened, ReadPieces as _};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -113,13 +113,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     /// Hashes slices as long as the next one is there.
     async fn hash(&self, id: UploadId) -> Result<(), ServiceError> {
-        // The semaphore is never closed.
-        let place = Arc::clone(&self.shared.hashing.places)
-            .acquire_owned()
-            .await;
-        let _place = place.ok();
         let mut known: Option<(HashState, Sequence)> = None;
         while !self.shared.hashing.stopping.is_cancelled() {
+            // For one slice: whoever waits has the next turn, however much another upload has left.
+            let _place = self.hashing_place().await;
             let Some((record, slice)) = self.next_slice(id).await? else {
                 return Ok(());
             };
@@ -159,7 +156,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             let noted = self
                 .change(move |tx, _| {
                     let advance = advance.clone();
-                    upload_sessions::add_hashes(tx, id, number, slice.offset, advance)
+                    upload_sessions::add_hashes(tx, id, number, &slice, advance)
                 })
                 .await;
             match noted {
@@ -171,6 +168,13 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             }
         }
         Ok(())
+    }
+
+    /// A turn to read bytes back.
+    pub(super) async fn hashing_place(&self) -> Option<OwnedSemaphorePermit> {
+        let places = Arc::clone(&self.shared.hashing.places);
+        // The semaphore is never closed.
+        places.acquire_owned().await.ok()
     }
 
     /// Has all slices of an upload read once more, if nobody took its hashes on.

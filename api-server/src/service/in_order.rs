@@ -168,7 +168,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     /// [`ServiceError::Gap`] if bytes before `offset` are missing; [`ServiceError::Mismatch`] if the
     /// block is too long, or if the whole is not what was announced: then the upload begins anew;
     /// [`CoreError::NameInUse`], and the upload ends; [`CoreError::UploadDone`];
-    /// [`CoreError::UploadClosed`] while it is being completed; [`CoreError::NoUpload`].
+    /// [`CoreError::UploadClosed`] while it is being completed; [`CoreError::UploadChanged`] if somebody
+    /// else sends blocks of it, too; [`CoreError::NoUpload`].
     pub(crate) async fn add_block(
         &self,
         id: UploadId,
@@ -199,6 +200,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         }
         let mut upload = record;
         if !block.is_empty() {
+            upload.check_staged(block.len() as u64)?;
             let staging = self.staging(account, id, &upload).await?;
             let cut = self.cut(id, &upload, staging, offset).await?;
             upload = self
@@ -206,7 +208,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 .await?;
         }
         if upload.received < upload.size {
-            return Ok(BlockAdded::Open(upload));
+            return Ok(BlockAdded::Open(Box::new(upload)));
         }
         self.complete_in_order(id).await.map(BlockAdded::File)
     }
@@ -334,9 +336,22 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         if let UploadState::Done(file) = record.state {
             return Err(CoreError::UploadDone(file).into());
         }
+        if record.received != record.size {
+            // Somebody sent a block once more, and what was behind it is to come again. Nothing is wrong.
+            return Err(CoreError::UploadChanged.into());
+        }
+        if record.received < record.size {
+            // Another client took the last block back meanwhile.
+            return Err(CoreError::UploadChanged.into());
+        }
         if record.size == 0 {
             let upload = self.begin_whole(&record);
             return self.finish_whole(id, &record, upload).await;
+        }
+        // Somebody else sent a block once more, and with it what follows went: that is no reason to call
+        // the bytes wrong.
+        if record.received < record.size {
+            return Err(CoreError::UploadChanged.into());
         }
         let made = match &record.state {
             UploadState::Committing(blobs) => self.made_before(blobs).await?,
@@ -345,7 +360,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let account = record.account;
         let digests = match (made, record.staging) {
             // Storage made the blob, and the staging blob went with that.
-            (Some(blob), _) => self.digests_of(&blob, &[0..record.size]).await,
+            (Some(blob), _) => {
+                let whole = 0..record.size;
+                self.digests_of(&blob, std::slice::from_ref(&whole)).await
+            }
             (None, Some(staging)) => {
                 let ranges = blocks
                     .iter()
@@ -372,6 +390,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let mut hashers = Hashers::default();
         let mut size = 0_u64;
         for range in ranges {
+            let _place = self.hashing_place().await;
             let is_whole = self
                 .read_staged(blob, range.clone(), |bytes| {
                     hashers.update(&bytes);
@@ -403,7 +422,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 #[derive(Clone, Debug)]
 pub(crate) enum BlockAdded {
     /// It takes more.
-    Open(UploadRecord),
+    Open(Box<UploadRecord>),
     /// It was the last one: the upload is a file.
     File(FileNumber),
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::Service;
 use super::error::ServiceError;
@@ -14,8 +14,8 @@ use crate::core::{trash, upload_sessions};
 const INTERVAL: Duration = Duration::from_secs(20);
 /// Uploads of one look.
 const EXPIRED_AT_ONCE: usize = 64;
-/// Folders with work that one look finds.
-const TASKS_AT_ONCE: usize = 64;
+/// Accounts with work that one look finds.
+const ACCOUNTS_AT_ONCE: usize = 64;
 /// Entries of one transaction: other changes wait for it.
 const STEPS_AT_ONCE: usize = 100;
 
@@ -32,8 +32,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     /// Does all that is due.
     pub(super) async fn maintain(&self) -> Result<(), ServiceError> {
-        self.expire_uploads().await?;
-        self.work_on_trees().await
+        loop {
+            self.expire_uploads().await?;
+            if !self.work_on_trees().await? {
+                return Ok(());
+            }
+        }
     }
 
     async fn expire_uploads(&self) -> Result<(), ServiceError> {
@@ -45,28 +49,44 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             if due.is_empty() {
                 return Ok(());
             }
+            let mut has_failed = false;
             for (due, id) in due {
-                self.change(move |tx, moment| upload_sessions::expire(tx, due, id, moment.now))
-                    .await?;
+                let expired = self
+                    .change(move |tx, moment| upload_sessions::expire(tx, due, id, moment.now))
+                    .await;
+                if let Err(error) = expired {
+                    warn!(%id, %error, "an upload that is over stays for now");
+                    has_failed = true;
+                }
             }
             self.shared.garbage.notify_one();
+            if has_failed {
+                return Ok(());
+            }
         }
     }
 
-    async fn work_on_trees(&self) -> Result<(), ServiceError> {
+    /// Does a part of what is left for each account, so that none waits for the whole of another's.
+    /// Returns whether more is left.
+    async fn work_on_trees(&self) -> Result<bool, ServiceError> {
+        let (mut last, mut has_more) = (None, false);
         loop {
-            let mut tasks = self.look(|view| trash::tasks(view, TASKS_AT_ONCE)).await?;
-            // The work of an account is done in the order of its folders.
-            tasks.dedup_by_key(|(account, _)| *account);
-            if tasks.is_empty() {
-                return Ok(());
-            }
-            for (account, _) in tasks {
-                let is_done = self
+            let after = last;
+            let accounts = self
+                .look(move |view| trash::accounts_with_work(view, after, ACCOUNTS_AT_ONCE))
+                .await?;
+            let Some(end) = accounts.last() else {
+                return Ok(has_more);
+            };
+            last = Some(*end);
+            for account in accounts {
+                let worked = self
                     .change(move |tx, moment| trash::work(tx, account, STEPS_AT_ONCE, moment))
-                    .await?;
-                if is_done {
-                    info!(%account, "lists follow the folders again");
+                    .await;
+                match worked {
+                    Ok(true) => debug!(%account, "lists follow the folders again"),
+                    Ok(false) => has_more = true,
+                    Err(error) => warn!(%account, %error, "changes of folders wait"),
                 }
             }
             self.shared.garbage.notify_one();

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::env::{Shutdown, entropy};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use apps::{Bearer, NewTokens, Tokens};
@@ -48,6 +48,7 @@ use crate::backend::Blobs;
 use crate::core::catalog::{Catalog, Transaction, View};
 use crate::core::error::CoreError;
 use crate::core::files::Reuse;
+use crate::core::id::ServerKey;
 use crate::core::moment::Moment;
 use apps::RecentPasswords;
 use clock::Clock;
@@ -122,6 +123,8 @@ struct Shared<C, B> {
     hashing: Hashing,
     /// Uploads that are being completed.
     completing: Completing,
+    /// The key that the server keeps for itself, once it was asked for.
+    server_key: OnceCell<ServerKey>,
     /// Passwords that were right lately.
     recent: RecentPasswords,
     /// A change of the tree left work.
@@ -178,6 +181,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 tasks: TaskTracker::new(),
                 hashing: Hashing::default(),
                 completing: Completing::default(),
+                server_key: OnceCell::new(),
                 recent: RecentPasswords::default(),
                 work: Notify::new(),
                 garbage: Notify::new(),

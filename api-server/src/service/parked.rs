@@ -38,8 +38,13 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         match content.into_parked().await? {
             Parked::Memory(bytes) => slice.write(bytes).await,
             Parked::Prepared(prepared, len) => {
-                let _under_way = self.shared.announced.begin(*prepared.file_id());
-                let blob = self.store(prepared).await?;
+                let service = self.clone();
+                // Storage is asked to make it: that comes to its end, though the client may leave.
+                let stored = self.shared.tasks.spawn(async move {
+                    let under_way = service.shared.announced.begin(*prepared.file_id());
+                    Ok::<_, ServiceError>((service.store(prepared).await?, under_way))
+                });
+                let (blob, _under_way) = stored.await??;
                 let copied = self.copy(&blob, 0..len, slice).await;
                 self.give_up(blob).await;
                 copied

@@ -25,6 +25,11 @@ use crate::core::upload_sessions::{
     self, Advance, HashState, NewUpload, SliceRecord, UploadKind, UploadRecord, UploadState,
 };
 
+/// Slices of an upload beyond which they get longer: all of them are looked at, and forgotten, at once.
+const SLICES_WANTED_MAX: u64 = 8 * 1024;
+/// Bytes of the longest slice: clients hold one in memory.
+const SLICE_LEN_MAX: u64 = 64 * 1024 * 1024;
+
 /// A file that is to be uploaded.
 #[derive(Clone, Debug)]
 pub(crate) struct NewSliced {
@@ -77,7 +82,15 @@ pub(crate) struct SliceUpload<C, B: Blobs> {
     hashers: SliceHashers,
     /// The hashes of all before it, and these with what came of it, if all before it are known.
     sequence: Option<(HashState, Sequence)>,
-    extension: B::Extending,
+    sink: Sink<B::Extending>,
+}
+
+/// Where the bytes of a slice go.
+enum Sink<E> {
+    /// To storage.
+    Storage(E),
+    /// Nowhere: this slice is there already, and its bytes are only compared with it.
+    Nowhere(SliceRecord),
 }
 
 impl<C, B: Blobs> std::fmt::Debug for SliceUpload<C, B> {
@@ -106,9 +119,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             return self.store_nothing(actor, new).await;
         }
         let misses = &self.shared.rates.misses;
-        let claim = new.md5.filter(|_| misses.is_open(&actor.user));
+        // Counted before it is known, or as many could be tried as fit in the time that one takes.
+        let claim = new.md5.filter(|_| misses.take(actor.user.clone()));
         let settings = &self.shared.settings;
-        let (account, reuse, slice_size) = (actor.account, settings.reuse, settings.slice_size);
+        let (account, reuse) = (actor.account, settings.reuse);
+        let slice_size = slice_size(new.size, settings.slice_size);
         let id = UploadId(random_bytes());
         let begun = self
             .change(move |tx, moment| {
@@ -135,11 +150,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 Ok(Begun::Open(id, record))
             })
             .await?;
-        match (&begun, claim) {
-            (Begun::Open(..), Some(_)) => {
-                misses.take(actor.user.clone());
-            }
-            (Begun::File(_) | Begun::Open(..), _) => self.shared.garbage.notify_one(),
+        if let Begun::File(_) = begun {
+            misses.give_back(&actor.user);
+            // Of a file that was replaced.
+            self.shared.garbage.notify_one();
         }
         Ok(begun)
     }
@@ -157,7 +171,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         place: Place,
     ) -> Result<FileNumber, ServiceError> {
         let misses = &self.shared.rates.misses;
-        if !misses.is_open(&actor.user) {
+        if !misses.take(actor.user.clone()) {
             return Err(CoreError::NoContent.into());
         }
         let (account, reuse) = (actor.account, self.shared.settings.reuse);
@@ -166,8 +180,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 files::add_claimed(tx, account, claim, size, place.clone(), reuse, moment)
             })
             .await;
-        if let Err(ServiceError::Core(CoreError::NoContent)) = &added {
-            misses.take(actor.user.clone());
+        if added.is_ok() {
+            misses.give_back(&actor.user);
         }
         added
     }
@@ -206,17 +220,33 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         self.end_upload(actor.account, id).await
     }
 
-    /// Begins to receive a slice.
+    /// Begins to receive a slice whose MD5 will be known in the end.
     ///
     /// # Errors
     ///
-    /// [`CoreError::NoUpload`], [`CoreError::UploadClosed`], [`CoreError::UploadDone`];
-    /// [`ServiceError::NoSlice`] if the upload has no slice of this number.
+    /// Those of [`Self::begin_slice_of`].
     pub(crate) async fn begin_slice(
         &self,
         actor: &Actor,
         id: UploadId,
         number: u64,
+    ) -> Result<SliceUpload<C, B>, ServiceError> {
+        self.begin_slice_of(actor, id, number, None).await
+    }
+
+    /// Begins to receive a slice. If one of this MD5 is there, no second copy is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::NoUpload`], [`CoreError::UploadClosed`], [`CoreError::UploadDone`];
+    /// [`ServiceError::NoSlice`] if the upload has no slice of this number;
+    /// [`CoreError::SentTooOften`].
+    pub(crate) async fn begin_slice_of(
+        &self,
+        actor: &Actor,
+        id: UploadId,
+        number: u64,
+        md5: Option<Md5>,
     ) -> Result<SliceUpload<C, B>, ServiceError> {
         let account = actor.account;
         let record = self.upload(actor, id).await?;
@@ -228,10 +258,23 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let len = record
             .slice_len(number)
             .ok_or(ServiceError::NoSlice { number, slices })?;
+        let known = match md5 {
+            Some(_) => {
+                self.look(move |view| upload_sessions::slice(view, id, number))
+                    .await?
+            }
+            None => None,
+        };
+        let known = known.filter(|known| Some(known.md5) == md5);
         let staging = self.staging(account, id, &record).await?;
-        let extension = match self.shared.blobs.extend(&staging).await {
-            Ok(extension) => extension,
-            Err(error) => return Err(self.not_extended(account, id, staging, error).await),
+        let sink = if let Some(known) = known {
+            Sink::Nowhere(known)
+        } else {
+            record.check_staged(len)?;
+            match self.shared.blobs.extend(&staging).await {
+                Ok(extension) => Sink::Storage(extension),
+                Err(error) => return Err(self.not_extended(account, id, staging, error).await),
+            }
         };
         let sequence = if record.hashed + 1 == number {
             Sequence::restore(&record.hashes).map(|sequence| (record.hashes, sequence))
@@ -249,7 +292,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             is_only: slices == 1,
             hashers: SliceHashers::new(number, record.slice_size),
             sequence,
-            extension,
+            sink,
         })
     }
 
@@ -309,6 +352,9 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         id: UploadId,
         staging: FileId,
     ) -> ServiceError {
+        if let Err(error) = self.check_gone(&staging).await {
+            return error;
+        }
         let noted = self
             .change(move |tx, moment| {
                 upload_sessions::lose_staging(tx, account, id, &staging, moment.now)
@@ -318,6 +364,15 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             Ok(()) => CoreError::UploadChanged.into(),
             Err(error) => error,
         }
+    }
+
+    /// Makes sure that no node has a staging blob. That one does not, which is all that a refused
+    /// request tells, may only mean that another one was asked; and slices hang on it.
+    pub(super) async fn check_gone(&self, staging: &FileId) -> Result<(), ServiceError> {
+        if self.shared.blobs.exists(staging).await? {
+            return Err(BlobsError::SourceUnknown.into());
+        }
+        Ok(())
     }
 
     /// Why a staging blob took no bytes.
@@ -376,7 +431,10 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
         if let Some((_, sequence)) = &mut self.sequence {
             sequence.update(&content);
         }
-        match self.extension.write(content).await {
+        let Sink::Storage(extension) = &mut self.sink else {
+            return Ok(());
+        };
+        match extension.write(content).await {
             Ok(()) => Ok(()),
             Err(error) => {
                 let (account, id, staging) = (self.account, self.id, self.staging);
@@ -407,20 +465,27 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
                 })
         };
         if let Some(mismatch) = mismatch {
-            self.extension.abort().await;
+            self.abort().await;
             return Err(mismatch);
         }
+        let chaining = self.hashers.chaining(self.is_only);
         let (service, account, id, staging) = (self.service, self.account, self.id, self.staging);
-        let piece = match self.extension.finish().await {
-            Ok(piece) => piece,
-            Err(error) => return Err(service.not_extended(account, id, staging, error).await),
-        };
-        let slice = SliceRecord {
-            offset: piece.offset,
-            len: piece.len,
-            crc: piece.crc.0,
-            md5: received,
-            chaining: self.hashers.chaining(self.is_only),
+        let slice = match self.sink {
+            // Other bytes of the same MD5 were made on purpose, and can be sent without saying so.
+            Sink::Nowhere(known) if known.chaining != chaining => {
+                return Err(CoreError::UploadChanged.into());
+            }
+            Sink::Nowhere(known) => known,
+            Sink::Storage(extension) => match extension.finish().await {
+                Ok(piece) => SliceRecord {
+                    offset: piece.offset,
+                    len: piece.len,
+                    crc: piece.crc.0,
+                    md5: received,
+                    chaining,
+                },
+                Err(error) => return Err(service.not_extended(account, id, staging, error).await),
+            },
         };
         let advance = self.sequence.map(|(from, sequence)| Advance {
             from,
@@ -442,7 +507,9 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
 
     /// Gives the slice up. Cheaper than dropping it, which costs a connection to storage.
     pub(crate) async fn abort(self) {
-        self.extension.abort().await;
+        if let Sink::Storage(extension) = self.sink {
+            extension.abort().await;
+        }
     }
 
     fn wrong_length(&self) -> ServiceError {
@@ -451,6 +518,12 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
             received: format!("{} bytes or more", self.received),
         }
     }
+}
+
+/// Bytes of the slices of an upload: as the setting says, or more where there would be too many.
+fn slice_size(size: u64, setting: u64) -> u64 {
+    let needed = size.div_ceil(SLICES_WANTED_MAX).next_power_of_two();
+    needed.min(SLICE_LEN_MAX).max(setting)
 }
 
 /// Whether an upload takes bytes.

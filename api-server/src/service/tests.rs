@@ -1,7 +1,14 @@
 //! The service over a catalog and storage that fail on request.
 
 mod access;
+mod apps;
+mod completion;
 mod crashes;
+mod histories;
+mod histories_in_order;
+mod in_order;
+mod scene;
+mod sliced;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,7 +22,7 @@ use crate::backend::catalog::MemoryCatalog;
 use crate::core::accounts::{self, PasswordHash, Profile};
 use crate::core::catalog::Direction;
 use crate::core::files::{self, FileOrder, FileRow, Naming};
-use crate::core::id::{AccountId, Md5, Sha1};
+use crate::core::id::{AccountId, Md5, Sha1, UploadId};
 use crate::core::uploads::{self, Added};
 
 type TestService = Service<MemoryCatalog, MemoryBlobs>;

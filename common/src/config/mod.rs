@@ -27,7 +27,7 @@ pub use rules::RuleError;
 
 pub use settings::{
     AntiLeechConfig, ApiConfig, CompactionConfig, Config, ExtraListener, LogConfig,
-    RateLimitsConfig, ScrubConfig, StorageConfig, StorePathConfig, TrackerConfig,
+    RateLimitsConfig, ScrubConfig, StorageConfig, StorePathConfig, TrackerConfig, WeiyunConfig,
 };
 pub use types::{
     ByteSize, ByteSizeError, Durability, InstantUpload, Listing, LogFormat, Registration,

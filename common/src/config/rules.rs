@@ -7,6 +7,7 @@ use super::settings::{Config, StorageConfig};
 use super::types::StoreLookup;
 use crate::id::VolumePath;
 use crate::limits;
+use crate::web::cross_domain::Domain;
 use crate::web::origin::Origin;
 
 /// Two settings that do not go together.
@@ -57,6 +58,12 @@ pub enum RuleError {
         "TLS needs both api.tls_certificate and api.tls_key; give the other one too, or remove this one"
     )]
     HalfOfTls,
+    /// A domain that a policy file cannot name.
+    #[error("write *, a name such as \"www.example.com\", or \"*.example.com\"")]
+    CrossDomain,
+    /// No digest.
+    #[error("a SHA-1 has 40 hexadecimal digits")]
+    Sha1,
     /// A slice is a subtree of the hash of the whole.
     #[error("must be a power of two, such as 8MiB or 16MiB")]
     SliceSize,
@@ -96,6 +103,15 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
         .is_some_and(|url| !is_base(url))
     {
         reader.problem_at_key("api.public_url", RuleError::PublicUrl);
+    }
+    let weiyun = &config.api.weiyun;
+    let is_domain = |text: &String| text.parse::<Domain>().is_ok();
+    if !weiyun.cross_domain.iter().all(is_domain) {
+        reader.problem_at_key("api.weiyun.cross_domain", RuleError::CrossDomain);
+    }
+    let is_sha1 = |text: &String| text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if !weiyun.blocked_sha1.iter().all(is_sha1) {
+        reader.problem_at_key("api.weiyun.blocked_sha1", RuleError::Sha1);
     }
     if !config.api.slice_size.0.is_power_of_two() {
         reader.problem_at_key("api.slice_size", RuleError::SliceSize);

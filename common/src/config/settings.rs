@@ -275,6 +275,7 @@ section! {
     }
     sections {
         rate_limits: RateLimitsConfig;
+        weiyun: WeiyunConfig;
     }
 }
 
@@ -297,6 +298,21 @@ section! {
         tokenless_writes: u32 = "100000";
         /// Calls of one kind with one token of the 123pan API; slices and completions do not count.
         calls: u32 = "0";
+    }
+    sections {}
+}
+
+section! {
+    /// The upload API of Weiyun, at /weiyun, /ftn_handler and /oauth2.0.
+    WeiyunConfig {
+        /// Size of the largest file. One that comes in packets has less than 4 GiB besides.
+        size_max: ByteSize = "10GiB" in "1MiB" to "16TiB";
+        /// Domains whose Flash may use the API: names, "*.example.com" or "*".
+        cross_domain: Vec<String> = "*";
+        /// SHA-1 of files that nobody may upload by this API.
+        blocked_sha1: Vec<String> = "";
+        /// Users who may use this API; without any, all may.
+        users: Vec<String> = "";
     }
     sections {}
 }

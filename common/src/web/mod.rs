@@ -4,6 +4,7 @@
 //! and `server` carry them over hyper: a server brings a [`source::BlobSource`] and gets ranges,
 //! conditions, tokens, limits and draining.
 
+pub mod cross_domain;
 pub mod network;
 pub mod origin;
 pub mod query;

@@ -4,11 +4,9 @@
 //! What a call says about its content is known before the run: contents differ in their last bytes
 //! only, so the MD5 of each is one step from a state that all share.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf as _;
 use clap::ValueEnum;
 use common::client::Address;
 use md5::{Digest as _, Md5};
@@ -16,16 +14,13 @@ use md5::{Digest as _, Md5};
 use super::http::HttpLink;
 use super::link::OpError;
 use super::payload::scramble;
+use super::request::{
+    BOUNDARY, Contents, Host, PASSWORD, Request, failed, field, hex, last_delimiter,
+};
 use crate::cli::output::Failure;
 
-/// Bytes at the end of each content that hold its number.
-const STAMP_LEN: usize = 8;
-/// What stands between the parts of a form; nothing random, since contents are not searched for it.
-const BOUNDARY: &str = "----HayloftBenchFormBoundary";
 /// The content of all files that are made without an upload.
-const COMMON_CONTENT: &[u8] = b"a content that many files have";
-/// What an account of the generator sends as its password: the MD5 of something.
-const PASSWORD: &str = "e10adc3949ba59abbe56e057f20f883e";
+pub(super) const COMMON_CONTENT: &[u8] = b"a content that many files have";
 
 /// What the calls ask for.
 #[derive(Debug, clap::Args)]
@@ -95,9 +90,7 @@ pub(super) enum Call {
 /// Everything about the calls of a run.
 #[derive(Debug)]
 pub(super) struct Api {
-    address: Arc<Address>,
-    /// As the client writes it.
-    host: String,
+    host: Host,
     account: String,
     token: String,
     call: Call,
@@ -105,26 +98,9 @@ pub(super) struct Api {
     among: u64,
     seed: u64,
     /// The request of a list, the same for each.
-    page: String,
+    page: Vec<u8>,
     common_md5: String,
     contents: Contents,
-}
-
-/// A request in three pieces, of which the middle one belongs to all requests.
-struct Request<'a> {
-    head: Vec<u8>,
-    shared: &'a [u8],
-    tail: Vec<u8>,
-}
-
-impl Request<'_> {
-    fn of_json(host: &str, path: &str, json: &str) -> Self {
-        Self {
-            head: json_request(host, path, json).into_bytes(),
-            shared: &[],
-            tail: Vec::new(),
-        }
-    }
 }
 
 impl ApiArgs {
@@ -136,24 +112,15 @@ impl ApiArgs {
         size: u64,
         timeout: Duration,
     ) -> Result<Api, Failure> {
-        let wrong = Failure::Usage("--api must be http://host[:port]");
-        let Some(host) = self.api.strip_prefix("http://") else {
-            return Err(wrong);
-        };
-        let host = host.trim_end_matches('/').to_owned();
-        let Ok(address) = Address::parse_with_default_port(&host, 80) else {
-            return Err(wrong);
-        };
         let mut api = Api {
-            address: Arc::new(address),
-            host,
+            host: self.host()?,
             account: self.account.clone(),
             token: String::new(),
             call,
             list: self.list,
             among: self.among.max(1),
             seed,
-            page: String::new(),
+            page: Vec::new(),
             common_md5: hex(Md5::digest(COMMON_CONTENT).as_slice()),
             contents: Contents::new(seed, if call == Call::Upload { size } else { 0 }),
         };
@@ -162,7 +129,7 @@ impl ApiArgs {
         api.page = api.list_request(self);
         if matches!(call, Call::Instant) {
             let form = api.form("common.jpg", &api.common_md5, COMMON_CONTENT, [0; 0]);
-            api.send(&mut link, form).await.map_err(failed)?;
+            api.host.send(&mut link, form).await.map_err(failed)?;
         }
         Ok(api)
     }
@@ -171,20 +138,34 @@ impl ApiArgs {
     pub(super) fn target(&self) -> &str {
         &self.api
     }
+
+    /// Where they go.
+    pub(super) fn host(&self) -> Result<Host, Failure> {
+        Host::parse(&self.api)
+    }
+
+    /// Whose calls they are.
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
 }
 
 impl Api {
     /// Where to connect.
     pub(super) fn address(&self) -> &Arc<Address> {
-        &self.address
+        self.host.address()
     }
 
     /// Makes the call with number `n`; the bytes of content that it moved.
     pub(super) async fn call(&self, link: &mut HttpLink, n: u64) -> Result<u64, OpError> {
         match self.call {
             Call::List => {
-                let mut page = self.page.as_bytes();
-                check(&link.post(&self.address, &mut page).await?)?;
+                let page = Request {
+                    head: self.page.clone(),
+                    shared: &[],
+                    tail: Vec::new(),
+                };
+                self.host.send(link, page).await?;
             }
             Call::Instant => self.json(link, "/api/md5", &self.label(n)).await?,
             Call::Share => {
@@ -204,8 +185,8 @@ impl Api {
             Call::Upload => {
                 let stamp = scramble(self.seed.wrapping_add(n)).to_be_bytes();
                 let md5 = self.contents.md5(stamp);
-                let form = self.form(&self.name(n), &md5, &self.contents.shared, stamp);
-                self.send(link, form).await?;
+                let form = self.form(&self.name(n), &md5, self.contents.shared(), stamp);
+                self.host.send(link, form).await?;
                 return Ok(self.contents.len());
             }
         }
@@ -216,17 +197,9 @@ impl Api {
     async fn log_in(&self, link: &mut HttpLink) -> Result<String, Failure> {
         let account = &self.account;
         let login = format!(r#"{{"user":"{account}","pwd":"{PASSWORD}"}}"#);
-        let register = format!(
-            r#"{{"userName":"{account}","nickName":"bench","firstPwd":"{PASSWORD}","phone":"","email":""}}"#
-        );
-        let register = Request::of_json(&self.host, "/api/reg", &register);
-        match self.send(link, register).await {
-            // 2 is an account of that name, which the login tells to be ours or not.
-            Ok(_) | Err(OpError::Code(2)) => {}
-            Err(error) => return Err(failed(error)),
-        }
-        let login = Request::of_json(&self.host, "/api/login", &login);
-        let answer = self.send(link, login).await.map_err(failed)?;
+        self.host.register(link, account).await?;
+        let login = self.host.json("/api/login", "", &login);
+        let answer = self.host.send(link, login).await.map_err(failed)?;
         let answer: serde_json::Value =
             serde_json::from_slice(&answer).map_err(|_| failed(OpError::Answer))?;
         let token = answer.get("token").and_then(serde_json::Value::as_str);
@@ -251,7 +224,7 @@ impl Api {
         format!("{:x}-{n}.jpg", self.seed)
     }
 
-    fn list_request(&self, args: &ApiArgs) -> String {
+    fn list_request(&self, args: &ApiArgs) -> Vec<u8> {
         let Self { account, token, .. } = self;
         let ApiArgs { start, rows, .. } = args;
         let path = match args.list {
@@ -265,7 +238,7 @@ impl Api {
         };
         let json =
             format!(r#"{{"user":"{account}","token":"{token}","start":{start},"count":{rows}}}"#);
-        json_request(&self.host, &format!("{path}{order}"), &json)
+        self.host.json(&format!("{path}{order}"), "", &json).head
     }
 
     /// An upload as the web front end sends it: the token is a cookie.
@@ -276,134 +249,31 @@ impl Api {
         shared: &'a [u8],
         stamp: impl AsRef<[u8]>,
     ) -> Request<'a> {
-        let Self {
-            host,
-            account,
-            token,
-            ..
-        } = self;
+        let Self { account, token, .. } = self;
         let stamp = stamp.as_ref();
         let size = shared.len() + stamp.len();
         let begin = format!(
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
              Content-Type: image/jpeg\r\n\r\n"
         );
-        let mut end = String::new();
-        for (field, value) in [
+        let mut end = "\r\n".to_owned();
+        for (name, value) in [
             ("user", account.as_str()),
             ("md5", md5),
             ("size", &size.to_string()),
         ] {
-            // Writing to a text cannot fail.
-            let _ = write!(
-                end,
-                "\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}"
-            );
+            end.push_str(&field(name, value));
         }
-        let _ = write!(end, "\r\n--{BOUNDARY}--\r\n");
-        let len = begin.len() + size + end.len();
-        let head = format!(
-            "POST /api/upload HTTP/1.1\r\nHost: {host}\r\nCookie: userName={account}; token={token}\r\n\
-             Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len}\r\n\r\n\
-             {begin}"
-        );
-        Request {
-            head: head.into_bytes(),
-            shared,
-            tail: [stamp, end.as_bytes()].concat(),
-        }
+        end.push_str(&last_delimiter());
+        let cookie = format!("Cookie: userName={account}; token={token}\r\n");
+        let end = [stamp, end.as_bytes()].concat();
+        self.host.form("/api/upload", &cookie, &begin, shared, end)
     }
 
     async fn json(&self, link: &mut HttpLink, path: &str, json: &str) -> Result<(), OpError> {
-        let request = Request::of_json(&self.host, path, json);
-        self.send(link, request).await.map(drop)
+        let request = self.host.json(path, "", json);
+        self.host.send(link, request).await.map(drop)
     }
-
-    /// Sends a request; the answer, if its code is 0.
-    async fn send(
-        &self,
-        link: &mut HttpLink,
-        request: Request<'_>,
-    ) -> Result<bytes::Bytes, OpError> {
-        let mut pieces = request.head.chain(request.shared).chain(&request.tail[..]);
-        let answer = link.post(&self.address, &mut pieces).await?;
-        check(&answer)?;
-        Ok(answer)
-    }
-}
-
-/// Contents of one size that differ in their last bytes.
-#[derive(Debug)]
-struct Contents {
-    shared: Vec<u8>,
-    /// After the shared bytes.
-    state: Md5,
-}
-
-impl Contents {
-    fn new(seed: u64, size: u64) -> Self {
-        let len = usize::try_from(size).unwrap_or(0);
-        let len = len.saturating_sub(STAMP_LEN);
-        let mut shared = Vec::with_capacity(len + STAMP_LEN);
-        let mut state = seed;
-        while shared.len() < len {
-            state = state.wrapping_add(1);
-            shared.extend_from_slice(&scramble(state).to_be_bytes());
-        }
-        shared.truncate(len);
-        let state = Md5::new().chain_update(&shared);
-        Self { shared, state }
-    }
-
-    fn md5(&self, stamp: [u8; STAMP_LEN]) -> String {
-        hex(self.state.clone().chain_update(stamp).finalize().as_slice())
-    }
-
-    fn len(&self) -> u64 {
-        (self.shared.len() + STAMP_LEN) as u64
-    }
-}
-
-fn json_request(host: &str, path: &str, json: &str) -> String {
-    let len = json.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
-         Content-Length: {len}\r\n\r\n{json}"
-    )
-}
-
-/// Whether an answer's code is 0.
-fn check(answer: &[u8]) -> Result<(), OpError> {
-    const KEY: &[u8] = b"\"code\":";
-    let key = answer.windows(KEY.len()).position(|window| window == KEY);
-    let value = key.and_then(|key| answer.get(key + KEY.len()..));
-    let digit = value.and_then(|value| value.trim_ascii_start().first());
-    match digit {
-        Some(b'0') => Ok(()),
-        Some(digit @ b'1'..=b'9') => Err(OpError::Code(digit - b'0')),
-        _ => Err(OpError::Answer),
-    }
-}
-
-fn failed(error: OpError) -> Failure {
-    if matches!(error, OpError::Code(_)) {
-        return Failure::Run(
-            "the API server refused to register, to log in or to take a first file; its log says \
-             why. An account of this name with another password? Try another --account",
-        );
-    }
-    Failure::Connections {
-        failed: 1,
-        first: error.into(),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -412,32 +282,17 @@ mod tests {
 
     fn api() -> Api {
         Api {
-            address: Arc::new(Address::new("h", 80)),
-            host: "h".to_owned(),
+            host: Host::parse("http://h").unwrap(),
             account: "a".to_owned(),
             token: "t".to_owned(),
             call: Call::Upload,
             list: Listed::Mine,
             among: 1,
             seed: 7,
-            page: String::new(),
+            page: Vec::new(),
             common_md5: String::new(),
             contents: Contents::new(7, 1000),
         }
-    }
-
-    #[test]
-    fn the_md5_of_a_content_is_that_of_all_its_bytes_and_each_has_another() {
-        let contents = Contents::new(1, 1000);
-        let stamps = [[1; STAMP_LEN], [2; STAMP_LEN]];
-        let whole = stamps.map(|stamp| [contents.shared.as_slice(), &stamp].concat());
-        assert_eq!(contents.len(), 1000);
-        assert_eq!(whole[0].len(), 1000);
-        for (stamp, whole) in stamps.into_iter().zip(&whole) {
-            assert_eq!(contents.md5(stamp), hex(Md5::digest(whole).as_slice()));
-        }
-        assert_ne!(contents.md5(stamps[0]), contents.md5(stamps[1]));
-        assert_eq!(hex(Md5::digest("123456").as_slice()), PASSWORD);
     }
 
     #[test]
@@ -453,14 +308,5 @@ mod tests {
         );
         assert!(body.contains("\r\n\r\nsharedstamp\r\n--"), "{text}");
         assert!(body.contains("name=\"size\"\r\n\r\n11\r\n"), "{text}");
-    }
-
-    #[test]
-    fn only_code_0_is_a_success() {
-        assert!(check(br#"{"code":0,"files":[]}"#).is_ok());
-        assert!(check(br#"{"total":1,"code": 0}"#).is_ok());
-        assert!(matches!(check(br#"{"code":4}"#), Err(OpError::Code(4))));
-        assert!(matches!(check(br#"{"code":"0"}"#), Err(OpError::Answer)));
-        assert!(matches!(check(b""), Err(OpError::Answer)));
     }
 }

@@ -48,7 +48,10 @@ pub(super) enum OpError {
     HttpStatus(u16),
     /// A call of the API was refused.
     #[error("refused with code {0}")]
-    Code(u8),
+    Code(u32),
+    /// The server wants other slices than the run has.
+    #[error("the server's slices have another size than --slice-size")]
+    SliceSize,
     /// Size or checksum differ from what the id says.
     #[error("content does not match its id")]
     Content,
@@ -67,7 +70,7 @@ impl OpError {
         match self {
             Self::Status(status) => *status != Status::INVALID,
             // The HTTP connection is put back when its answer was read, and else dropped.
-            Self::Code(_) => true,
+            Self::Code(_) | Self::SliceSize => true,
             Self::Connect(_)
             | Self::Connection(_)
             | Self::Io(_)

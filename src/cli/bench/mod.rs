@@ -1,14 +1,19 @@
-//! `hayloft bench`: a load generator for any server that speaks FastDFS, for HTTP links, and for the
-//! image-host API.
+//! `hayloft bench`: a load generator for any server that speaks FastDFS, for HTTP links, for the
+//! image-host API, and for uploads over 123pan's API.
 
 mod api;
+mod calls;
 mod http;
 mod ids;
+mod kind;
 mod link;
+mod pan;
 mod payload;
 mod process;
 mod report;
+mod request;
 mod run;
+mod sliced;
 mod stats;
 
 use std::path::PathBuf;
@@ -19,13 +24,17 @@ use clap::ValueEnum;
 use common::client::Address;
 use common::id::{FileId, GroupName};
 
-use self::api::{Api, ApiArgs, Call};
-use self::http::Url;
+use self::api::ApiArgs;
+use self::calls::Calls;
+use self::http::{HttpLink, Url};
+use self::kind::Kind;
 use self::link::{Find, Target};
+use self::pan::{OpenUploads, Pan, PanArgs, PanCalls, Sent};
 use self::payload::{Payloads, SizeMix};
 use self::process::{Sample, Usage};
 use self::report::{Report, Setting};
 use self::run::{Budget, Mix, Outcome, Plan, Work};
+use self::sliced::{SlicedContents, SlicedPlan};
 use super::client::Cluster;
 use super::output::{self, Failure, Tally};
 
@@ -48,6 +57,8 @@ Examples:
   hayloft bench api-upload --api http://127.0.0.1:8080 --size 64KiB
   hayloft bench api-instant --count 100000 --seed 3  as many files of one content
   hayloft bench api-list --start 99980 --order pvdesc
+  hayloft bench pan-sliced --file-size 4GiB --connections 4 --timeout 600
+  hayloft bench pan-create --count 10000             uploads that begin, and nothing follows
 
 Works against Hayloft and the original alike: compare both on one machine, one after the other, with
 the same options. Without --ids, files to read or delete are uploaded first and not measured.
@@ -134,33 +145,10 @@ pub(crate) struct BenchArgs {
     calls: ApiArgs,
 
     #[command(flatten)]
-    cluster: Cluster,
-}
+    pan: PanArgs,
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// Query a tracker and upload a file
-    Upload,
-    /// Query a tracker and download a file
-    Download,
-    /// GET a link over a kept-alive connection
-    HttpGet,
-    /// Uploads, downloads and deletes
-    Mixed,
-    /// Query a tracker and delete a file
-    Delete,
-    /// Query a tracker only
-    Query,
-    /// List a page of files over the image-host API
-    ApiList,
-    /// Add files of a content that the server has over the image-host API
-    ApiInstant,
-    /// Share files that an api-instant run with the same seed added
-    ApiShare,
-    /// Count views of files that an api-instant run with the same seed added
-    ApiView,
-    /// Upload files over the image-host API, each with its MD5
-    ApiUpload,
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -213,12 +201,17 @@ impl BenchArgs {
                 "--upload-percent and --delete-percent are more than 100 together",
             ));
         }
-        let (ids, urls) = self.subjects().await?;
-        let budget = self.budget(&ids);
-        let mut plan = self.plan(self.work(), budget, ids, urls);
-        plan.api = self.api().await?;
         let mut before = Vec::new();
-        let outcome = run::run(plan, || before = self.samples()).await?;
+        let outcome = if self.kind == Kind::PanSliced {
+            let plan = Box::pin(self.sliced_plan()).await?;
+            sliced::run(plan, || before = self.samples()).await?
+        } else {
+            let (ids, urls) = self.subjects().await?;
+            let budget = self.budget(&ids);
+            let mut plan = self.plan(self.work(), budget, ids, urls);
+            plan.calls = Box::pin(self.calls()).await?;
+            run::run(plan, || before = self.samples()).await?
+        };
         let after = self.samples();
         if let Some(path) = &self.save_ids {
             ids::save(path, &outcome.ids).await?;
@@ -233,21 +226,69 @@ impl BenchArgs {
     }
 
     /// The calls of a run of calls.
-    async fn api(&self) -> Result<Option<Api>, Failure> {
-        let Some(call) = self.kind.call() else {
+    async fn calls(&self) -> Result<Option<Calls>, Failure> {
+        let size = self.size.largest();
+        if let Some(call) = self.kind.call() {
+            let api = self.calls.open(call, self.seed, size, self.timeout());
+            return Ok(Some(Calls::ImageHost(api.await?)));
+        }
+        let Some(call) = self.kind.pan_call() else {
             return Ok(None);
         };
-        let timeout = Duration::from_secs(self.cluster.timeout);
-        let size = self.size.largest();
-        let api = self.calls.open(call, self.seed, size, timeout);
-        Box::pin(api).await.map(Some)
+        let (mut link, pan) = self.pan().await?;
+        let open = OpenUploads {
+            file_size: self.pan.file_size,
+            sent_slice_size: match self.pan.send {
+                Sent::Nothing => None,
+                Sent::LastSlice => Some(self.pan.slice_size),
+            },
+        };
+        let calls = PanCalls::open(pan, call, self.seed, size, open, &mut link).await?;
+        Ok(Some(Calls::Pan(calls)))
+    }
+
+    /// 123pan's API for the account of the run.
+    async fn pan(&self) -> Result<(HttpLink, Pan), Failure> {
+        let mut link = HttpLink::new(self.timeout(), false);
+        let pan = Pan::log_in(self.calls.host()?, self.calls.account(), &mut link).await?;
+        Ok((link, pan))
+    }
+
+    async fn sliced_plan(&self) -> Result<SlicedPlan, Failure> {
+        let PanArgs {
+            file_size,
+            slice_size,
+            files_at_once,
+            slice_bytes: bytes,
+            ..
+        } = self.pan;
+        let count = self.count.unwrap_or(1);
+        let contents = SlicedContents::new(self.seed, count, file_size, slice_size)?;
+        Ok(SlicedPlan {
+            pan: self.pan().await?.1,
+            contents,
+            connections: self.connections.into(),
+            files_at_once: files_at_once.into(),
+            timeout: self.timeout(),
+            bytes,
+        })
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.cluster.timeout)
     }
 
     fn work(&self) -> Work {
         match self.kind {
-            Kind::ApiList | Kind::ApiInstant | Kind::ApiShare | Kind::ApiView | Kind::ApiUpload => {
-                Work::Call
-            }
+            Kind::ApiList
+            | Kind::ApiInstant
+            | Kind::ApiShare
+            | Kind::ApiView
+            | Kind::ApiUpload
+            | Kind::PanSliced
+            | Kind::PanCreate
+            | Kind::PanReuse
+            | Kind::PanSingle => Work::Call,
             Kind::Upload => Work::Upload,
             Kind::Download => Work::Download,
             Kind::HttpGet => Work::HttpGet,
@@ -288,12 +329,12 @@ impl BenchArgs {
                 trackers: self.cluster.trackers.clone(),
                 storage: self.storage.clone(),
                 group: self.group,
-                timeout: Duration::from_secs(self.cluster.timeout),
+                timeout: self.timeout(),
             },
             payloads: Payloads::new(self.seed, self.size.clone()),
             ids,
             urls,
-            api: None,
+            calls: None,
             seed: self.seed,
             verify: self.verify,
             keep_ids: self.save_ids.is_some(),
@@ -305,16 +346,8 @@ impl BenchArgs {
         if let Some(path) = &self.urls {
             return Ok((Vec::new(), ids::load_urls(path).await?));
         }
-        let needed = match self.kind {
-            Kind::Upload
-            | Kind::ApiList
-            | Kind::ApiInstant
-            | Kind::ApiShare
-            | Kind::ApiView
-            | Kind::ApiUpload => false,
-            Kind::Query => self.query != Query::Store,
-            Kind::Download | Kind::HttpGet | Kind::Mixed | Kind::Delete => true,
-        };
+        let asks_about_files = self.kind == Kind::Query && self.query != Query::Store;
+        let needed = asks_about_files || self.kind.needs_files();
         let ids = match &self.ids {
             Some(path) => ids::load(path).await?,
             None if needed => self.prepare().await?,
@@ -396,11 +429,11 @@ impl BenchArgs {
         }
         let setting = Setting {
             bench: self.kind.text(),
-            measured: self.measured(),
+            measured: self.kind.measured(self.storage.is_some()),
             target: self.target_text(),
             connections: self.connections.into(),
             threads: self.threads.into(),
-            sizes: self.writes().then(|| self.size.text().to_owned()),
+            sizes: self.sizes(),
             seed: self.seed,
             verified: self.verify,
         };
@@ -413,12 +446,39 @@ impl BenchArgs {
         ))
     }
 
-    fn writes(&self) -> bool {
-        matches!(self.kind, Kind::Upload | Kind::Mixed | Kind::ApiUpload)
+    /// What is uploaded, in words.
+    fn sizes(&self) -> Option<String> {
+        match self.kind {
+            Kind::Upload | Kind::Mixed | Kind::ApiUpload | Kind::PanSingle => {
+                Some(self.size.text().to_owned())
+            }
+            Kind::PanSliced => {
+                let PanArgs {
+                    file_size,
+                    slice_size,
+                    files_at_once,
+                    ..
+                } = self.pan;
+                let (file, slice) = (output::bytes(file_size), output::bytes(slice_size));
+                Some(format!(
+                    "{file} in slices of {slice}, {files_at_once} files at once"
+                ))
+            }
+            Kind::Download
+            | Kind::HttpGet
+            | Kind::Delete
+            | Kind::Query
+            | Kind::ApiList
+            | Kind::ApiInstant
+            | Kind::ApiShare
+            | Kind::ApiView
+            | Kind::PanCreate
+            | Kind::PanReuse => None,
+        }
     }
 
     fn target_text(&self) -> String {
-        if self.kind.call().is_some() {
+        if self.work() == Work::Call {
             return format!("API server {}", self.calls.target());
         }
         match (&self.urls, &self.storage, self.kind) {
@@ -437,62 +497,6 @@ impl BenchArgs {
                     .collect();
                 format!("tracker {}", trackers.join(", "))
             }
-        }
-    }
-
-    /// What one operation is, in words.
-    fn measured(&self) -> &'static str {
-        match (self.kind, self.storage.is_some()) {
-            (Kind::Upload, false) => "each operation is a tracker query and an upload",
-            (Kind::Upload, true) => "each operation is an upload, without a tracker query",
-            (Kind::Download, false) => "each operation is a tracker query and a download",
-            (Kind::Download, true) => "each operation is a download, without a tracker query",
-            (Kind::HttpGet, _) => "each operation is an HTTP GET over a kept-alive connection",
-            (Kind::Mixed, false) => "each operation is a tracker query and what it is for",
-            (Kind::Mixed, true) => "operations go to the storage node without tracker queries",
-            (Kind::Delete, false) => "each operation is a tracker query and a delete",
-            (Kind::Delete, true) => "each operation is a delete, without a tracker query",
-            (Kind::Query, _) => "each operation is a tracker query",
-            (Kind::ApiList, _) => "each operation is a page of a list",
-            (Kind::ApiInstant, _) => "each operation is a new file of content that is there",
-            (Kind::ApiShare, _) => "each operation is a file that is shared",
-            (Kind::ApiView, _) => "each operation is a view that is counted",
-            (Kind::ApiUpload, _) => "each operation is a form with a file, its MD5 and its size",
-        }
-    }
-}
-
-impl Kind {
-    /// What is called, in a run of calls.
-    fn call(self) -> Option<Call> {
-        match self {
-            Self::ApiList => Some(Call::List),
-            Self::ApiInstant => Some(Call::Instant),
-            Self::ApiShare => Some(Call::Share),
-            Self::ApiView => Some(Call::View),
-            Self::ApiUpload => Some(Call::Upload),
-            Self::Upload
-            | Self::Download
-            | Self::HttpGet
-            | Self::Mixed
-            | Self::Delete
-            | Self::Query => None,
-        }
-    }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Upload => "upload",
-            Self::Download => "download",
-            Self::HttpGet => "http-get",
-            Self::Mixed => "mixed",
-            Self::Delete => "delete",
-            Self::Query => "query",
-            Self::ApiList => "api-list",
-            Self::ApiInstant => "api-instant",
-            Self::ApiShare => "api-share",
-            Self::ApiView => "api-view",
-            Self::ApiUpload => "api-upload",
         }
     }
 }

@@ -10,7 +10,7 @@ use common::id::FileId;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::api::Api;
+use super::calls::Calls;
 use super::http::{HttpLink, Url};
 use super::link::{Find, Link, OpError, Target};
 use super::payload::{Payloads, scramble};
@@ -73,7 +73,7 @@ pub(super) struct Plan {
     pub(super) ids: Vec<FileId>,
     pub(super) urls: Vec<Url>,
     /// The calls of a run of calls.
-    pub(super) api: Option<Api>,
+    pub(super) calls: Option<Calls>,
     pub(super) seed: u64,
     pub(super) verify: bool,
     /// Whether the ids of uploads are wanted afterwards.
@@ -216,8 +216,8 @@ impl<'a> Worker<'a> {
     }
 
     async fn open(&mut self) -> Result<(), OpError> {
-        if let Some(api) = &self.plan.api {
-            return self.http.open(api.address()).await;
+        if let Some(calls) = &self.plan.calls {
+            return self.http.open(calls.address()).await;
         }
         match (self.plan.work, self.plan.urls.as_slice()) {
             (Work::HttpGet, [first, ..]) => {
@@ -238,7 +238,7 @@ impl<'a> Worker<'a> {
             let result = timeout(limit, self.perform(op, n, random)).await;
             let took = clock::monotonic().saturating_duration_since(begin);
             let result = result.unwrap_or(Err(OpError::Timeout));
-            self.stats.record(op, took, &result);
+            self.stats.record(op, took, result.as_ref().copied());
             if let Err(error) = &result {
                 if !error.leaves_connections_in_step() {
                     self.link.reset();
@@ -307,9 +307,11 @@ impl<'a> Worker<'a> {
                 Ok(0)
             }
             Op::Call => {
-                let api = self.plan.api.as_ref().ok_or(OpError::Answer)?;
-                api.call(&mut self.http, n).await
+                let calls = self.plan.calls.as_ref().ok_or(OpError::Answer)?;
+                calls.call(&mut self.http, n).await
             }
+            // Steps of an upload in slices, which has a run of its own and no worker here.
+            Op::Create | Op::Slice | Op::Complete | Op::File => Err(OpError::Answer),
             Op::Query => {
                 if let Work::Query(find) = self.plan.work {
                     let id = pick(&self.plan.ids, random).ok_or(OpError::Content)?;
@@ -354,7 +356,14 @@ mod tests {
             match mix.op(scramble(n)) {
                 Op::Upload => counts[0] += 1,
                 Op::Delete => counts[1] += 1,
-                Op::Download | Op::HttpGet | Op::Query | Op::Call => counts[2] += 1,
+                Op::Download
+                | Op::HttpGet
+                | Op::Query
+                | Op::Call
+                | Op::Create
+                | Op::Slice
+                | Op::Complete
+                | Op::File => counts[2] += 1,
             }
         }
         assert!((19_000..21_000).contains(&counts[0]), "{counts:?}");

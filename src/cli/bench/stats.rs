@@ -23,6 +23,13 @@ pub(super) enum Op {
     Delete,
     Query,
     Call,
+    /// An upload in slices begins.
+    Create,
+    Slice,
+    /// From the first question for the end of an upload to the answer that it is there.
+    Complete,
+    /// All of an upload in slices.
+    File,
 }
 
 impl Op {
@@ -34,6 +41,10 @@ impl Op {
             Self::Delete => "delete",
             Self::Query => "query",
             Self::Call => "call",
+            Self::Create => "create",
+            Self::Slice => "slice",
+            Self::Complete => "complete",
+            Self::File => "file",
         }
     }
 }
@@ -70,7 +81,7 @@ impl OpStats {
 
 impl Stats {
     /// Counts one operation; a success tells the bytes of content that it moved.
-    pub(super) fn record(&mut self, op: Op, took: Duration, result: &Result<u64, OpError>) {
+    pub(super) fn record(&mut self, op: Op, took: Duration, result: Result<u64, &OpError>) {
         let stats = self.by_op.entry(op).or_insert_with(OpStats::new);
         match result {
             Ok(bytes) => {
@@ -219,10 +230,10 @@ mod tests {
             let mut stats = Stats::default();
             for n in 0..250 {
                 let took = Duration::from_micros(1 + worker * 250 + n);
-                stats.record(Op::Upload, took, &Ok(10));
+                stats.record(Op::Upload, took, Ok(10));
             }
-            let refused = Err(OpError::Status(common::wire::Status::NO_SPACE));
-            stats.record(Op::Upload, Duration::from_secs(9), &refused);
+            let refused = OpError::Status(common::wire::Status::NO_SPACE);
+            stats.record(Op::Upload, Duration::from_secs(9), Err(&refused));
             all.add(&stats);
         }
         assert_eq!((all.succeeded(), all.failed()), (1000, 4));

@@ -57,12 +57,8 @@ impl Fixture {
     }
 
     pub(super) fn open(directory: TempDir, network_timeout: Duration, reserve: Reserve) -> Self {
-        let settings = settings(&directory, network_timeout, reserve);
-        Self::of(directory, settings, network_timeout)
-    }
-
-    fn of(directory: TempDir, settings: Settings, network_timeout: Duration) -> Self {
         let registry = Registry::new();
+        let settings = settings(&directory, network_timeout, reserve);
         let (node, committers) = Node::open(&settings, &registry).unwrap();
         let service = Arc::new(Service {
             node,

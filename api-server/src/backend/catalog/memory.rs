@@ -1,7 +1,6 @@
 //! A catalog in memory, for tests: it forgets, fails and repeats on request.
 
 use std::collections::BTreeMap;
-use std::future::ready;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,6 +31,8 @@ struct State {
     dies: bool,
     repeats: bool,
     is_closed: bool,
+    /// What is drawn from for how long answers take.
+    hesitation: Option<u64>,
 }
 
 /// A catalog in memory. Clones share the same entries.
@@ -71,6 +72,25 @@ impl MemoryCatalog {
     /// Has all work run twice, the first time in vain, as an implementation may.
     pub fn repeat_work(&self, repeats: bool) {
         self.locked().repeats = repeats;
+    }
+
+    /// Has answers come late, so that others act in between: each after a few turns of the runtime,
+    /// how many is drawn from `seed`. Without one they come at once.
+    pub fn hesitate(&self, seed: Option<u64>) {
+        self.locked().hesitation = seed;
+    }
+
+    /// Turns of the runtime until the next answer.
+    fn turns(&self) -> u64 {
+        let mut state = self.locked();
+        let Some(seed) = &mut state.hesitation else {
+            return 0;
+        };
+        // The numbers of a linear congruential generator (Knuth's MMIX); the upper bits are good.
+        *seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 60) % 4
     }
 
     /// All entries as they are now.
@@ -143,7 +163,10 @@ impl Catalog for MemoryCatalog {
                 // The result of a first look is not used.
                 drop(work(entries.as_ref()));
             }
-            work(entries.as_ref())
+            let looked = work(entries.as_ref());
+            drop(entries);
+            give_way(this.turns()).await;
+            looked
         }
     }
 
@@ -154,7 +177,19 @@ impl Catalog for MemoryCatalog {
         F: FnMut(&mut dyn Transaction) -> Result<T, E> + Send + 'static,
     {
         // It has happened when the future is made, so dropping that stops nothing.
-        ready(self.write_now(&mut work))
+        let changed = self.write_now(&mut work);
+        let turns = self.turns();
+        async move {
+            give_way(turns).await;
+            changed
+        }
+    }
+}
+
+/// Lets others act.
+async fn give_way(turns: u64) {
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -199,7 +199,7 @@ fn tracker_reply(command: Command, nodes: &[(u16, NodeStatus)]) -> Reply {
     if command == Command::QueryStoreAnyOne {
         let path = VolumePath(0);
         StoreTarget { group, node, path }.encode(AddressWidth::V4, &mut packet);
-    } else if command == Command::QueryUpdate {
+    } else if [Command::QueryUpdate, Command::QueryFetchOne].contains(&command) {
         FetchTarget { group, node }.encode(AddressWidth::V4, &mut packet);
     } else if command == Command::ListStorages {
         let records: Vec<_> = (1..)

@@ -163,6 +163,10 @@ record! {
         staging: Option<FileId>,
         /// Slices that are there; in order: bytes.
         received: u64,
+        /// Blocks that make these bytes, in order.
+        blocks: u64,
+        /// Bytes of the staging blob: also those that others took the place of.
+        staged: u64,
         /// Slices from the first one on that the hashes have seen.
         hashed: u64,
         /// The hashes of these.
@@ -235,6 +239,8 @@ mod tests {
                 renewed: 7,
                 staging: Some(blob),
                 received: 8,
+                blocks: 2,
+                staged: 9,
                 hashed: 3,
                 hashes: HashState(vec![1, 2].into()),
                 state,

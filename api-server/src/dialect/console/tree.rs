@@ -18,7 +18,7 @@ use crate::core::name::EntryName;
 use crate::core::tree::{self, EntryRow, FolderRecord};
 
 /// Entries that one call may name: each costs its transaction a few steps per level of the tree.
-const IDS_MAX: usize = 500;
+const IDS_MAX: usize = 100;
 
 impl<C: Catalog, B: Blobs> Console<C, B> {
     /// A call on folders, what is in them, and the trash.

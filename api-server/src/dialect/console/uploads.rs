@@ -149,7 +149,10 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
             .and_then(|value| value.to_str().ok());
         let md5 = md5.and_then(|text| text.parse::<Md5>().ok());
         let md5 = md5.ok_or(Refusal::SliceMd5)?;
-        let mut slice = self.service.begin_slice(&user.actor, id, number).await?;
+        let begun = self
+            .service
+            .begin_slice_of(&user.actor, id, number, Some(md5));
+        let mut slice = begun.await?;
         match receive(&mut slice, body).await {
             Ok(()) => slice.finish(Some(md5)).await.map_err(of_slice)?,
             Err(refusal) => {

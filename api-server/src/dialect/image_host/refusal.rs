@@ -190,6 +190,8 @@ fn cause_of(error: &CoreError) -> Option<Cause> {
         | CoreError::UploadChanged
         | CoreError::NoApp
         | CoreError::TooManyApps(_)
+        | CoreError::TooManySlices(_)
+        | CoreError::SentTooOften
         | CoreError::NoSession => None,
     }
 }

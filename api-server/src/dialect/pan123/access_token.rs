@@ -16,6 +16,7 @@ use crate::backend::Blobs;
 use crate::core::accounts;
 use crate::core::apps::Scopes;
 use crate::core::catalog::Catalog;
+use crate::core::error::CoreError;
 use crate::core::id::AppNumber;
 use crate::core::name::UserName;
 use crate::service::{NewTokens, Secret, ServiceError, Tokens};
@@ -41,11 +42,11 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             params.text(Name::ClientId)?,
             params.text(Name::ClientSecret)?,
         );
-        let new = match self.of_app(address, id, secret).await? {
-            Some(new) => new,
+        let tokens = match self.of_app(address, id, secret).await? {
+            Some(new) => self.service.issue_tokens(new).await?,
             None => self.of_user(address, id, secret).await?,
         };
-        let Tokens { access, grant, .. } = self.service.issue_tokens(new).await?;
+        let Tokens { access, grant, .. } = tokens;
         let claims = Claims {
             account: grant.account,
             issued: grant.created,
@@ -77,8 +78,9 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
                 refresh_life: None,
             })),
             // There are users whose names are numbers.
+            Err(ServiceError::Core(CoreError::NoApp)) => Ok(None),
             Err(ServiceError::WrongPassword) if self.is_user(id).await? => Ok(None),
-            Err(error) => Err(of_log_in(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -88,36 +90,28 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         };
         let found = self
             .service
-            .look(move |view| Ok(accounts::find(view, &name)?))
+            .look(move |view| accounts::find(view, &name))
             .await?;
         Ok(found.is_some())
     }
 
     /// Tokens for a user: clientID is the name, clientSecret what the log-in sends for the password.
-    async fn of_user(&self, address: IpAddr, id: &str, secret: &str) -> Result<NewTokens, Refusal> {
+    async fn of_user(&self, address: IpAddr, id: &str, secret: &str) -> Result<Tokens, Refusal> {
         if !self.password_tokens {
             return Err(Refusal::WrongCredentials);
         }
         let user: UserName = id.parse().map_err(|_| Refusal::WrongCredentials)?;
         let secret = Secret::new(secret).ok_or(Refusal::WrongCredentials)?;
-        let account = self
-            .service
-            .check_password_again(address, user, secret)
-            .await
-            .map_err(of_log_in)?;
-        Ok(NewTokens {
+        let tokens = |account| NewTokens {
             account,
             app: None,
             scopes: Scopes::ALL,
             access_life: LIFE,
             refresh_life: None,
-        })
-    }
-}
-
-fn of_log_in(error: ServiceError) -> Refusal {
-    match error {
-        ServiceError::WrongPassword => Refusal::WrongCredentials,
-        error => error.into(),
+        };
+        let issued = self
+            .service
+            .issue_tokens_by_password(address, user, secret, tokens);
+        Ok(issued.await?)
     }
 }

@@ -9,7 +9,6 @@ use super::param::{Name, Params};
 use super::refusal::Refusal;
 use super::target;
 use crate::backend::Blobs;
-use crate::core::accounts;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
 use crate::core::files::{self, Claim, Conflict, Place};
@@ -154,22 +153,15 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             .look(move |view| {
                 let folder = tree::follow(view, account, wanted.folder, &wanted.path)?;
                 // In a folder that is to be made every name is free.
-                let replaced = match folder {
-                    Some(folder) => {
-                        let place = Place {
-                            folder,
-                            name: wanted.name.clone(),
-                            conflict: wanted.conflict,
-                        };
-                        files::check_place(view, account, &place)?
-                    }
-                    None => None,
+                let Some(folder) = folder else {
+                    return files::check_new_room(view, account, wanted.size);
                 };
-                let freed = match replaced {
-                    Some(number) => files::get_any(view, account, number)?.0.size,
-                    None => 0,
+                let place = Place {
+                    folder,
+                    name: wanted.name.clone(),
+                    conflict: wanted.conflict,
                 };
-                accounts::check_room(view, account, wanted.size.saturating_sub(freed))
+                files::check_room(view, account, &place, wanted.size)
             })
             .await
             .map_err(|error| of_place(error, new.conflict))
@@ -179,12 +171,13 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
 /// The refusal of a file that cannot go where it is to go. A folder is never replaced, and to ask for
 /// that is a mistake; otherwise the name is taken.
 pub(super) fn of_place(error: ServiceError, conflict: Conflict) -> Refusal {
-    match error {
+    let is_folder = matches!(
+        error,
         ServiceError::Core(CoreError::NameInUse(Entry::Folder(_)))
-            if conflict == Conflict::Replace =>
-        {
-            Refusal::FolderInPlace
-        }
-        error => error.into(),
+    );
+    if is_folder && conflict == Conflict::Replace {
+        Refusal::FolderInPlace
+    } else {
+        error.into()
     }
 }

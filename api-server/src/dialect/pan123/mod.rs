@@ -87,22 +87,18 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         if head.method != method {
             return Err(Refusal::Method(method));
         }
-        match call {
-            Call::AccessToken => {
-                let address = exchange.caller.address();
-                self.access_token(address, &read(exchange).await?).await
-            }
-            Call::PutPart => {
-                let Exchange { head, body, .. } = exchange;
-                let params = Params::of_query(head.uri.query())?;
-                self.put_part(&params, body).await
-            }
-            _ => {
-                credentials::check_platform(&head.headers)?;
-                let actor = self.actor(head, call).await?;
-                self.for_user(call, &actor, exchange).await
-            }
+        if call == Call::AccessToken {
+            let address = exchange.caller.address();
+            return self.access_token(address, &read(exchange).await?).await;
         }
+        if call == Call::PutPart {
+            let Exchange { head, body, .. } = exchange;
+            let params = Params::of_query(head.uri.query())?;
+            return self.put_part(&params, body).await;
+        }
+        credentials::check_platform(&head.headers)?;
+        let actor = self.actor(head, call).await?;
+        self.for_user(call, &actor, exchange).await
     }
 
     /// Who asks, if the token is good for the call.
@@ -137,16 +133,13 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         exchange: Exchange,
     ) -> Result<Answer, Refusal> {
         // Bodies of bytes are read as they come.
-        match call {
-            Call::Slice => {
-                let Exchange { head, body, .. } = exchange;
-                return self.slice(actor, &head, body).await;
-            }
-            Call::SingleCreate => {
-                let Exchange { head, body, .. } = exchange;
-                return self.single_create(actor, &head, body).await;
-            }
-            _ => {}
+        if call == Call::Slice {
+            let Exchange { head, body, .. } = exchange;
+            return self.slice(actor, &head, body).await;
+        }
+        if call == Call::SingleCreate {
+            let Exchange { head, body, .. } = exchange;
+            return self.single_create(actor, &head, body).await;
         }
         let caller = exchange.caller.clone();
         let params = &read(exchange).await?;

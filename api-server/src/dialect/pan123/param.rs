@@ -246,10 +246,6 @@ impl Params {
         name: Name,
         counts: std::ops::RangeInclusive<usize>,
     ) -> Result<Vec<&str>, ParamError> {
-        let text = |value| match value {
-            &Scalar::Text(ref text) => Some(text.as_str()),
-            &(Scalar::Null | Scalar::Integer(_) | Scalar::Flag(_) | Scalar::Other) => None,
-        };
         let texts = self.list(name, counts)?.into_iter().map(text);
         texts.collect::<Option<_>>().ok_or(ParamError::Type {
             name,
@@ -290,6 +286,13 @@ fn integer(value: &Scalar) -> Option<i64> {
             (is_plain && has_room).then(|| text.parse().ok()).flatten()
         }
         Scalar::Null | Scalar::Flag(_) | Scalar::Other => None,
+    }
+}
+
+fn text(value: &Scalar) -> Option<&str> {
+    match value {
+        Scalar::Text(text) => Some(text),
+        Scalar::Null | Scalar::Integer(_) | Scalar::Flag(_) | Scalar::Other => None,
     }
 }
 

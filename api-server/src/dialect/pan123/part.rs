@@ -39,10 +39,10 @@ struct Parts {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Part {
     /// A text, although it is a number.
-    part_number: String,
+    #[serde(rename = "partNumber")]
+    number: String,
     size: u64,
     etag: String,
 }
@@ -115,7 +115,7 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             .look(move |view| upload_sessions::slices(view, id))
             .await?;
         let parts = slices.into_iter().map(|(number, slice)| Part {
-            part_number: number.to_string(),
+            number: number.to_string(),
             size: slice.len,
             etag: slice.md5.to_string(),
         });

@@ -130,12 +130,30 @@ impl From<ServiceError> for Refusal {
                 CoreError::NoEntry | CoreError::NoFile => Self::NoEntry,
                 CoreError::NoUpload | CoreError::UploadDone(_) => Self::NoUpload,
                 CoreError::UploadClosed => Self::Verifying,
+                CoreError::SentTooOften => Self::Slice(error),
                 CoreError::OverQuota { .. }
                 | CoreError::TooManyEntries(_)
-                | CoreError::TooManyUploads(_) => Self::NoRoom(error),
+                | CoreError::TooManyUploads(_)
+                | CoreError::TooManySlices(_) => Self::NoRoom(error),
                 // The account was disabled since the token was looked at.
                 CoreError::NoAccount => Self::Unauthorized,
-                _ => Self::Service(error),
+                CoreError::Catalog(_)
+                | CoreError::NameTaken
+                | CoreError::FileExists
+                | CoreError::Collision
+                | CoreError::NoContent
+                | CoreError::AlreadyShared
+                | CoreError::NoShare
+                | CoreError::NoPicture
+                | CoreError::PictureFileDeleted
+                | CoreError::TooManyPictures(_)
+                | CoreError::IntoItself
+                | CoreError::TooDeep(_)
+                | CoreError::NotInTrash
+                | CoreError::UploadChanged
+                | CoreError::NoApp
+                | CoreError::TooManyApps(_)
+                | CoreError::NoSession => Self::Service(error),
             },
             ServiceError::NoSlice { .. } => Self::Slice(error),
             ServiceError::SlicesMissing(_) => Self::SlicesMissing(error),
@@ -196,10 +214,13 @@ impl Refusal {
     /// The status. Answers of known calls have 200, unless the body could not be read, or there is no
     /// envelope: then the status is all that says something.
     fn status(&self) -> StatusCode {
-        match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Body(error) => error.status(),
-            _ => StatusCode::OK,
+        if let Self::Body(error) = self {
+            return error.status();
+        }
+        if matches!(self, Self::NotFound) {
+            StatusCode::NOT_FOUND
+        } else {
+            StatusCode::OK
         }
     }
 
@@ -210,12 +231,14 @@ impl Refusal {
 
     /// What the client reads.
     pub(super) fn message(&self) -> String {
-        match self {
+        if self.is_fault() {
             // Causes within the server are the operator's concern, whose log has them.
-            _ if self.is_fault() => Self::Panicked.to_string(),
+            Self::Panicked.to_string()
+        } else if matches!(self, Self::Failed(_)) {
             // Clients look for these words, and only these.
-            Self::Failed(_) => self.to_string(),
-            _ => text::chain(self),
+            self.to_string()
+        } else {
+            text::chain(self)
         }
     }
 
@@ -226,10 +249,12 @@ impl Refusal {
 
     /// The same outside of the envelope, where clients look at the status alone.
     pub(super) fn render_bare(&self, trace: TraceId) -> Response<Body> {
-        let status = match self {
-            Self::Signature | Self::NoUpload => StatusCode::FORBIDDEN,
-            _ if self.is_fault() => StatusCode::INTERNAL_SERVER_ERROR,
-            _ => StatusCode::BAD_REQUEST,
+        let status = if self.is_fault() {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else if matches!(self, Self::Signature | Self::NoUpload) {
+            StatusCode::FORBIDDEN
+        } else {
+            StatusCode::BAD_REQUEST
         };
         refused(status, self.code(), &self.message(), trace)
     }

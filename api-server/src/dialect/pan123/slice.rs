@@ -29,9 +29,9 @@ enum Sink<C, B: Blobs> {
     /// None came.
     Nothing,
     /// Where they belong.
-    Slice(SliceUpload<C, B>, Which),
+    Slice(Box<SliceUpload<C, B>>, Which),
     /// Aside, as it is not known yet where they belong.
-    Parked(Upload<C, B>, u64),
+    Parked(Box<Upload<C, B>>, u64),
 }
 
 /// Which slice of which upload.
@@ -89,10 +89,15 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         }
     }
 
-    async fn begin_slice(&self, actor: &Actor, which: Which) -> Result<SliceUpload<C, B>, Refusal> {
+    async fn begin_slice(
+        &self,
+        actor: &Actor,
+        which: Which,
+        md5: Option<Md5>,
+    ) -> Result<Box<SliceUpload<C, B>>, Refusal> {
         let Which { id, number } = which;
-        let slice = self.service.begin_slice(actor, id, number).await;
-        slice.map_err(of_slice)
+        let slice = self.service.begin_slice_of(actor, id, number, md5);
+        slice.await.map(Box::new).map_err(of_slice)
     }
 }
 
@@ -147,13 +152,16 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
         let names = [Name::PreuploadId, Name::SliceNo];
         self.sink = if names.iter().all(|name| params.has(*name)) {
             // A bad digest is better known before the bytes than behind them.
-            if params.has(Name::SliceMd5) {
-                params.parsed::<Md5>(Name::SliceMd5)?;
-            }
+            let md5 = if params.has(Name::SliceMd5) {
+                Some(params.parsed::<Md5>(Name::SliceMd5)?)
+            } else {
+                None
+            };
             let which = Which::of(&params)?;
-            Sink::Slice(self.dialect.begin_slice(self.actor, which).await?, which)
+            let slice = self.dialect.begin_slice(self.actor, which, md5);
+            Sink::Slice(slice.await?, which)
         } else {
-            Sink::Parked(self.dialect.service.park(), 0)
+            Sink::Parked(Box::new(self.dialect.service.park()), 0)
         };
         Ok(())
     }
@@ -177,14 +185,14 @@ impl<C: Catalog, B: Blobs> Receipt<'_, C, B> {
                 return Err(ParamError::Repeated(Name::SliceNo).into());
             }
             Sink::Parked(upload, _) => {
-                let mut slice = match dialect.begin_slice(actor, which).await {
+                let mut slice = match dialect.begin_slice(actor, which, Some(md5)).await {
                     Ok(slice) => slice,
                     Err(refusal) => {
                         upload.abort().await;
                         return Err(refusal);
                     }
                 };
-                if let Err(error) = dialect.service.unpark(upload, &mut slice).await {
+                if let Err(error) = dialect.service.unpark(*upload, &mut slice).await {
                     slice.abort().await;
                     return Err(of_slice(error));
                 }
@@ -215,8 +223,9 @@ impl<C: Catalog, B: Blobs> Sink<C, B> {
 
 /// The refusal of a slice: what is not as announced is the slice and not the file.
 pub(super) fn of_slice(error: ServiceError) -> Refusal {
-    match error {
-        ServiceError::Mismatch { .. } | ServiceError::NoSlice { .. } => Refusal::Slice(error),
-        error => error.into(),
+    if matches!(error, ServiceError::Mismatch { .. }) {
+        Refusal::Slice(error)
+    } else {
+        error.into()
     }
 }

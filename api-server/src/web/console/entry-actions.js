@@ -12,7 +12,7 @@ import { quotaChanged } from './quota.js';
 import { toast } from './toast.js';
 
 /** Ids of one request: what the server takes at most. */
-const IDS_MAX = 500;
+const IDS_MAX = 100;
 
 /** Does `act(ids)` for rows in portions, and tells what came of it; gives whether all went well. */
 async function inPortions(rows, act, done) {

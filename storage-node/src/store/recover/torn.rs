@@ -30,20 +30,12 @@ impl<D: Disk, I: Index> Opening<D, I> {
             // The index shows everything before, unless it is being made anew: then parts that
             // compaction moved come behind their manifest, and may be gone if the manifest is not
             // needed any more.
-            let may_be_missing = is_rebuild && !self.was_new_in(volume, part);
+            let may_be_missing = is_rebuild && !was_new_in::<D>(volume, part);
             if !may_be_missing && self.engine.locate(IndexKey::Part(part))?.is_none() {
                 return Ok(!is_rebuild || self.is_at_the_end(volume, end));
             }
         }
         Ok(false)
-    }
-
-    /// Whether a part was first stored in this volume, so that its record can be nowhere else: sequence
-    /// numbers begin anew with no volume.
-    fn was_new_in(&self, volume: &Volume<D::File>, part: PartId) -> bool {
-        let first = volume.superblock().first_sequence;
-        // A superblock that was unreadable says 0, which is no sequence number.
-        first != 0 && first <= part.0
     }
 
     /// Whether `end` is so near to the end of the youngest volume that a crash can have interrupted
@@ -65,4 +57,12 @@ impl<D: Disk, I: Index> Opening<D, I> {
         }
         scanner.offset() < end + UNSYNCED_LEN_MAX
     }
+}
+
+/// Whether a part was first stored in this volume, so that its record can be nowhere else: sequence
+/// numbers begin anew with no volume.
+fn was_new_in<D: Disk>(volume: &Volume<D::File>, part: PartId) -> bool {
+    let first = volume.superblock().first_sequence;
+    // A superblock that was unreadable says 0, which is no sequence number.
+    first != 0 && first <= part.0
 }

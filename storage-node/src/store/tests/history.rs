@@ -372,7 +372,7 @@ impl History {
         };
         let beyond = Edit::Arrange {
             key: key(target),
-            ranges: vec![0..bytes.len() as u64 + 1],
+            ranges: vec![0..1, 0..bytes.len() as u64 + 1],
             crc: Crc32(0),
         };
         submit(&mut self.engine, edit(number, beyond)).unwrap_err();
@@ -398,21 +398,18 @@ impl History {
         let before = entry.bytes.clone();
         let free = (0..NUMBERS).find(|it| !self.model.blobs.contains_key(it));
         let mut after = self.model.clone();
-        let change = match free.filter(|_| self.random.below(2) == 0) {
-            Some(target) => {
-                let (ranges, arranged) = self.ranges(&before);
-                let crc = Crc32::of(&arranged);
-                after.arrange(number, target, arranged);
-                let key = key(target);
-                Edit::Arrange { key, ranges, crc }
+        let change = if let Some(target) = free.filter(|_| self.random.below(2) == 0) {
+            let (ranges, arranged) = self.ranges(&before);
+            let crc = Crc32::of(&arranged);
+            after.arrange(number, target, arranged);
+            let key = key(target);
+            Edit::Arrange { key, ranges, crc }
+        } else {
+            let (bytes, content) = self.extension();
+            if let Some(entry) = after.blobs.get_mut(&number) {
+                entry.bytes.extend_from_slice(&bytes);
             }
-            None => {
-                let (bytes, content) = self.extension();
-                if let Some(entry) = after.blobs.get_mut(&number) {
-                    entry.bytes.extend_from_slice(&bytes);
-                }
-                Edit::Append(content)
-            }
+            Edit::Append(content)
         };
         self.disk.cut_power_at_next_sync();
         let result = submit(&mut self.engine, edit(number, change));

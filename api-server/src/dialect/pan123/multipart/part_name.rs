@@ -71,13 +71,13 @@ mod tests {
         for line in [
             r#" form-data; name="sliceNo""#,
             r#"form-data; name="sliceNo";"#,
-            r#"form-data;name=sliceNo"#,
+            "form-data;name=sliceNo",
             r#"Form-Data ; NAME = "sliceNo" ; "#,
             r#"form-data; filename="a\"b; name=\"c"; name="sliceNo""#,
             r#"form-data; filename="a"b.txt"; name="sliceNo""#,
             r#"form-data; filename="a;b=c"; filename*=UTF-8''%22; name=sliceNo"#,
             r#"form-data; name="sliceNo"; filename="x"; name="other""#,
-            r#"form-data; word; name=sliceNo; size=5"#,
+            "form-data; word; name=sliceNo; size=5",
         ] {
             let found = of(line.as_bytes()).unwrap();
             assert_eq!(found.name, "sliceNo", "{line}");

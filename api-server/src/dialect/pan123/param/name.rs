@@ -6,6 +6,10 @@ macro_rules! names {
     ($($(#[doc = $doc:literal])+ $Variant:ident = $text:literal,)+) => {
         /// A parameter that some call has.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(
+            clippy::enum_variant_names,
+            reason = "a parameter that is a name has a name with name in it"
+        )]
         pub(in super::super) enum Name {
             $($(#[doc = $doc])+ $Variant,)+
         }

@@ -130,7 +130,7 @@ async fn v123_sends_null_for_what_it_does_not_mean_and_wrong_digests() {
 async fn restic_spells_the_client_its_own_way_and_uploads_in_one_step() {
     let server = Server::new();
     let user = server.user("a").await;
-    let body = r#"{"clientId": "a", "clientSecret": "x"}"#;
+    let body = r#"{"clientId": "nobody", "clientSecret": "x"}"#;
     let request = HttpRequest::post("/api/v1/access_token")
         .header("Platform", "open_platform")
         .body(body)
