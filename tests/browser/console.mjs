@@ -354,7 +354,7 @@ async function tour(browser, name, options) {
     await visitor.inspect(path.replace('?list=', '-'));
   }
   await visitor.open('/#/files');
-  await visitor.page.click('.card-open');
+  await visitor.page.click('button.card-open');
   await visitor.page.waitForSelector('dialog.preview[open]');
   await visitor.inspect('preview');
   await visitor.leave();
