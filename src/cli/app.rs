@@ -115,11 +115,11 @@ impl AppArgs {
             AppCommand::Remove { user, id } => {
                 let path = format!("{}/apps/{id}", path_of(&user));
                 let removed = server.send(&user, "DELETE", &path, &serde_json::Value::Null);
-                removed.map_err(|error| match error {
+                if let Err(OperatorError::NoAccount(_)) = removed {
                     // Either of the two may be missing.
-                    OperatorError::NoAccount(_) => OperatorError::NotFound,
-                    error => error,
-                })?;
+                    return Err(OperatorError::NotFound.into());
+                }
+                removed?;
                 Ok(output::line(&format!("removed {id}"))?)
             }
         }

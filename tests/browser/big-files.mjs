@@ -10,6 +10,7 @@ import { chooseFiles, uploaded } from './steps.mjs';
 
 const SIZE = 100 * 1024 * 1024 + 4321;
 const SLICES = 7;
+const PATIENCE_MS = 60_000;
 /** Bytes per second that the browser may send, so that there is a middle in which something can happen. */
 const RATE = 24 * 1024 * 1024;
 
@@ -56,8 +57,15 @@ function acknowledged(page) {
   return {
     get count() { return count; },
     async atLeast(wanted) {
-      const late = new Promise((_, reject) => { setTimeout(() => reject(new Error(`${count} of ${wanted} slices`)), 60_000).unref(); });
-      while (count < wanted) await Promise.race([late, new Promise((done) => { reached = done; })]);
+      const deadline = Date.now() + PATIENCE_MS;
+      while (count < wanted && Date.now() < deadline) {
+        let timer;
+        await Promise.race([
+          new Promise((done) => { reached = done; }), new Promise((done) => { timer = setTimeout(done, deadline - Date.now()); }),
+        ]);
+        clearTimeout(timer);
+      }
+      expect(count >= wanted, `${wanted} slices should be acknowledged, and ${count} are`);
     },
     stop() { page.off('response', listen); },
   };

@@ -354,7 +354,7 @@ async function tour(browser, name, options) {
     await visitor.inspect(path.replace('?list=', '-'));
   }
   await visitor.open('/#/files');
-  await visitor.page.click('.card-open');
+  await visitor.page.click('button.card-open');
   await visitor.page.waitForSelector('dialog.preview[open]');
   await visitor.inspect('preview');
   await visitor.leave();
@@ -398,17 +398,19 @@ async function patientUser(browser, server) {
   await visitor.leave();
 }
 
+const server = serverControl();
 const browser = await launch();
 try {
   await dictionaries(browser);
   await journey(browser, 'desktop', { ...DESKTOP, locale: 'en-US', colorScheme: 'light' }, false);
   await journey(browser, 'phone', { ...PHONE, locale: 'zh-CN', colorScheme: 'light' }, true);
   await namedAdministrator(browser);
-  await patientUser(browser, serverControl());
+  await patientUser(browser, server);
   console.log(`passed; screenshots are in ${outDir}`);
 } catch (error) {
   console.error(error instanceof Failure ? `FAILED: ${error.message}` : `FAILED: ${error.stack}`);
   process.exitCode = 1;
 } finally {
   await browser.close();
+  server?.close();
 }

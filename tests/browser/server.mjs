@@ -3,14 +3,16 @@
 
 import { createInterface } from 'node:readline';
 
-/** `{kill, start}`, or `null` where HAYLOFT_SERVER_CONTROL does not say that somebody listens. */
+/** `{kill, start, close}`, or `null` where HAYLOFT_SERVER_CONTROL does not say that somebody listens. */
 export function serverControl() {
   if (process.env.HAYLOFT_SERVER_CONTROL !== 'stdio') return null;
-  const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const lines = createInterface({ input: process.stdin });
+  const answers = lines[Symbol.asyncIterator]();
   const ask = (what) => async () => {
     process.stdout.write(`@${what}\n`);
     const { value } = await answers.next();
     if (value !== 'done') throw new Error(`the server was to ${what}, and the answer was ${value}`);
   };
-  return { kill: ask('kill'), start: ask('start') };
+  // A script that still listens does not end.
+  return { kill: ask('kill'), start: ask('start'), close: () => lines.close() };
 }

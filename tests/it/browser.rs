@@ -1,14 +1,14 @@
 //! The console in a real Chromium: tests/browser/console.mjs against a real server.
 //!
 //! The driver and the accessibility checker come from the npm registry in pinned versions, as other
-//! people's clients do in clients.rs. Where Node.js, they or Chromium cannot be had the test is skipped
+//! people's clients do in clients.rs. The script has the server killed and started again (server.mjs). Where Node.js, they or Chromium cannot be had the test is skipped
 //! with a message, except in CI (variable `CI`), where it fails. Screenshots stay in the folder
 //! `screenshots` of the build's temporary files.
 
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -52,23 +52,54 @@ fn people_of_two_languages_use_the_console_on_phone_and_desktop() {
     // Those of an earlier run would be taken for this one's.
     let _ = fs::remove_dir_all(&screenshots);
     tell(format_args!("screenshots: {}", screenshots.display()));
-    let output = Command::new("node")
+    let errors = home.file("browser-errors.log");
+    let mut log = OpenOptions::new();
+    let log = log.create(true).write(true).truncate(true).open(&errors);
+    let mut node = Command::new("node")
         .arg(scripts.path().join("console.mjs"))
         .arg(format!("http://{}", server.addresses.api))
         .arg(&screenshots)
         .env("CHROMIUM", chromium)
         .env("HAYLOFT_ADMIN_USER", ADMINISTRATOR)
         .env("HAYLOFT_ADMIN_PASSWORD", PASSWORD)
-        .stdin(Stdio::null())
-        .output()
+        .env("HAYLOFT_SERVER_CONTROL", "stdio")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log.unwrap())
+        .spawn()
         .unwrap();
-    let said = [output.stdout.as_slice(), &output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "{said}");
+    let (server, said) = control(&home, server, &mut node);
+    let said = said + &fs::read_to_string(errors).unwrap();
+    assert!(node.wait().unwrap().success(), "{said}");
     assert!(said.contains("passed;"), "{said}");
     let pictures = fs::read_dir(&screenshots).unwrap().count();
-    assert!(50 < pictures, "{pictures} screenshots");
+    assert!(120 < pictures, "{pictures} screenshots");
     server.terminate();
+}
+
+/// Kills the server and starts it again, at the same address, whenever the script asks, until it ends;
+/// gives what it said otherwise.
+fn control(home: &Home, server: Server, node: &mut Child) -> (Server, String) {
+    let api = server.addresses.api;
+    let mut running = Some(server);
+    let mut answers = node.stdin.take().unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(node.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        match line.as_str() {
+            "@kill" => running.take().unwrap().kill(),
+            "@start" => running = Some(Server::start_at(home, &[], api)),
+            _ => {
+                said.push_str(&line);
+                said.push('\n');
+                continue;
+            }
+        }
+        writeln!(answers, "done").unwrap();
+    }
+    // A script that failed in between has said why.
+    let server = running.unwrap_or_else(|| Server::start_at(home, &[], api));
+    (server, said)
 }
 
 fn source() -> PathBuf {

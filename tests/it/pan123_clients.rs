@@ -1,4 +1,4 @@
-//! Other people's clients of 123pan, as they come from PyPI, pointed at this server.
+//! Other people's clients of 123pan, as they come from `PyPI`, pointed at this server.
 
 use std::process::{Command, Stdio};
 
@@ -27,10 +27,7 @@ impl Credentials {
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         let app: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let text = |name: &str| match &app[name] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let text = |name: &str| app[name].as_str().unwrap().to_owned();
         Self {
             id: text("id"),
             secret: text("secret"),

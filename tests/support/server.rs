@@ -1,7 +1,7 @@
 //! One `hayloft serve` process of its own, killed with the value.
 
 use std::fs::{self, OpenOptions};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -14,6 +14,9 @@ use super::home::Home;
 
 /// How long a start may take, recovery included.
 const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// An address that nobody has.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Bytes of the server's last words that a failure shows.
 const LAST_WORDS_LEN: usize = 8 * 1024;
@@ -44,8 +47,13 @@ impl Server {
 
     /// As [`Server::start`], with these variables in its environment.
     pub(crate) fn start_with(home: &Home, variables: &[(&str, &str)]) -> Self {
+        Self::start_at(home, variables, ANY_PORT)
+    }
+
+    /// As [`Server::start_with`], with the API at this address, where an earlier process had it.
+    pub(crate) fn start_at(home: &Home, variables: &[(&str, &str)], api: SocketAddr) -> Self {
         let ready = home.file("ready.json");
-        let mut child = spawn(home, &ready, variables);
+        let mut child = spawn(home, &ready, variables, api);
         let said = home.file("stderr.log");
         let addresses = within(READY_LIMIT, || {
             if let Some(status) = child.try_wait().unwrap() {
@@ -71,7 +79,7 @@ impl Server {
     /// Starts a server and ends it by `kill -9` without waiting for anything but `pause`, which
     /// decides what the server is doing by then.
     pub(crate) fn start_and_kill(home: &Home, pause: Duration) {
-        let mut child = spawn(home, &home.file("ready.json"), &[]);
+        let mut child = spawn(home, &home.file("ready.json"), &[], ANY_PORT);
         let ended = within(pause, || child.try_wait().unwrap());
         assert_eq!(ended, None, "{}", last_words(&home.file("stderr.log")));
         child.kill().unwrap();
@@ -81,7 +89,7 @@ impl Server {
     /// Runs a server that is expected to end by itself; its status and what it said.
     pub(crate) fn run_to_end(home: &Home) -> (ExitStatus, String) {
         let ready = home.file("second-ready.json");
-        let mut child = command(home, &ready)
+        let mut child = command(home, &ready, ANY_PORT)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -192,7 +200,12 @@ pub(crate) fn blobs_left(home: &Home) -> u64 {
     path["blobs"].as_u64().unwrap()
 }
 
-fn spawn(home: &Home, ready: &std::path::Path, variables: &[(&str, &str)]) -> Child {
+fn spawn(
+    home: &Home,
+    ready: &std::path::Path,
+    variables: &[(&str, &str)],
+    api: SocketAddr,
+) -> Child {
     // A file of an earlier run would be taken for this one's.
     let _ = fs::remove_file(ready);
     let said = OpenOptions::new()
@@ -200,7 +213,7 @@ fn spawn(home: &Home, ready: &std::path::Path, variables: &[(&str, &str)]) -> Ch
         .append(true)
         .open(home.file("stderr.log"))
         .unwrap();
-    command(home, ready)
+    command(home, ready, api)
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -209,7 +222,7 @@ fn spawn(home: &Home, ready: &std::path::Path, variables: &[(&str, &str)]) -> Ch
         .unwrap()
 }
 
-fn command(home: &Home, ready: &std::path::Path) -> Command {
+fn command(home: &Home, ready: &std::path::Path, api: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hayloft"));
     // The developer's own settings must not change what is tested.
     for (name, _) in std::env::vars_os() {
@@ -223,9 +236,12 @@ fn command(home: &Home, ready: &std::path::Path) -> Command {
     if let Some(config) = home.config() {
         command.arg("--config").arg(config);
     }
-    for role in ["tracker", "storage", "storage-http", "api"] {
-        command.arg(format!("--{role}-listen")).arg("127.0.0.1:0");
+    for role in ["tracker", "storage", "storage-http"] {
+        command
+            .arg(format!("--{role}-listen"))
+            .arg(ANY_PORT.to_string());
     }
+    command.arg("--api-listen").arg(api.to_string());
     command
 }
 

@@ -22,7 +22,7 @@ pub type Found = (ContentHash, ContentRecord);
 
 /// The content of an MD5, if there is exactly one.
 pub fn by_md5(view: &dyn View, md5: &Md5) -> Result<Option<Found>, CatalogError> {
-    only(view, keys::scan::<ContentsByMd5>(view, md5, 2)?)
+    only(view, &keys::scan::<ContentsByMd5>(view, md5, 2)?)
 }
 
 /// The content of an MD5 and a size, if there is exactly one.
@@ -31,7 +31,7 @@ pub fn by_md5_and_size(
     md5: &Md5,
     size: u64,
 ) -> Result<Option<Found>, CatalogError> {
-    only(view, keys::scan::<ContentsByMd5>(view, &(*md5, size), 2)?)
+    only(view, &keys::scan::<ContentsByMd5>(view, &(*md5, size), 2)?)
 }
 
 /// The content of a SHA-1 and a size, if there is exactly one.
@@ -40,15 +40,18 @@ pub fn by_sha1_and_size(
     sha1: &Sha1,
     size: u64,
 ) -> Result<Option<Found>, CatalogError> {
-    only(view, keys::scan::<ContentsBySha1>(view, &(*sha1, size), 2)?)
+    only(
+        view,
+        &keys::scan::<ContentsBySha1>(view, &(*sha1, size), 2)?,
+    )
 }
 
 /// What is found, if it is one content.
 fn only<D>(
     view: &dyn View,
-    found: Vec<((D, u64, ContentHash), ())>,
+    found: &[((D, u64, ContentHash), ())],
 ) -> Result<Option<Found>, CatalogError> {
-    let [((_, _, hash), ())] = found.as_slice() else {
+    let [((_, _, hash), ())] = found else {
         return Ok(None);
     };
     let record = keys::get_promised::<Contents>(view, &(*hash,))?;

@@ -270,7 +270,7 @@ pub(super) fn unlist(
 ///
 /// # Errors
 ///
-/// [`CoreError::NoContent`], [`CoreError::NoAccount`], those of [`add`].
+/// [`CoreError::NoContent`], [`CoreError::NoAccount`], those of adding a file.
 pub fn add_by_md5(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -312,7 +312,7 @@ pub enum Reuse {
 /// # Errors
 ///
 /// [`CoreError::NoContent`] if nothing has the digest and size, or several things have, or, under
-/// [`Reuse::Own`], if the user has no file of it; [`CoreError::NoAccount`], those of [`add`].
+/// [`Reuse::Own`], if the user has no file of it; [`CoreError::NoAccount`], those of adding a file.
 pub fn add_claimed(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -340,7 +340,7 @@ pub fn add_claimed(
 ///
 /// # Errors
 ///
-/// [`CoreError::NoFile`]; those of [`add`].
+/// [`CoreError::NoFile`]; those of adding a file.
 pub fn copy(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -454,24 +454,13 @@ pub fn remove(
     now: u32,
 ) -> Result<Option<FileId>, CoreError> {
     let (file, _) = get_any(tx, account, number)?;
-    match file.trashed {
-        Some(place) => trash::take_out(
-            tx,
-            account,
-            place,
-            Entry::File(number),
-            file.folder,
-            file.size,
-        )?,
-        None => {
-            tree::detach(tx, account, file.folder, Entry::File(number), &file.entry)?;
-            tree::grow(
-                tx,
-                account,
-                file.folder,
-                Growth::of_file(file.size).negative(),
-            )?;
-        }
+    let (entry, folder) = (Entry::File(number), file.folder);
+    if let Some(place) = file.trashed {
+        trash::take_out(tx, account, place, entry, folder, file.size)?;
+    } else {
+        tree::detach(tx, account, folder, entry, &file.entry)?;
+        let growth = Growth::of_file(file.size).negative();
+        tree::grow(tx, account, folder, growth)?;
     }
     erase(tx, account, number, now)
 }

@@ -30,6 +30,10 @@ pub use search::{Found, Match, search};
 pub const DEPTH_MAX: u64 = 128;
 
 /// A folder or file with its record.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "rows are files as a rule, and few at a time"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryRow {
     /// A folder.
@@ -651,13 +655,14 @@ pub(super) fn promised(
             let folder = keys::get_promised::<Folders>(view, &(account, number))?;
             EntryRow::Folder(number, folder)
         }
-        Entry::File(number) => match keys::get::<Files>(view, &(account, number))? {
-            Some(file) => EntryRow::File(number, file),
-            None => {
-                let file = keys::get_promised::<TrashedFiles>(view, &(account, number))?;
-                EntryRow::File(number, file)
-            }
-        },
+        Entry::File(number) => {
+            let listed = keys::get::<Files>(view, &(account, number))?;
+            let file = match listed {
+                Some(file) => file,
+                None => keys::get_promised::<TrashedFiles>(view, &(account, number))?,
+            };
+            EntryRow::File(number, file)
+        }
     })
 }
 

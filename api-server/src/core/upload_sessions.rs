@@ -9,6 +9,7 @@
 //! to make of it: so after a crash at any moment each of them has one owner (API-2). Bytes that were
 //! announced count against the quota from the beginning.
 
+mod in_order;
 mod send_keys;
 
 use std::ops::RangeInclusive;
@@ -28,6 +29,7 @@ use super::moment::Moment;
 use super::name::EntryName;
 use super::uploads::{self, Digests};
 
+pub use in_order::{BLOCKS_MAX, NewBlock, add_block, block_at, restart};
 pub use send_keys::{add_key, by_key};
 
 pub use super::keys::{HashState, SliceRecord, UploadKind, UploadRecord, UploadState};
@@ -40,8 +42,6 @@ pub const UPLOADS_PER_ACCOUNT_MAX: u64 = 20_000;
 const SLICES_AT_ONCE: usize = 1_000;
 /// Slices of one upload.
 pub const SLICES_MAX: u64 = 1 << 17;
-/// Blocks of one upload in order: 4 GiB in blocks of 128 KiB, as clients send them.
-pub const BLOCKS_MAX: u64 = 1 << 15;
 /// Bytes that may be sent again beyond as many as the upload has.
 const RESENT_MAX: u64 = 64 * 1024 * 1024;
 
@@ -304,6 +304,10 @@ pub struct Advance {
 ///
 /// [`CoreError::NoUpload`], [`CoreError::UploadClosed`], [`CoreError::UploadDone`];
 /// [`CoreError::UploadChanged`] if the session has another staging blob by now.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a slice is, and what it belongs to"
+)]
 pub fn add_slice(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -388,92 +392,6 @@ pub fn forget_hashes(
     record.hashed = 0;
     record.hashes = HashState::default();
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
-}
-
-/// A block of an upload in order, whose bytes are safe in the staging blob.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewBlock {
-    /// Bytes of the upload in front of it.
-    pub offset: u64,
-    /// Where it is.
-    pub record: SliceRecord,
-    /// If it begins within another block: where that one begins, and what stays of it.
-    pub cut: Option<(u64, SliceRecord)>,
-}
-
-/// Adds a block of an upload in order, in place of everything from its offset on.
-///
-/// # Errors
-///
-/// Those of [`add_slice`]; [`CoreError::UploadChanged`] also if no block begins at the offset, it is
-/// not the end, and the block that it lies in is not the one that is cut.
-pub fn add_block(
-    tx: &mut dyn Transaction,
-    account: AccountId,
-    id: UploadId,
-    staging: &FileId,
-    block: &NewBlock,
-    now: u32,
-) -> Result<UploadRecord, CoreError> {
-    let mut record = get(tx, account, id, now)?;
-    record.check_open()?;
-    let offset = block.offset;
-    let begins = match &block.cut {
-        Some((start, rest)) => {
-            let before = keys::get::<Slices>(tx, &(id, *start))?;
-            start.saturating_add(rest.len) == offset
-                && before
-                    .is_some_and(|before| before.offset == rest.offset && rest.len < before.len)
-        }
-        None => offset == record.received || keys::get::<Slices>(tx, &(id, offset))?.is_some(),
-    };
-    if record.staging != Some(*staging) || !begins {
-        return Err(CoreError::UploadChanged);
-    }
-    accounts::get_active(tx, account)?;
-    if offset < record.received {
-        let gone = forget_slices(tx, id, offset)?;
-        record.blocks = record.blocks.saturating_sub(gone);
-    }
-    if BLOCKS_MAX <= record.blocks {
-        return Err(CoreError::TooManySlices(BLOCKS_MAX));
-    }
-    record.blocks += 1;
-    record.note_staged(&block.record);
-    if let Some((start, rest)) = &block.cut {
-        keys::put::<Slices>(tx, &(id, *start), rest)?;
-    }
-    keys::put::<Slices>(tx, &(id, offset), &block.record)?;
-    record.received = offset.saturating_add(block.record.len);
-    record.renewed = now;
-    keys::put::<Uploads>(tx, &(id,), &record)?;
-    Ok(record)
-}
-
-/// Takes an upload in order back to its beginning: its bytes were not what was announced.
-pub fn restart(
-    tx: &mut dyn Transaction,
-    account: AccountId,
-    id: UploadId,
-    now: u32,
-) -> Result<(), CoreError> {
-    let record = get(tx, account, id, now)?;
-    match record.staging {
-        Some(staging) => lose_staging(tx, account, id, &staging, now),
-        None => Ok(()),
-    }
-}
-
-/// The block of an upload in order that `offset` lies in.
-pub fn block_at(
-    view: &dyn View,
-    id: UploadId,
-    offset: u64,
-) -> Result<Option<(u64, SliceRecord)>, CoreError> {
-    let blocks = slices(view, id)?;
-    Ok(blocks
-        .into_iter()
-        .find(|(start, block)| *start <= offset && offset - start < block.len))
 }
 
 /// What is there, by place.

@@ -11,7 +11,7 @@ use common::code::ErrorCode;
 use common::id::{Extension, FileId};
 
 use super::error::ServiceError;
-use super::hashes::{Sequence, SliceHashers};
+use super::hashes::{Sequence, SliceHashers, Turn};
 use super::sessions::Actor;
 use super::{Service, random_bytes};
 use crate::backend::{BlobExtension, Blobs, BlobsError, PreparedBlob as _};
@@ -60,6 +60,10 @@ impl NewSliced {
 
 /// How an upload began.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, and looked at where it is returned"
+)]
 pub(crate) enum Begun {
     /// Its content is here already: it is a file.
     File(FileNumber),
@@ -82,6 +86,7 @@ pub(crate) struct SliceUpload<C, B: Blobs> {
     hashers: SliceHashers,
     /// The hashes of all before it, and these with what came of it, if all before it are known.
     sequence: Option<(HashState, Sequence)>,
+    turn: Turn,
     sink: Sink<B::Extending>,
 }
 
@@ -292,6 +297,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             is_only: slices == 1,
             hashers: SliceHashers::new(number, record.slice_size),
             sequence,
+            turn: Turn::default(),
             sink,
         })
     }
@@ -431,6 +437,7 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
         if let Some((_, sequence)) = &mut self.sequence {
             sequence.update(&content);
         }
+        self.turn.pass(content.len()).await;
         let Sink::Storage(extension) = &mut self.sink else {
             return Ok(());
         };
@@ -455,14 +462,14 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
     /// Cancelled, the slice may be there or not.
     pub(crate) async fn finish(self, md5: Option<Md5>) -> Result<(), ServiceError> {
         let received = self.hashers.md5();
-        let mismatch = if self.received != self.len {
-            Some(self.wrong_length())
-        } else {
+        let mismatch = if self.received == self.len {
             md5.filter(|md5| *md5 != received)
                 .map(|md5| ServiceError::Mismatch {
                     announced: format!("a slice of MD5 {md5}"),
                     received: format!("one of MD5 {received}"),
                 })
+        } else {
+            Some(self.wrong_length())
         };
         if let Some(mismatch) = mismatch {
             self.abort().await;

@@ -204,7 +204,7 @@ mod tests {
         let (release, blocked) = channel::<()>();
         let slot = pool.slot(LONG).await.unwrap();
         let late = pool
-            .run(slot, Duration::from_millis(1), move || blocked.recv())
+            .run(slot, Duration::from_millis(300), move || blocked.recv())
             .await;
         assert_eq!(late.unwrap_err(), Unfinished::Late);
         // The thread is still at work, so nobody gets a slot in the meantime.

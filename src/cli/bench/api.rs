@@ -14,7 +14,9 @@ use md5::{Digest as _, Md5};
 use super::http::HttpLink;
 use super::link::OpError;
 use super::payload::scramble;
-use super::request::{BOUNDARY, Contents, Host, PASSWORD, Request, failed, field, hex};
+use super::request::{
+    BOUNDARY, Contents, Host, PASSWORD, Request, failed, field, hex, last_delimiter,
+};
 use crate::cli::output::Failure;
 
 /// The content of all files that are made without an upload.
@@ -262,7 +264,7 @@ impl Api {
         ] {
             end.push_str(&field(name, value));
         }
-        end.push_str(&format!("--{BOUNDARY}--\r\n"));
+        end.push_str(&last_delimiter());
         let cookie = format!("Cookie: userName={account}; token={token}\r\n");
         let end = [stamp, end.as_bytes()].concat();
         self.host.form("/api/upload", &cookie, &begin, shared, end)

@@ -102,7 +102,7 @@ impl Kind {
         }
     }
 
-    /// Whether the run works on files that are there before.
+    /// Whether the run works on files that are there before, whatever its options.
     pub(super) fn needs_files(self) -> bool {
         match self {
             Self::Download | Self::HttpGet | Self::Mixed | Self::Delete => true,
@@ -134,16 +134,18 @@ impl Kind {
             (Self::Delete, true) => "each operation is a delete, without a tracker query",
             (Self::Query, _) => "each operation is a tracker query",
             (Self::ApiList, _) => "each operation is a page of a list",
-            (Self::ApiInstant, _) => "each operation is a new file of content that is there",
+            (Self::ApiInstant | Self::PanReuse, _) => {
+                "each operation is a new file of content that is there"
+            }
             (Self::ApiShare, _) => "each operation is a file that is shared",
             (Self::ApiView, _) => "each operation is a view that is counted",
-            (Self::ApiUpload, _) => "each operation is a form with a file, its MD5 and its size",
+            (Self::ApiUpload | Self::PanSingle, _) => {
+                "each operation is a form with a file, its MD5 and its size"
+            }
             (Self::PanSliced, _) => {
                 "a file is create, its slices with their MD5s, and upload_complete until it is there"
             }
             (Self::PanCreate, _) => "each operation is an upload that begins",
-            (Self::PanReuse, _) => "each operation is a new file of content that is there",
-            (Self::PanSingle, _) => "each operation is a form with a file, its MD5 and its size",
         }
     }
 }

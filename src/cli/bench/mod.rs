@@ -346,10 +346,8 @@ impl BenchArgs {
         if let Some(path) = &self.urls {
             return Ok((Vec::new(), ids::load_urls(path).await?));
         }
-        let needed = match self.kind {
-            Kind::Query => self.query != Query::Store,
-            kind => kind.needs_files(),
-        };
+        let asks_about_files = self.kind == Kind::Query && self.query != Query::Store;
+        let needed = asks_about_files || self.kind.needs_files();
         let ids = match &self.ids {
             Some(path) => ids::load(path).await?,
             None if needed => self.prepare().await?,

@@ -12,7 +12,9 @@ use serde::de::DeserializeOwned;
 use super::http::HttpLink;
 use super::link::OpError;
 use super::payload::scramble;
-use super::request::{BOUNDARY, Contents, Host, PASSWORD, Request, STAMP_LEN, failed, field, hex};
+use super::request::{
+    BOUNDARY, Contents, Host, PASSWORD, Request, STAMP_LEN, failed, field, hex, last_delimiter,
+};
 use crate::cli::client::parse_size;
 use crate::cli::output::Failure;
 
@@ -234,7 +236,7 @@ impl Pan {
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{file}\"; filename=\"{file}\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n"
         );
-        let end = format!("--{BOUNDARY}--\r\n");
+        let end = last_delimiter();
         let (begin, end) = match bytes {
             Bytes::First => (part, format!("\r\n{fields}{end}")),
             Bytes::Last => (format!("{fields}{part}"), format!("\r\n{end}")),

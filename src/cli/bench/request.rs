@@ -166,6 +166,11 @@ pub(super) fn field(name: &str, value: &str) -> String {
     format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
 }
 
+/// What ends a form.
+pub(super) fn last_delimiter() -> String {
+    format!("--{BOUNDARY}--\r\n")
+}
+
 /// Whether an answer's code is 0.
 fn check(answer: &[u8]) -> Result<(), OpError> {
     const KEY: &[u8] = b"\"code\":";

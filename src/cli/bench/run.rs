@@ -356,7 +356,14 @@ mod tests {
             match mix.op(scramble(n)) {
                 Op::Upload => counts[0] += 1,
                 Op::Delete => counts[1] += 1,
-                _ => counts[2] += 1,
+                Op::Download
+                | Op::HttpGet
+                | Op::Query
+                | Op::Call
+                | Op::Create
+                | Op::Slice
+                | Op::Complete
+                | Op::File => counts[2] += 1,
             }
         }
         assert!((19_000..21_000).contains(&counts[0]), "{counts:?}");

@@ -25,7 +25,7 @@ record! {
         /// Levels of folders that there are below it, or were at any time.
         height: u64,
         /// Its place in the trash, if it was put there by itself and not with another folder;
-        /// [`FolderRecord::REMOVED`] while it is being removed.
+        /// `REMOVED` while it is being removed.
         trashed: Option<u64>,
     }
 }

@@ -75,7 +75,7 @@ pub use slice::SliceRecord;
 pub(super) use slice::Slices;
 pub(super) use trash::{Trash, TrashRecord, TrashedFiles};
 pub(super) use tree_task::TreeTasks;
-pub use tree_task::{TreeTask, TreeTaskKind};
+pub(super) use tree_task::{TreeTask, TreeTaskKind};
 pub use upload::{Conflict, HashState, UploadKind, UploadRecord, UploadState};
 pub(super) use upload::{Uploads, UploadsByDue, UploadsByName, UploadsOfAccount};
 pub(super) use upload_key::{UploadKeys, UploadKeysOfUpload};

@@ -9,7 +9,7 @@ use common::codec::{CodecError, Reader, Writer};
 /// What is left to do. The numbers are stable: they are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum TreeTaskKind {
+pub(in crate::core) enum TreeTaskKind {
     /// Files below the folder are listed, or not, as the folder is in the tree or in the trash.
     List = 1,
     /// Everything below the folder, and the folder itself, is removed.
@@ -32,7 +32,7 @@ impl Field for TreeTaskKind {
 
 record! {
     /// Work below a folder.
-    pub TreeTask {
+    pub(in crate::core) TreeTask {
         /// What.
         kind: TreeTaskKind,
         /// Entries with a number up to this one are done.

@@ -84,7 +84,9 @@ impl Field for UploadState {
             Self::Committing(blobs) => {
                 out.u8(2);
                 out.u8(u8::try_from(blobs.len()).unwrap_or(u8::MAX));
-                blobs.iter().for_each(|blob| blob.write(out));
+                for blob in blobs {
+                    blob.write(out);
+                }
             }
             Self::Done(file) => {
                 out.u8(3);

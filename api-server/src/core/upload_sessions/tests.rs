@@ -346,7 +346,7 @@ impl World {
         let usage = accounts::usage(&self.state, account).unwrap();
         let used = usage.bytes + usage.upload_bytes;
         match accounts::get(&self.state, account)?.quota {
-            Some(quota) if freed < size && quota < used - freed + size => {
+            Some(quota) if size != 0 && quota < used - freed + size => {
                 Err(CoreError::OverQuota { quota, used, size })
             }
             Some(_) | None => Ok(()),

@@ -239,6 +239,7 @@ pub(super) struct TrashPage {
 }
 
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "clients read this name")]
 pub(super) struct Trashed {
     #[serde(flatten)]
     pub(super) entry: Entry,
@@ -250,6 +251,7 @@ pub(super) struct Trashed {
 
 /// `POST trash/restore`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[expect(clippy::struct_field_names, reason = "clients read this name")]
 pub(super) struct Restored {
     pub(super) restored: u64,
     /// How many of these have another name.

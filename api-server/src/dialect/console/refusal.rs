@@ -102,8 +102,9 @@ impl Refusal {
             Self::Name(_) => (StatusCode::BAD_REQUEST, "bad_name"),
             Self::Slice(_) | Self::SliceMd5 => (StatusCode::BAD_REQUEST, "bad_slice"),
             Self::WrongContent(_) => (StatusCode::CONFLICT, "wrong_content"),
-            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-            Self::Body(ReadError::TooLong { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            Self::TooLarge(_) | Self::Body(ReadError::TooLong { .. }) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too_large")
+            }
             Self::Body(error @ ReadError::Body(_)) => (error.status(), "bad_request"),
             Self::Service(error) => said_of_service(error),
             Self::Unwritten(_) | Self::Panicked => INTERNAL,
@@ -178,7 +179,28 @@ fn said_of_core(error: &CoreError) -> Option<(StatusCode, &'static str)> {
         }
         CoreError::IntoItself => Some((StatusCode::BAD_REQUEST, "into_itself")),
         CoreError::TooDeep(_) => Some((StatusCode::BAD_REQUEST, "too_deep")),
-        _ => None,
+        CoreError::SentTooOften => Some((StatusCode::BAD_REQUEST, "bad_slice")),
+        CoreError::TooManySlices(_) => Some((StatusCode::PAYLOAD_TOO_LARGE, "too_large")),
+        CoreError::Catalog(_)
+        | CoreError::NoAccount
+        | CoreError::NoFile
+        | CoreError::FileExists
+        | CoreError::Collision
+        | CoreError::NoContent
+        | CoreError::AlreadyShared
+        | CoreError::NoShare
+        | CoreError::NoPicture
+        | CoreError::PictureFileDeleted
+        | CoreError::TooManyPictures(_)
+        | CoreError::NoFolder
+        | CoreError::NotInTrash
+        | CoreError::NoEntry
+        | CoreError::NoUpload
+        | CoreError::UploadClosed
+        | CoreError::UploadDone(_)
+        | CoreError::UploadChanged
+        | CoreError::NoApp
+        | CoreError::NoSession => None,
     }
 }
 

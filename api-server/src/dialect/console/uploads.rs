@@ -217,9 +217,10 @@ async fn receive<C: Catalog, B: Blobs>(
 
 /// Why a slice was not taken.
 fn of_slice(error: ServiceError) -> Refusal {
-    match error {
-        ServiceError::Mismatch { .. } => Refusal::Slice(error),
-        error => error.into(),
+    if matches!(error, ServiceError::Mismatch { .. }) {
+        Refusal::Slice(error)
+    } else {
+        error.into()
     }
 }
 

@@ -80,7 +80,7 @@ impl Plan {
         self.len.div_ceil(SLICE) as u64
     }
 
-    fn new(&self) -> NewSliced {
+    fn announcement(&self) -> NewSliced {
         let right = self.right();
         let mut new = new_file(self.name, &right);
         new.conflict = self.conflict;
@@ -333,8 +333,9 @@ impl Play {
         match event.action {
             Action::Begin => {
                 if self.clients[event.plan].is_none() {
-                    let begun = service.begin_sliced(&king, plan.new());
-                    self.note_begun(event.plan, leave_after(event.leaves, begun).await);
+                    let begun = service.begin_sliced(&king, plan.announcement());
+                    let begun = leave_after(event.leaves, begun).await;
+                    self.note_begun(event.plan, begun.as_ref());
                 }
                 return;
             }
@@ -347,7 +348,13 @@ impl Play {
                 return;
             }
             Action::Crash => return,
-            _ => {}
+            Action::Send(..)
+            | Action::SendWrongly(_)
+            | Action::SendAll(_)
+            | Action::Race(_)
+            | Action::Complete
+            | Action::CompleteDuring(..)
+            | Action::GiveUp => {}
         }
         let Some(mut client) = self.clients[event.plan].take() else {
             return;
@@ -416,15 +423,15 @@ impl Play {
         self.clients[event.plan] = Some(client);
     }
 
-    fn note_begun(&mut self, plan: usize, begun: Option<Result<Begun, ServiceError>>) {
+    fn note_begun(&mut self, plan: usize, begun: Option<&Result<Begun, ServiceError>>) {
         match begun {
             Some(Ok(Begun::Open(id, _))) => {
-                self.ids.push(id);
-                self.clients[plan] = Some(Client::new(id, &PLANS[plan]));
+                self.ids.push(*id);
+                self.clients[plan] = Some(Client::new(*id, &PLANS[plan]));
             }
             Some(Ok(Begun::File(file))) => {
                 assert!(PLANS[plan].has_md5, "nobody said what it is");
-                self.note_file(plan, file);
+                self.note_file(plan, *file);
             }
             // It may be a file by now, or an upload that nobody goes on with.
             Some(Err(_)) | None => self.doubts += 1,
@@ -550,14 +557,14 @@ impl Play {
                 &self.known_uploads().await,
             )
             .await;
-        for plan in 0..PLANS.len() {
+        for (plan, planned) in PLANS.iter().enumerate() {
             self.look_after(plan).await;
             let Some(mut client) = self.clients[plan].take() else {
                 continue;
             };
             let record = self.service.upload(&self.king, client.id).await.unwrap();
             if record.state == UploadState::Open {
-                let right = PLANS[plan].right();
+                let right = planned.right();
                 for number in 1..=PLANS[plan].slices() {
                     let bytes = slice(&right, number);
                     let sent = send(&self.service, &self.king, client.id, number, bytes).await;

@@ -170,7 +170,7 @@ impl Play {
         }
         self.scene.world.catalog.revive();
         self.settle().await;
-        for file in 0..FILES.len() {
+        for (file, _) in FILES.iter().enumerate() {
             self.look_after(file).await;
         }
     }
@@ -342,7 +342,7 @@ impl Play {
         self.scene
             .check_owners(&self.service, std::slice::from_ref(&self.king), &self.ids)
             .await;
-        for file in 0..FILES.len() {
+        for (file, _) in FILES.iter().enumerate() {
             self.look_after(file).await;
             let Some(client) = self.clients[file].take() else {
                 continue;

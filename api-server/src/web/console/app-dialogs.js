@@ -7,7 +7,6 @@ import { button, h, iconButton, uniqueId } from './dom.js';
 import { describe } from './errors.js';
 import { field, form, hasLength } from './form.js';
 import { t } from './i18n.js';
-import { toast } from './toast.js';
 
 const NAME_MAX = 64;
 
@@ -47,10 +46,13 @@ export function askForApp() {
 
 /** Shows a new app's credentials with the ways to use them; nobody can see the secret again. */
 export function showSecret({ id, secret, name }) {
+  // Within the dialog: what lies outside of it is not spoken, and cannot be closed, while it is open.
+  const status = h('p', { class: 'hint', role: 'status' });
+  const say = (text) => { status.textContent = text; };
   return openDialog(t('apps.made', { name }), (close) => ({
     body: [
       h('p', { class: 'notice' }, t('apps.once')),
-      credential(t('apps.id'), id), credential(t('apps.secret'), secret), credential(t('apps.base'), location.origin),
+      credential(t('apps.id'), id, say), credential(t('apps.secret'), secret, say), credential(t('apps.base'), location.origin, say), status,
       h('details', { class: 'usage', open: true }, h('summary', {}, t('apps.pan123')), h('p', {}, t('apps.pan123.text', { base: location.origin }))),
       h('details', { class: 'usage' }, h('summary', {}, t('apps.weiyun')), h('p', {}, t('apps.weiyun.text', { base: location.origin }))),
     ],
@@ -58,13 +60,14 @@ export function showSecret({ id, secret, name }) {
   }), { wide: true });
 }
 
-/** A value with a button that copies it. */
-function credential(label, value) {
+/** A value with a button that copies it and says so. */
+function credential(label, value, say) {
   const id = uniqueId('credential');
   const input = h('input', { id, class: 'input code', readOnly: true, value, spellcheck: 'false', on: { focus: () => input.select() } });
   return h('div', { class: 'field credential' }, h('label', { for: id }, label),
     h('div', { class: 'with-copy' }, input, iconButton('copy', t('apps.copy', { what: label }), async () => {
-      if (await copyText(value)) toast(t('apps.copy.done', { what: label }), 'good');
-      else input.focus();
+      const copied = await copyText(value);
+      say(t(copied ? 'apps.copy.done' : 'copy.by_hand', { what: label }));
+      if (!copied) input.focus();
     })));
 }

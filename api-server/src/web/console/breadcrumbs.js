@@ -8,7 +8,7 @@ import { ROOT } from './upload-folders.js';
 
 /** Folders that are named; those between the first and the last ones move into a menu. */
 const NAMED_MAX = 4;
-const NAMED_MAX_NARROW = 2;
+const NAMED_MAX_NARROW = 3;
 
 /** `path` as the server gives it; `dropTarget(element, id)` makes an element take entries. */
 export function breadcrumbs(path, dropTarget) {

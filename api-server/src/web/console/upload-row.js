@@ -82,17 +82,17 @@ function toolsOf(upload) {
 /** Buttons with words, where something has to be decided. */
 function decisions(upload) {
   const { name } = upload;
-  const small = (text, run, label) => button(text, run, { kind: 'plain small', 'aria-label': label });
+  const small = (text, run) => button(text, run, { kind: 'plain small', 'aria-label': `${text}: ${name}` });
   if (needsDecision(upload)) {
     return [
-      small(t('upload.keep'), () => retry(upload, 'keep'), t('upload.keep_of', { name })),
-      small(t('upload.replace'), () => retry(upload, 'replace'), t('upload.replace_of', { name })),
+      small(t('upload.keep'), () => retry(upload, 'keep')),
+      small(t('upload.replace'), () => retry(upload, 'replace')),
     ];
   }
   if (upload.state !== 'unfinished') return [];
   return [small(t('upload.choose_again'), () => chooseFile((file) => {
     if (!resumeWith(upload, file)) toast(t('upload.other_file', { name, size: format.size(upload.size) }), 'bad');
-  }), t('upload.choose_again_of', { name }))];
+  }))];
 }
 
 function stateText(upload) {

@@ -198,3 +198,23 @@ fn what_is_moved_out_of_a_folder_that_just_came_back_is_listed_again() {
     assert!(work(&mut state, account, 100, moment()).unwrap());
     assert_eq!(listed(&state, account), 2);
 }
+
+#[test]
+fn accounts_with_work_come_one_after_the_other() {
+    let mut state = State::default();
+    let accounts = ["king", "queen", "knave"].map(|name| user(&mut state, name));
+    for account in accounts {
+        for text in ["a", "b"] {
+            let parent = folder(&mut state, account, ROOT, text);
+            file(&mut state, account, parent, "file");
+            put_in_steps(&mut state, account, parent.0, 0, moment()).unwrap();
+        }
+    }
+    let with_work = |state: &State, after, max| accounts_with_work(state, after, max).unwrap();
+    let [king, queen, knave] = accounts;
+    assert_eq!(with_work(&state, None, 9), [king, queen, knave]);
+    assert_eq!(with_work(&state, None, 2), [king, queen]);
+    assert_eq!(with_work(&state, Some(queen), 2), [knave]);
+    assert!(work(&mut state, queen, 100, moment()).unwrap());
+    assert_eq!(with_work(&state, Some(king), 9), [knave]);
+}

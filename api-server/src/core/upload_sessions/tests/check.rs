@@ -85,6 +85,7 @@ impl World {
         assert_eq!(record.state, expected);
         assert_eq!(record.staging, session.staging);
         assert_eq!(record.renewed, session.renewed);
+        assert_eq!(record.staged, session.appended);
         assert_eq!(record.hashed, session.hashed.len() as u64);
         assert_eq!(record.hashes, hashes(&session.hashed));
         for key in &session.keys {
@@ -104,6 +105,7 @@ impl World {
                 blocks.map(|(at, block)| (*at, *block)).collect::<Vec<_>>()
             );
             assert_eq!(record.received, session.received());
+            assert_eq!(record.blocks, session.blocks.len() as u64);
             for offset in 0..session.received() + 2 {
                 let found = block_at(state, session.id, offset).unwrap();
                 assert_eq!(found.map(|(start, _)| start), session.block_start(offset));

@@ -70,7 +70,7 @@ fn slices_have_one_length_but_the_last_one() {
 }
 
 #[test]
-fn a_slice_sent_again_with_the_same_bytes_changes_nothing_but_the_time() {
+fn a_slice_sent_again_with_the_same_bytes_changes_the_time_and_what_is_staged() {
     let (mut state, account, staging) = staged(2 * SLICE_SIZE);
     let add = |state: &mut State, content, offset, now| {
         let slice = slice_of(content, offset, SLICE_SIZE);
@@ -95,6 +95,8 @@ fn a_slice_sent_again_with_the_same_bytes_changes_nothing_but_the_time() {
     let again = add(&mut state, 5, 16, NOW + 9);
     let renewed = UploadRecord {
         renewed: NOW + 9,
+        // Both copies take space.
+        staged: 2 * SLICE_SIZE,
         ..first
     };
     assert_eq!(again, renewed);
@@ -339,6 +341,48 @@ fn of_too_many_keys_one_is_void_and_all_end_with_the_session() {
     ));
     give_up(&mut state, account, id(1), NOW).unwrap();
     assert_eq!(valid(&state), 0);
+}
+
+#[test]
+fn slices_blocks_and_what_is_sent_again_have_limits() {
+    let (mut state, account, staging) = staged(100_000);
+    let refused = attempt(&mut state, |tx| {
+        let new = new(account, "b", SLICE_SIZE * SLICES_MAX + 1);
+        open(tx, id(2), &new, NOW)
+    });
+    assert!(matches!(refused, Err(CoreError::TooManySlices(SLICES_MAX))));
+    let most = new(account, "c", SLICE_SIZE * SLICES_MAX);
+    open(&mut state, id(3), &most, NOW).unwrap();
+    let add = |state: &mut State, offset| {
+        let block = NewBlock {
+            offset,
+            record: slice_of(1, offset, 1),
+            cut: None,
+        };
+        add_block(state, account, id(1), &staging, &block, NOW)
+    };
+    for offset in 0..BLOCKS_MAX {
+        add(&mut state, offset).unwrap();
+    }
+    let before = state.clone();
+    let refused = attempt(&mut state, |tx| {
+        let block = NewBlock {
+            offset: BLOCKS_MAX,
+            record: slice_of(1, BLOCKS_MAX, 1),
+            cut: None,
+        };
+        add_block(tx, account, id(1), &staging, &block, NOW)
+    });
+    assert!(matches!(refused, Err(CoreError::TooManySlices(BLOCKS_MAX))));
+    assert_eq!(state, before);
+    // Blocks that others took the place of do not count.
+    let record = add(&mut state, 1).unwrap();
+    assert_eq!((record.blocks, record.received), (2, 2));
+    // Bytes do: as many as there are, and some, may be sent again.
+    let most = 2 * record.size + RESENT_MAX - record.staged;
+    assert!(record.check_staged(most).is_ok());
+    let refused = record.check_staged(most + 1);
+    assert!(matches!(refused, Err(CoreError::SentTooOften)));
 }
 
 #[test]

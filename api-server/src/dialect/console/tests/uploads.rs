@@ -18,13 +18,12 @@ fn fixture() -> Fixture {
 /// Bytes that differ from slice to slice.
 fn content(len: usize, seed: u8) -> Vec<u8> {
     (0..len)
-        .map(|at| (at / 3) as u8 ^ (at / SLICE) as u8 ^ seed)
+        .map(|at| u8::try_from((at / 3) % 251).unwrap() ^ u8::try_from(at / SLICE).unwrap() ^ seed)
         .collect()
 }
 
 fn md5(bytes: &[u8]) -> String {
-    let digest = Hasher::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::core::id::Md5(Hasher::digest(bytes).into()).to_string()
 }
 
 fn announced(name: &str, bytes: &[u8]) -> Value {

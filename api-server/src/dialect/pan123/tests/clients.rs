@@ -1,5 +1,7 @@
 //! What is peculiar to each known client program, as a request. Source: docs/api/pan123.md §8.
 
+use base64::Engine as _;
+
 use super::*;
 
 const CREATE: &str = "/upload/v2/file/create";
@@ -102,7 +104,6 @@ async fn p123_sends_lower_case_forms_and_empty_texts() {
     let reply = server.send(request.body(form).unwrap()).await;
     assert_eq!(reply.data(), &json!({"fileID": 0, "reuse": false}));
     // It finds the user's number in the middle of the token.
-    use base64::Engine as _;
     let middle = user.token.split('.').nth(1).unwrap();
     let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD
         .decode(middle)

@@ -82,11 +82,7 @@ async fn a_url_is_good_for_one_slice_of_its_length_and_no_other() {
         server.put(&other, &content[..1]).await.0,
         StatusCode::FORBIDDEN
     );
-    let forged = format!(
-        "{}{}",
-        &url[..url.len() - 1],
-        if url.ends_with('0') { 1 } else { 0 }
-    );
+    let forged = format!("{}{}", &url[..url.len() - 1], u8::from(url.ends_with('0')));
     assert_eq!(
         server.put(&forged, &content[..SLICE]).await.0,
         StatusCode::FORBIDDEN

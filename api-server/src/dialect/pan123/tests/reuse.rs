@@ -10,10 +10,7 @@ const SHA1_REUSE: &str = "/upload/v2/file/sha1_reuse";
 const EMPTY_MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
 fn sha1_of(content: &[u8]) -> String {
-    Sha1::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    crate::core::id::Sha1(Sha1::digest(content).into()).to_string()
 }
 
 #[tokio::test]
