@@ -375,7 +375,7 @@ fn an_upload_goes_on_after_the_server_was_killed() {
     server.terminate();
     // Orphans are reclaimed at the latest when the server has started once more and its node has
     // reported, for which it may have been stopped too soon.
-    let is_empty = (0..10).any(|_| {
+    let is_empty = (0..60).any(|_| {
         Server::start(&home).terminate();
         blobs_left(&home) == 0
     });
