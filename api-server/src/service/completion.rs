@@ -23,7 +23,7 @@ use super::hashes::{self, Sequence};
 use super::sessions::Actor;
 use super::{Announced, Service};
 use crate::backend::{Blobs, Piece, PreparedBlob as _};
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, View};
 use crate::core::error::CoreError;
 use crate::core::files;
 use crate::core::id::{AccountId, ContentHash, FileNumber, UploadId};
@@ -149,10 +149,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         };
         let chaining: Vec<ContentHash> = slices.iter().map(|(_, slice)| slice.chaining).collect();
         let digests = sequence.digests(hashes::whole(&chaining), record.size);
-        let file = self
-            .complete(account, id, &record, &slices, digests)
-            .await?;
-        Ok(Completion::File(file))
+        match self.complete(account, id, &record, &slices, digests).await {
+            Ok(file) => Ok(Completion::File(file)),
+            // A slice came meanwhile, and is looked at when the client asks again.
+            Err(ServiceError::Core(CoreError::UploadChanged)) => Ok(Completion::Verifying),
+            Err(error) => Err(error),
+        }
     }
 
     /// A session, and its slices if its hashes have seen all of them. Both are of one moment: with
@@ -248,8 +250,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         };
         let blob = *prepared.file_id();
         let _under_way = self.shared.announced.begin(blob);
+        let (seen, seen_slices) = (record.clone(), slices.to_vec());
         let noted = self
             .change(move |tx, moment| {
+                check_unchanged(tx, id, &seen, &seen_slices)?;
                 upload_sessions::commit_to(tx, account, id, &blob, moment.now)
             })
             .await;
@@ -341,6 +345,29 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ) -> Result<Vec<RangeInclusive<u64>>, ServiceError> {
         self.look(move |view| upload_sessions::missing(view, id, &record, MISSING_SHOWN_MAX))
             .await
+    }
+}
+
+/// Whether a session has the bytes that were looked at. Once it is committing it takes no others, and
+/// those that came in between would be neither in the blob nor ever be hashed.
+fn check_unchanged(
+    view: &dyn View,
+    id: UploadId,
+    seen: &UploadRecord,
+    seen_slices: &[(u64, SliceRecord)],
+) -> Result<(), CoreError> {
+    let record = upload_sessions::find(view, id)?.ok_or(CoreError::NoUpload)?;
+    let is_same = record.staging == seen.staging
+        && record.received == seen.received
+        && match record.kind {
+            // A slice of other bytes takes the hashes back.
+            UploadKind::Sliced => (record.hashed, &record.hashes) == (seen.hashed, &seen.hashes),
+            UploadKind::InOrder => upload_sessions::slices(view, id)? == seen_slices,
+        };
+    if is_same {
+        Ok(())
+    } else {
+        Err(CoreError::UploadChanged)
     }
 }
 

@@ -326,6 +326,45 @@ async fn a_blob_whose_commit_was_not_heard_of_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_slice_that_is_replaced_during_a_completion_is_in_the_file_or_refused() {
+    let mut replaced = 0;
+    for seed in 0..60 {
+        let scene = Scene::new();
+        let service = scene.start();
+        let king = user(&service, "king").await;
+        let (old, new) = (content(1, 3 * SLICE), content(2, 3 * SLICE));
+        let mut file = new_file("a", &old);
+        file.md5 = None;
+        let id = sent(&service, &king, file, &old).await;
+        scene.world.catalog.hesitate(Some(seed));
+        // The blob is made, and only the next process hears of it.
+        scene
+            .world
+            .blobs
+            .fail(Step::CommitAnswer, ErrorCode::Unavailable);
+        let late = async {
+            for _ in 0..seed % 24 {
+                tokio::task::yield_now().await;
+            }
+            send(&service, &king, id, 2, slice(&new, 2)).await
+        };
+        let (_, sent) = tokio::join!(service.complete_sliced(&king, id), late);
+        scene.world.catalog.hesitate(None);
+        let service = scene.crash(service).await;
+        let file = complete(&service, &king, id).await.unwrap();
+        let bytes = scene.bytes(&service, &king, file).await;
+        let is_new = slice(&bytes, 2) == slice(&new, 2);
+        assert_eq!(is_new, sent.is_ok(), "{sent:?} with seed {seed}");
+        replaced += usize::from(is_new);
+        scene.check_all_ended(&[&king]).await;
+    }
+    assert!(
+        0 < replaced && replaced < 60,
+        "both happen: {replaced} of 60"
+    );
+}
+
+#[tokio::test]
 async fn bytes_that_storage_lost_end_the_upload() {
     let scene = Scene::new();
     let service = scene.start();

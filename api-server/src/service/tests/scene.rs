@@ -15,7 +15,7 @@ use crate::core::upload_sessions::{self, UploadRecord, UploadState};
 /// Bytes of a slice: the smallest that there can be.
 pub(super) const SLICE: usize = 1024;
 /// Turns of the runtime in which everything that is under way comes to its end.
-const TURNS_MAX: usize = 100_000;
+const TURNS_MAX: usize = 5_000;
 
 /// A world whose time passes when it is told to.
 #[derive(Clone, Debug)]
