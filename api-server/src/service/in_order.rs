@@ -340,18 +340,9 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             // Somebody sent a block once more, and what was behind it is to come again. Nothing is wrong.
             return Err(CoreError::UploadChanged.into());
         }
-        if record.received < record.size {
-            // Another client took the last block back meanwhile.
-            return Err(CoreError::UploadChanged.into());
-        }
         if record.size == 0 {
             let upload = self.begin_whole(&record);
             return self.finish_whole(id, &record, upload).await;
-        }
-        // Somebody else sent a block once more, and with it what follows went: that is no reason to call
-        // the bytes wrong.
-        if record.received < record.size {
-            return Err(CoreError::UploadChanged.into());
         }
         let made = match &record.state {
             UploadState::Committing(blobs) => self.made_before(blobs).await?,
