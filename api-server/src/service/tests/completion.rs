@@ -342,10 +342,13 @@ async fn a_slice_that_is_replaced_during_a_completion_is_in_the_file_or_refused(
             .world
             .blobs
             .fail(Step::CommitAnswer, ErrorCode::Unavailable);
-        let (_, sent) = tokio::join!(
-            service.complete_sliced(&king, id),
-            send(&service, &king, id, 2, slice(&new, 2)),
-        );
+        let late = async {
+            for _ in 0..seed % 24 {
+                tokio::task::yield_now().await;
+            }
+            send(&service, &king, id, 2, slice(&new, 2)).await
+        };
+        let (_, sent) = tokio::join!(service.complete_sliced(&king, id), late);
         scene.world.catalog.hesitate(None);
         let service = scene.crash(service).await;
         let file = complete(&service, &king, id).await.unwrap();
