@@ -373,10 +373,13 @@ fn an_upload_goes_on_after_the_server_was_killed() {
     data(&pan.post("/api/v1/file/trash", &body));
     data(&pan.post("/api/v1/file/delete", &body));
     server.terminate();
-    // Orphans are reclaimed at the latest when the server has started once more.
-    let server = Server::start(&home);
-    server.terminate();
-    assert_eq!(blobs_left(&home), 0);
+    // Orphans are reclaimed at the latest when the server has started once more and its node has
+    // reported, for which it may have been stopped too soon.
+    let is_empty = (0..10).any(|_| {
+        Server::start(&home).terminate();
+        blobs_left(&home) == 0
+    });
+    assert!(is_empty, "blobs without an owner are left");
 }
 
 #[test]

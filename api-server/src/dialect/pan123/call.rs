@@ -34,6 +34,10 @@ pub(super) enum Call {
     /// §6
     DownloadInfo,
     /// §6
+    DirectLink,
+    /// §6
+    DirectLinkSpace,
+    /// §6
     Rename,
     /// §6
     RenameMany,
@@ -84,7 +88,9 @@ impl Call {
             | Self::ListByPage
             | Self::Detail
             | Self::Infos
-            | Self::DownloadInfo => Needs::Read,
+            | Self::DownloadInfo
+            | Self::DirectLink
+            | Self::DirectLinkSpace => Needs::Read,
             Self::Create
             | Self::Slice
             | Self::Complete
@@ -127,6 +133,10 @@ impl Call {
             "/api/v1/file/detail" => (Method::GET, Self::Detail),
             "/api/v1/file/infos" => (Method::POST, Self::Infos),
             "/api/v1/file/download_info" => (Method::GET, Self::DownloadInfo),
+            "/api/v1/direct-link/url" => (Method::GET, Self::DirectLink),
+            "/api/v1/direct-link/enable" | "/api/v1/direct-link/disable" => {
+                (Method::POST, Self::DirectLinkSpace)
+            }
             "/api/v1/file/name" => (Method::PUT, Self::Rename),
             "/api/v1/file/rename" => (Method::POST, Self::RenameMany),
             "/api/v1/file/move" => (Method::POST, Self::Move),

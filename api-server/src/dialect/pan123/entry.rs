@@ -39,6 +39,16 @@ struct DownloadInfo {
     download_url: String,
 }
 
+#[derive(Serialize)]
+struct DirectLink {
+    url: String,
+}
+
+#[derive(Serialize)]
+struct DirectLinkSpace<'a> {
+    filename: &'a str,
+}
+
 /// An entry, also in the trash, as answers show it.
 fn item(
     view: &dyn View,
@@ -122,12 +132,7 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         caller: &Caller,
         params: &Params,
     ) -> Result<Answer, Refusal> {
-        let (account, number) = (actor.account, number(params)?);
-        let row = self
-            .service
-            .look(move |view| tree::find_in_tree(view, account, number))
-            .await?;
-        let EntryRow::File(_, file) = row else {
+        let EntryRow::File(_, file) = self.row(actor, params).await? else {
             return Err(Refusal::Folder);
         };
         let (base, name) = (caller.public_base(), file.entry.as_str());
@@ -135,5 +140,44 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         Answer::of(&DownloadInfo {
             download_url: format!("{base}/{}?filename={name}", file.blob),
         })
+    }
+
+    /// `GET /api/v1/direct-link/url`: a link that pages may embed, so it does not ask for saving.
+    pub(super) async fn direct_link(
+        &self,
+        actor: &Actor,
+        caller: &Caller,
+        params: &Params,
+    ) -> Result<Answer, Refusal> {
+        let EntryRow::File(_, file) = self.row(actor, params).await? else {
+            return Err(Refusal::Folder);
+        };
+        let base = caller.public_base();
+        Answer::of(&DirectLink {
+            url: format!("{base}/{}", file.blob),
+        })
+    }
+
+    /// `POST /api/v1/direct-link/enable` and `disable`: there is nothing to switch, as every link is
+    /// direct. Clients want to read the folder's name.
+    pub(super) async fn direct_link_space(
+        &self,
+        actor: &Actor,
+        params: &Params,
+    ) -> Result<Answer, Refusal> {
+        let row = self.row(actor, params).await?;
+        Answer::of(&DirectLinkSpace {
+            filename: row.name().as_str(),
+        })
+    }
+
+    /// The entry that a call is about, which is not in the trash.
+    async fn row(&self, actor: &Actor, params: &Params) -> Result<EntryRow, Refusal> {
+        let (account, number) = (actor.account, number(params)?);
+        let row = self
+            .service
+            .look(move |view| tree::find_in_tree(view, account, number))
+            .await?;
+        Ok(row)
     }
 }

@@ -156,6 +156,8 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             Call::Detail => self.detail(actor, params).await,
             Call::Infos => self.infos(actor, params).await,
             Call::DownloadInfo => self.download_info(actor, &caller, params).await,
+            Call::DirectLink => self.direct_link(actor, &caller, params).await,
+            Call::DirectLinkSpace => self.direct_link_space(actor, params).await,
             Call::Rename => self.rename(actor, params).await,
             Call::RenameMany => self.rename_many(actor, params).await,
             Call::Move => self.move_entries(actor, params).await,

@@ -99,6 +99,16 @@ async fn a_link_carries_the_name_in_its_query() {
     assert!(url.starts_with("http://pan.example/group1/M00/"), "{url}");
     let (_, query) = url.split_once('?').unwrap();
     assert_eq!(query, "filename=%E6%B5%8B%20%26%20%23%25%2B.txt");
+    let reply = server
+        .get(&user, &format!("/api/v1/direct-link/url?fileID={file}"))
+        .await;
+    assert_eq!(reply.data()["url"], url.split_once('?').unwrap().0);
+    let folder = server.mkdir(&user, 0, "folder").await;
+    for action in ["enable", "disable"] {
+        let target = format!("/api/v1/direct-link/{action}");
+        let answer = server.call(&user, &target, json!({"fileID": folder})).await;
+        assert_eq!(answer, json!({"filename": "folder"}));
+    }
     let named = common::web::query::value(query, "filename").unwrap();
     assert_eq!(named, "测 & #%+.txt");
 }
