@@ -102,6 +102,7 @@ export const EN = {
   'upload.keep': 'Keep both', 'upload.replace': 'Replace',
   'upload.keep_all': 'Keep all', 'upload.replace_all': 'Replace all', 'upload.choose_again': 'Choose the file again',
   'upload.other_file': 'That is another file. To go on, choose “{name}” of {size}.',
+  'upload.give_up': 'Give up', 'upload.give_up.title': 'Give up this upload?', 'upload.give_up.text': 'The {done} of “{name}” that have been sent are deleted.',
   'upload.state.trouble': '{cause} · {done} of {size}', 'upload.state.paused': 'Paused · {done} of {size}',
   'upload.state.unfinished': 'Not finished · {done} of {size}. Choose the file again to go on.',
   'upload.state.waiting': 'Waiting · {size}', 'upload.state.hashing': 'Computing the checksum · {done} of {size}', 'upload.state.asking': 'Asking whether it is known…',

@@ -102,6 +102,7 @@ export const ZH = {
   'upload.keep': '保留两者', 'upload.replace': '替换',
   'upload.keep_all': '全部保留', 'upload.replace_all': '全部替换', 'upload.choose_again': '重新选择文件',
   'upload.other_file': '这是另一个文件。请选择大小为 {size} 的“{name}”以继续。',
+  'upload.give_up': '放弃', 'upload.give_up.title': '放弃此上传？', 'upload.give_up.text': '“{name}”已上传的 {done} 将被删除。',
   'upload.state.trouble': '{cause} · {done} / {size}', 'upload.state.paused': '已暂停 · {done} / {size}',
   'upload.state.unfinished': '未完成 · {done} / {size}，重新选择文件即可继续。',
   'upload.state.waiting': '等待中 · {size}', 'upload.state.hashing': '正在计算校验值 · {done} / {size}', 'upload.state.asking': '正在查询能否秒传…',

@@ -1,5 +1,6 @@
 // A row of the upload panel: what one upload is doing, and what can be done about it.
 
+import { confirmDialog } from './dialog.js';
 import { button, fill, h, icon, iconButton } from './dom.js';
 import { describe } from './errors.js';
 import { kind } from './file-kind.js';
@@ -72,11 +73,19 @@ function toolsOf(upload) {
   return [
     isActive(upload) && upload.size > PAUSABLE_MIN && iconButton('pause', t('upload.pause', { name }), () => pause(upload)),
     upload.state === 'paused' && iconButton('play', t('upload.resume', { name }), () => retry(upload)),
-    canCancel(upload) && iconButton('close', t('upload.cancel', { name }), () => cancel(upload)),
+    canCancel(upload) && iconButton('close', t('upload.cancel', { name }), () => giveUp(upload)),
     canRetry(upload) && upload.state !== 'paused' && !needsDecision(upload)
       && iconButton('retry', t('upload.retry', { name }), () => retry(upload)),
     isDone(upload) && h('span', { class: 'upload-done' }, icon('check')),
   ];
+}
+
+/** Cancels; where nothing is under way that one would want to stop at once, only after a question. */
+async function giveUp(upload) {
+  const sure = isActive(upload) || await confirmDialog(t('upload.give_up.title'), t('upload.give_up.text', {
+    name: upload.name, done: format.size(upload.done),
+  }), { confirm: t('upload.give_up') });
+  if (sure) cancel(upload);
 }
 
 /** Buttons with words, where something has to be decided. */

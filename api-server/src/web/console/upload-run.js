@@ -27,9 +27,7 @@ export async function runUpload(upload, { signal, update, adopt }) {
     if (!upload.session) update({ parent, session: adopt(parent), trouble: null });
     const missing = upload.session ? await missingSlices(upload, options) : await begin(upload, parent, options, update);
     if (typeof missing === 'string') return missing;
-    await sendSlices(upload, missing, options, update);
-    update({ state: 'storing', done: upload.size, trouble: null });
-    await complete(upload, options);
+    await sendAll(upload, missing, options, update);
     return 'stored';
   } catch (error) {
     if (!signal.aborted && isFinal(error)) {
@@ -69,6 +67,20 @@ async function lost({ name, size }, parent) {
   const { uploads } = await call('GET', 'uploads');
   const made = uploads.find((one) => one.name === name && one.size === size && one.parent === parent && one.received === 0);
   return made && { upload: made };
+}
+
+/** Sends slices and completes; the server names so many missing ones at a time, so there may be more. */
+async function sendAll(upload, missing, options, update) {
+  await sendSlices(upload, missing, options, update);
+  update({ state: 'storing', done: upload.size, trouble: null });
+  try {
+    await complete(upload, options);
+  } catch (error) {
+    if (error.word !== 'slices_missing') throw error;
+    const more = await missingSlices(upload, options);
+    if (more.length === 0) throw error;
+    await sendAll(upload, more, options, update);
+  }
 }
 
 async function missingSlices({ session }, options) {
