@@ -11,6 +11,33 @@ use crate::core::id::{ContentHash, Md5, Sha1};
 use crate::core::upload_sessions::HashState;
 use crate::core::uploads::Digests;
 
+/// Bytes that are hashed before other tasks get their turn: less than a millisecond's work.
+const TURN_LEN: usize = 128 * 1024;
+
+/// The turns of a task that hashes. While bytes come faster than they are hashed nothing makes it wait,
+/// and a thread that many of them share would come to others, such as a node's heartbeat, after
+/// hundreds of milliseconds.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// Bytes that were hashed in this turn.
+    hashed: usize,
+}
+
+impl Turn {
+    /// Counts bytes that were hashed, and lets other tasks run if they were many.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(super) async fn pass(&mut self, hashed: usize) {
+        self.hashed = self.hashed.saturating_add(hashed);
+        if TURN_LEN <= self.hashed {
+            self.hashed = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// All digests of content that passes once.
 #[derive(Clone, Default)]
 pub(super) struct Hashers {
@@ -179,6 +206,23 @@ mod tests {
         );
         assert_eq!(digests.hash.0, *blake3::hash(b"abc").as_bytes());
         assert_eq!(whole(&[]).0, *blake3::hash(b"").as_bytes());
+    }
+
+    #[tokio::test]
+    async fn others_get_their_turn_between_many_bytes_and_not_between_few() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let had_turn = Arc::new(AtomicBool::new(false));
+        let other = Arc::clone(&had_turn);
+        let other = tokio::spawn(async move { other.store(true, Ordering::Relaxed) });
+        let mut turn = Turn::default();
+        for _ in 0..7 {
+            turn.pass(TURN_LEN / 8).await;
+        }
+        assert!(!had_turn.load(Ordering::Relaxed));
+        turn.pass(TURN_LEN / 8).await;
+        assert!(had_turn.load(Ordering::Relaxed));
+        other.await.unwrap();
     }
 
     #[test]

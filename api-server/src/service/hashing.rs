@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::Service;
 use super::error::ServiceError;
-use super::hashes::Sequence;
+use super::hashes::{Sequence, Turn};
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
@@ -221,12 +221,16 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 Ok(take(Bytes::copy_from_slice(bytes)))
             }
             Content::Pieces(mut reader) => {
+                let mut turn = Turn::default();
                 while at < range.end {
                     let bytes = reader.read(at..range.end).await?;
-                    at = at.saturating_add(bytes.len() as u64);
+                    let len = bytes.len();
+                    at = at.saturating_add(len as u64);
                     if !take(bytes) {
                         return Ok(false);
                     }
+                    // Whoever takes them hashes them.
+                    turn.pass(len).await;
                 }
                 Ok(true)
             }

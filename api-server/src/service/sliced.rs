@@ -11,7 +11,7 @@ use common::code::ErrorCode;
 use common::id::{Extension, FileId};
 
 use super::error::ServiceError;
-use super::hashes::{Sequence, SliceHashers};
+use super::hashes::{Sequence, SliceHashers, Turn};
 use super::sessions::Actor;
 use super::{Service, random_bytes};
 use crate::backend::{BlobExtension, Blobs, BlobsError, PreparedBlob as _};
@@ -82,6 +82,7 @@ pub(crate) struct SliceUpload<C, B: Blobs> {
     hashers: SliceHashers,
     /// The hashes of all before it, and these with what came of it, if all before it are known.
     sequence: Option<(HashState, Sequence)>,
+    turn: Turn,
     sink: Sink<B::Extending>,
 }
 
@@ -292,6 +293,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             is_only: slices == 1,
             hashers: SliceHashers::new(number, record.slice_size),
             sequence,
+            turn: Turn::default(),
             sink,
         })
     }
@@ -431,6 +433,7 @@ impl<C: Catalog, B: Blobs> SliceUpload<C, B> {
         if let Some((_, sequence)) = &mut self.sequence {
             sequence.update(&content);
         }
+        self.turn.pass(content.len()).await;
         let Sink::Storage(extension) = &mut self.sink else {
             return Ok(());
         };

@@ -19,7 +19,7 @@ use tracing::warn;
 
 use super::Service;
 use super::error::ServiceError;
-use super::hashes::Hashers;
+use super::hashes::{Hashers, Turn};
 use super::sessions::Actor;
 use super::sliced::NewSliced;
 use crate::backend::{BlobWriter, Blobs, PreparedBlob};
@@ -63,6 +63,7 @@ pub(crate) struct Upload<C, B: Blobs> {
     service: Service<C, B>,
     extension: Extension,
     hashers: Hashers,
+    turn: Turn,
     size: u64,
     sink: Sink<B::Writer>,
 }
@@ -102,6 +103,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             service: self.clone(),
             extension,
             hashers: Hashers::default(),
+            turn: Turn::default(),
             size: 0,
             sink: Sink::Nothing,
         }
@@ -119,6 +121,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
             return Ok(());
         }
         self.hashers.update(&content);
+        self.turn.pass(content.len()).await;
         self.size += content.len() as u64;
         self.sink = match std::mem::replace(&mut self.sink, Sink::Broken) {
             Sink::Nothing => {
