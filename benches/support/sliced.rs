@@ -81,7 +81,8 @@ impl Part {
             // The server's and those of the raw loop, which are there one after the other.
             Self::Big => scale.size,
             Self::Complete => scale.complete_size,
-            Self::Parallel => scale.parallel * scale.parallel_size,
+            // Once for each place that bytes have in a form.
+            Self::Parallel => 2 * scale.parallel * scale.parallel_size,
             Self::Sessions | Self::Small => 1 << 30,
         }
     }
