@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 from aio123pan import Pan123Client
-from aio123pan.exceptions import APIError
+from aio123pan.exceptions import Pan123Error
 
 DEADLINE_SECONDS = 180
 # More than two slices of 16 MiB.
@@ -56,7 +56,7 @@ async def cycle(base):
             equal("slices", len(seen), 3)
             try:
                 await upload(path, folder)
-            except APIError as error:
+            except Pan123Error as error:
                 equal("a taken name", error.code, 5060)
             else:
                 sys.exit("aio123pan: a taken name was accepted")
