@@ -45,10 +45,14 @@ async fn slices_that_come_at_the_same_time_do_not_mix() {
         assert_eq!(reply.code(), 0);
     }
     let ends = (0..8).map(|_| server.complete(&user, &id));
-    for reply in futures_util::future::join_all(ends).await {
-        assert_eq!(reply.code(), 0, "also while another one completes it");
-    }
+    let ends = futures_util::future::join_all(ends).await;
     let file = server.completed(&user, &id).await;
+    for reply in ends {
+        // Also while another one completes it.
+        let data = reply.data();
+        let shown = if data["completed"] == true { file } else { 0 };
+        assert_eq!(data["fileID"], shown);
+    }
     assert_eq!(server.names(&user, 0).await, ["a"], "one file");
     assert_eq!(server.content(&user, file).await, content);
 }
@@ -343,6 +347,30 @@ async fn a_storage_that_is_away_loses_nothing_that_was_acknowledged() {
         assert!([0, 500].contains(&code), "{step:?}: {code}");
         server.blobs.heal();
     }
+    let file = server.completed(&user, &id).await;
+    assert_eq!(server.content(&user, file).await, content);
+}
+
+#[tokio::test]
+async fn a_slice_that_comes_during_the_completion_is_to_come_again() {
+    let server = Server::new();
+    let user = server.user("a").await;
+    let content = bytes(2 * SLICE, 1);
+    let id = server.open(&user, "a", &content).await;
+    for (number, slice) in (1..).zip(content.chunks(SLICE)) {
+        server.slice(&user, &id, number, slice).await.data();
+    }
+    // Storage was asked for the file, and nobody knows whether it made it.
+    server
+        .blobs
+        .fail(Step::CommitAnswer, ErrorCode::Unavailable);
+    while server.complete(&user, &id).await.code() != 500 {}
+    server.blobs.heal();
+    let late = server.slice(&user, &id, 1, &content[..SLICE]).await;
+    assert_eq!(
+        (late.code(), late.message()),
+        (20103, "文件正在校验中,请间隔1秒后再试")
+    );
     let file = server.completed(&user, &id).await;
     assert_eq!(server.content(&user, file).await, content);
 }
