@@ -24,6 +24,7 @@ use common::web::tls::TlsFiles;
 use common::wire::AddressWidth;
 use common::wire::tracker::{ClientDialect, ListingLayout};
 use prometheus::Registry;
+use storage_node::replica::CopySettings;
 use storage_node::store::{Durability, MaintenanceSettings, Reserve};
 use storage_node::{NodeError, StorageNode, StorePathSettings};
 use tracing::info;
@@ -242,6 +243,7 @@ fn storage_settings(config: &Config, roles: Roles, trackers: &[Address]) -> stor
         trackers: trackers.iter().map(ToString::to_string).collect(),
         heartbeat: own.heartbeat,
         upload_priority: i32::try_from(own.upload_priority).unwrap_or(i32::MAX),
+        copies: CopySettings::default(),
         durability,
         volume_len: own.volume_size.0,
         index_cache_len: usize::try_from(own.index_cache_size.0).unwrap_or(usize::MAX),

@@ -70,6 +70,9 @@ pub enum StoreError {
     /// The name is taken.
     #[error("the name is taken")]
     Exists,
+    /// The name ended with a tombstone that a new blob does not outlive.
+    #[error("the blob was deleted")]
+    Deleted,
     /// An offset or length outside the blob.
     #[error("offset {offset} is outside a blob of {len} bytes")]
     OutOfRange {
@@ -90,6 +93,23 @@ pub enum StoreError {
     /// The blob changed between a look and the change that relied on it; look again.
     #[error("the blob changed meanwhile")]
     Conflict,
+    /// Another node of the group decides about the blob.
+    #[error("node {node} decides about this blob; remedy: ask a tracker where to change it")]
+    Elsewhere {
+        /// That node.
+        node: common::id::NodeNumber,
+    },
+    /// Fewer nodes than the settings ask for can keep the change.
+    #[error(
+        "{copies} of the group's nodes can keep the change, {wanted} are wanted; \
+         remedy: bring the other nodes back, or set replication.when_too_few = \"degrade\""
+    )]
+    TooFewCopies {
+        /// How many are wanted.
+        wanted: usize,
+        /// How many there are.
+        copies: usize,
+    },
     /// Free space is at or below what is reserved.
     #[error(
         "no space: {wanted} bytes wanted, {free} free, {reserved} reserved; \
@@ -118,6 +138,9 @@ pub enum StoreError {
     /// Too many parts, or a malformed manifest.
     #[error("the manifest cannot hold the change")]
     Manifest(#[from] ManifestError),
+    /// The nodes that may have the blob do not answer.
+    #[error("the nodes that may have the blob are out of reach; remedy: try again soon")]
+    OutOfReach,
     /// The committer has ended.
     #[error("the store is shutting down")]
     Stopped,
@@ -127,7 +150,7 @@ impl StoreError {
     /// What kind of failure it is.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NotFound => ErrorCode::NotFound,
+            Self::NotFound | Self::Deleted => ErrorCode::NotFound,
             Self::Exists => ErrorCode::Exists,
             Self::OutOfRange { .. }
             | Self::NotAppender
@@ -137,7 +160,8 @@ impl StoreError {
             Self::CreateVolume(error) if error.kind() == io::ErrorKind::StorageFull => {
                 ErrorCode::NoSpace
             }
-            Self::Conflict => ErrorCode::Busy,
+            Self::Conflict | Self::Elsewhere { .. } => ErrorCode::Busy,
+            Self::TooFewCopies { .. } | Self::OutOfReach => ErrorCode::Unavailable,
             Self::CreateVolume(_) | Self::Commit(_) | Self::Index(_) | Self::Read(_) => {
                 ErrorCode::Storage
             }

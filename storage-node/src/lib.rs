@@ -11,6 +11,8 @@ pub mod index;
 
 pub mod store;
 
+pub mod replica;
+
 pub mod offline;
 pub mod report;
 

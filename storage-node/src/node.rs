@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use common::env::clock;
+use common::env::{clock, entropy};
 use common::id::{GroupName, NodeNumber, RemoteName, Source, VolumePath};
 use common::wire::report::{
     NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace, software_version,
@@ -20,6 +20,8 @@ use crate::error::{OpenError, StoreError};
 use crate::identity::Identity;
 use crate::index::{IndexError, IndexSettings, RocksIndex};
 use crate::metrics::StoreMetrics;
+use crate::format::Stamp;
+use crate::replica::{GroupStore, Replica, Stamps};
 use crate::report::ReportSource;
 use crate::run::NodeError;
 use crate::settings::Settings;
@@ -104,6 +106,7 @@ pub(crate) fn open_beside_old_index(
         durability: options.durability,
         reserve: options.reserve,
         store: options.store,
+        log: entropy::random_u64(),
     };
     let shared = Shared::new(volume_path, disk, index, metrics);
     let (engine, recovery) = Engine::open(Arc::new(shared), settings)?;
@@ -132,7 +135,9 @@ pub(crate) struct Node {
     pub(crate) identity: Identity,
     /// What it did since its start.
     pub(crate) counters: Counters,
-    stores: BTreeMap<VolumePath, PathStore>,
+    /// The copies of the group.
+    pub(crate) replica: Arc<Replica>,
+    stores: BTreeMap<VolumePath, GroupStore>,
     reserve: Reserve,
     volume_len: u64,
     advertise: Option<IpAddr>,
@@ -162,6 +167,7 @@ impl Node {
             index: IndexSettings::new(settings.index_cache_len),
         };
         let mut stores = BTreeMap::new();
+        let mut seen = Stamp::default();
         let mut committers = Vec::new();
         for store_path in &settings.store_paths {
             for volume_path in store_path.volume_paths.iter().copied() {
@@ -173,16 +179,21 @@ impl Node {
                     volume_path,
                     source,
                 })?;
+                seen = seen.max(opened.engine.stamp());
                 let (store, committer) =
                     PathStore::start(opened.engine).map_err(NodeError::Thread)?;
                 stores.insert(volume_path, store);
                 committers.push(committer);
             }
         }
+        let stamps = Stamps::new(identity.number.get(), clock::unix_micros, seen);
+        let replica = Replica::new(identity.number, stores, stamps, settings.copies);
+        let stores = replica.group_stores().collect();
         let node = Self {
             group: settings.group,
             identity,
             counters: Counters::default(),
+            replica,
             stores,
             reserve: settings.reserve,
             volume_len: settings.volume_len,
@@ -203,20 +214,21 @@ impl Node {
 
     /// Makes everything durable and takes no more changes.
     pub(crate) async fn close(&self) {
+        self.replica.close().await;
         for (path, store) in self.stores() {
-            if let Err(error) = store.submit(Change::Close).await {
+            if let Err(error) = store.local().submit(Change::Close).await {
                 error!(%path, error = &error as &dyn std::error::Error, "not closed cleanly");
             }
         }
     }
 
     /// The store of a volume path that the node holds.
-    pub(crate) fn store(&self, path: VolumePath) -> Option<&PathStore> {
+    pub(crate) fn store(&self, path: VolumePath) -> Option<&GroupStore> {
         self.stores.get(&path)
     }
 
     /// All stores, by volume path.
-    pub(crate) fn stores(&self) -> impl Iterator<Item = (VolumePath, &PathStore)> {
+    pub(crate) fn stores(&self) -> impl Iterator<Item = (VolumePath, &GroupStore)> {
         self.stores.iter().map(|(path, store)| (*path, store))
     }
 
@@ -227,7 +239,7 @@ impl Node {
         &self,
         wanted: Option<VolumePath>,
         len: u64,
-    ) -> Result<(VolumePath, &PathStore), UploadRefusal> {
+    ) -> Result<(VolumePath, &GroupStore), UploadRefusal> {
         if let Some(path) = wanted {
             let store = self.store(path).ok_or(UploadRefusal::NoSuchPath)?;
             return self.has_room(store, len).map(|()| (path, store));
@@ -247,7 +259,7 @@ impl Node {
         Err(refusal)
     }
 
-    fn has_room(&self, store: &PathStore, len: u64) -> Result<(), UploadRefusal> {
+    fn has_room(&self, store: &GroupStore, len: u64) -> Result<(), UploadRefusal> {
         let shared = store.shared();
         let space = shared.space();
         let reserved = self.kept(space);
@@ -284,11 +296,11 @@ impl Node {
     }
 
     /// The store that may hold `name`.
-    pub(crate) fn store_of(&self, name: &RemoteName) -> Option<&PathStore> {
+    pub(crate) fn store_of(&self, name: &RemoteName) -> Option<&GroupStore> {
         self.store(name.volume_path())
     }
 
-    fn path_space(&self, path: VolumePath, store: &PathStore) -> PathSpace {
+    fn path_space(&self, path: VolumePath, store: &GroupStore) -> PathSpace {
         let shared = store.shared();
         let space = shared.space();
         // Beyond the reserve, what uploads can really get: a tracker must not send them where they

@@ -184,7 +184,7 @@ impl StorageNode {
             },
         );
         let background = node.stores().map(|(_, store)| {
-            Maintenance::new(store.clone(), settings.maintenance).run(shutdown.clone())
+            Maintenance::new(store.local().clone(), settings.maintenance).run(shutdown.clone())
         });
         let background = futures_util::future::join_all(background);
         let ((), (), _, reported) = tokio::join!(

@@ -9,6 +9,7 @@ use common::web::anti_leech::Access;
 use common::web::server::ServerLimits;
 use common::wire::AddressWidth;
 
+use crate::replica::CopySettings;
 use crate::store::{Durability, MaintenanceSettings, Reserve};
 
 /// A data directory and what it holds.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// For placement by priority.
     pub upload_priority: i32,
+    /// How many copies of a change are waited for.
+    pub copies: CopySettings,
     /// When a change is acknowledged.
     pub durability: Durability,
     /// Bytes of a new volume file.

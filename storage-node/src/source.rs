@@ -49,7 +49,7 @@ impl BlobSource for LocalBlobs {
             (BlobKind::Normal, Some(crc)) => Version::Immutable(crc),
             // What whoever serves this blob over the wire can tell too, so that the tags agree.
             (_, Some(crc)) => Version::Changing(crc.0.into()),
-            (_, None) => Version::Changing(blob.version),
+            (_, None) => Version::Changing(blob.sequence),
         };
         let facts = BlobFacts {
             size: blob.len(),

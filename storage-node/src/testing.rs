@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn mending_makes_headers_that_decode() {
         let mut header = b"Hrec\x01\x00\x00\x03".to_vec();
-        header.extend([0; 24]);
+        header.extend([0; 36]);
         header.extend(b"key");
         assert!(UnverifiedRecord::decode(VOLUME, &header).is_err());
         let mended = with_record_checksum(&header);
@@ -171,7 +171,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_behind_a_sound_start_pass(
             start in prop::sample::select(vec![
-                b"".as_slice(), b"Hrec\x04\x01\x00\x03", b"HAYLOFTv\x00\x01",
+                b"".as_slice(), b"Hrec\x04\x01\x00\x03", b"HAYLOFTv\x00\x02",
                 b"\x01\x01\x00\x00", b"\x01\x00\x00\x02", b"B", b"P", b"W",
             ]),
             rest in prop::collection::vec(any::<u8>(), 0..120),

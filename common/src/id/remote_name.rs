@@ -234,6 +234,12 @@ impl RemoteName {
         })
     }
 
+    /// Whether the name with this [`Self::to_key`] is that of a slave, which can be used again after
+    /// its blob was deleted.
+    pub fn is_slave_key(key: &[u8]) -> bool {
+        Self::from_key(VolumePath(0), key).is_some_and(|name| name.kind() == BlobKind::Slave)
+    }
+
     /// The text form, without touching the heap.
     pub fn text(&self) -> Text<{ limits::REMOTE_NAME_LEN_MAX }> {
         let [v1, v0] = hex(self.volume_path.0);

@@ -5,7 +5,7 @@
 use bytes::BytesMut;
 use common::codec::{CodecError, Reader, Writer};
 
-use super::{Extent, PartId, RECORD_ALIGN, RecordHeader, RecordKind, VolumeNumber};
+use super::{Extent, PartId, RECORD_ALIGN, RecordHeader, RecordKind, Stamp, Version, VolumeNumber};
 
 /// A key of the index.
 ///
@@ -15,8 +15,10 @@ use super::{Extent, PartId, RECORD_ALIGN, RecordHeader, RecordKind, VolumeNumber
 /// | `M` name | blob with metadata | where its metadata record lies |
 /// | `O` part | part without manifest | nothing |
 /// | `P` part | part that is not dropped | where it lies |
+/// | `T` name | ended blob of which a peer may not know yet | where its tombstone lies |
 /// | `V` volume | volume | [`VolumeStats`] |
 /// | `W` | index | [`ReplayPosition`] |
+/// | `L` | index | 8 bytes: the number of the log |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IndexKey<'a> {
     /// A blob, by the binary form of its remote name.
@@ -27,10 +29,14 @@ pub enum IndexKey<'a> {
     OpenPart(PartId),
     /// A part.
     Part(PartId),
+    /// The tombstone of a blob.
+    Tombstone(&'a [u8]),
     /// Statistics of a volume.
     Volume(VolumeNumber),
     /// Where replay of the volumes must begin.
     Replay,
+    /// Which log the volumes are.
+    Log,
 }
 
 impl<'a> IndexKey<'a> {
@@ -42,9 +48,12 @@ impl<'a> IndexKey<'a> {
     pub const OPEN_PART: u8 = b'O';
     /// Prefix of the keys of parts.
     pub const PART: u8 = b'P';
+    /// Prefix of the keys of tombstones.
+    pub const TOMBSTONE: u8 = b'T';
     /// Prefix of the keys of volumes.
     pub const VOLUME: u8 = b'V';
     const REPLAY: u8 = b'W';
+    const LOG: u8 = b'L';
 
     /// The key under which the index shows the record with this header and key; `None` for records
     /// that it does not show.
@@ -70,8 +79,10 @@ impl<'a> IndexKey<'a> {
             Self::Metadata(name) => with(Self::METADATA, name),
             Self::OpenPart(part) => with(Self::OPEN_PART, &part.0.to_be_bytes()),
             Self::Part(part) => with(Self::PART, &part.0.to_be_bytes()),
+            Self::Tombstone(name) => with(Self::TOMBSTONE, name),
             Self::Volume(number) => with(Self::VOLUME, &number.0.to_be_bytes()),
             Self::Replay => vec![Self::REPLAY],
+            Self::Log => vec![Self::LOG],
         }
     }
 
@@ -83,8 +94,10 @@ impl<'a> IndexKey<'a> {
             Self::METADATA => Self::Metadata(reader.rest()),
             Self::OPEN_PART => Self::OpenPart(PartId(reader.u64()?)),
             Self::PART => Self::Part(PartId(reader.u64()?)),
+            Self::TOMBSTONE => Self::Tombstone(reader.rest()),
             Self::VOLUME => Self::Volume(VolumeNumber(reader.u32()?)),
             Self::REPLAY => Self::Replay,
+            Self::LOG => Self::Log,
             _ => return Err(CodecError::Field("index key prefix")),
         };
         reader.finish()?;
@@ -92,26 +105,30 @@ impl<'a> IndexKey<'a> {
     }
 }
 
-/// Where the record of a blob, part or metadata lies, and of which kind it is.
+/// Where the record of a blob, part, tombstone or metadata lies, of which kind and version it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexValue {
     /// Kind of the record.
     pub kind: RecordKind,
     /// Its place.
     pub extent: Extent,
+    /// Its version.
+    pub version: Version,
 }
 
 impl IndexValue {
-    /// Encodes the value in 13 bytes.
-    pub fn encode(&self) -> [u8; 13] {
-        let mut out = [0; 13];
+    /// Encodes the value in 25 bytes.
+    pub fn encode(&self) -> [u8; 25] {
+        let mut out = [0; 25];
         // Volume files are shorter than 32 GiB, so the offset in units of the alignment fits.
         let offset = u32::try_from(self.extent.offset / RECORD_ALIGN).unwrap_or(u32::MAX);
         let fields = [self.kind as u8]
             .into_iter()
             .chain(self.extent.volume.0.to_be_bytes())
             .chain(offset.to_be_bytes())
-            .chain(self.extent.payload_len.to_be_bytes());
+            .chain(self.extent.payload_len.to_be_bytes())
+            .chain(self.version.stamp.0.to_be_bytes())
+            .chain(self.version.edit.to_be_bytes());
         for (target, byte) in out.iter_mut().zip(fields) {
             *target = byte;
         }
@@ -128,8 +145,16 @@ impl IndexValue {
             offset: u64::from(reader.u32()?) * RECORD_ALIGN,
             payload_len: reader.u32()?,
         };
+        let version = Version {
+            stamp: Stamp(reader.u64()?),
+            edit: reader.u32()?,
+        };
         reader.finish()?;
-        Ok(Self { kind, extent })
+        Ok(Self {
+            kind,
+            extent,
+            version,
+        })
     }
 }
 
@@ -187,18 +212,21 @@ pub struct ReplayPosition {
     pub synced: Position,
     /// Lowest sequence number never used.
     pub next_sequence: u64,
+    /// Highest stamp of a version that was ever seen.
+    pub stamp: Stamp,
 }
 
 impl ReplayPosition {
     /// Encodes the value.
     pub fn encode(&self) -> BytesMut {
-        let mut out = BytesMut::with_capacity(32);
+        let mut out = BytesMut::with_capacity(40);
         let mut writer = Writer::new(&mut out);
         for position in [self.applied, self.synced] {
             writer.u32(position.volume.0);
             writer.u64(position.offset);
         }
         writer.u64(self.next_sequence);
+        writer.u64(self.stamp.0);
         out
     }
 
@@ -213,11 +241,13 @@ impl ReplayPosition {
         };
         let (applied, synced) = (position()?, position()?);
         let next_sequence = reader.u64()?;
+        let stamp = Stamp(reader.u64()?);
         reader.finish()?;
         Ok(Self {
             applied,
             synced,
             next_sequence,
+            stamp,
         })
     }
 }
@@ -233,8 +263,10 @@ mod tests {
             IndexKey::Metadata(b""),
             IndexKey::OpenPart(PartId(7)),
             IndexKey::Part(PartId(u64::MAX)),
+            IndexKey::Tombstone(b"name"),
             IndexKey::Volume(VolumeNumber(5)),
             IndexKey::Replay,
+            IndexKey::Log,
         ] {
             assert_eq!(IndexKey::decode(&key.encode()), Ok(key));
         }
@@ -246,6 +278,10 @@ mod tests {
         let value = IndexValue {
             kind: RecordKind::Manifest,
             extent,
+            version: Version {
+                stamp: Stamp(9),
+                edit: 8,
+            },
         };
         assert_eq!(IndexValue::decode(&value.encode()), Ok(value));
         let stats = VolumeStats {
@@ -266,6 +302,7 @@ mod tests {
             applied,
             synced,
             next_sequence: 3,
+            stamp: Stamp(4),
         };
         assert_eq!(ReplayPosition::decode(&position.encode()), Ok(position));
     }
@@ -280,14 +317,20 @@ mod tests {
                 offset: 4168,
                 payload_len: 5,
             },
+            version: Version {
+                stamp: Stamp(0x0102_0304_0506_0708),
+                edit: 1,
+            },
         };
-        assert_eq!(value.encode(), *b"\x01\0\0\0\x02\0\0\x02\x09\0\0\0\x05");
+        let place = *b"\x01\0\0\0\x02\0\0\x02\x09\0\0\0\x05";
+        let version = *b"\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\x01";
+        assert_eq!(value.encode().to_vec(), [&place[..], &version].concat());
     }
 
     #[test]
     fn damaged_values_are_errors() {
-        assert!(IndexValue::decode(&[0; 13]).is_err());
-        assert!(IndexValue::decode(&[1; 12]).is_err());
+        assert!(IndexValue::decode(&[0; 25]).is_err());
+        assert!(IndexValue::decode(&[1; 24]).is_err());
         assert!(IndexKey::decode(b"").is_err());
         assert!(IndexKey::decode(b"?").is_err());
     }

@@ -6,6 +6,7 @@ mod index_entry;
 mod manifest;
 mod record;
 mod superblock;
+mod version;
 
 pub use index_entry::{IndexKey, IndexValue, Position, ReplayPosition, VolumeStats};
 pub use manifest::{Manifest, ManifestError, PartId, Segment};
@@ -14,6 +15,7 @@ pub use record::{
     record_len,
 };
 pub use superblock::{SUPERBLOCK_FIELDS_LEN, SUPERBLOCK_LEN, Superblock, SuperblockError};
+pub use version::{Stamp, Version};
 
 use std::fmt;
 

@@ -7,12 +7,12 @@ use bytes::BytesMut;
 use common::codec::{Reader, Writer};
 use common::digest::Crc32;
 
-use super::VolumeNumber;
+use super::{Stamp, Version, VolumeNumber};
 
 /// Records begin at multiples of this many bytes.
 pub const RECORD_ALIGN: u64 = 8;
 /// Bytes of a header, before the key.
-pub const RECORD_HEADER_LEN: usize = 32;
+pub const RECORD_HEADER_LEN: usize = 44;
 /// Longest key: a remote name is at most 127 bytes of text.
 pub(super) const RECORD_KEY_LEN_MAX: usize = 128;
 /// Longest payload in bytes: a manifest of a million parts.
@@ -72,6 +72,8 @@ pub struct RecordHeader {
     pub sequence: u64,
     /// Unix seconds of the change.
     pub time: u32,
+    /// Version of what the record says about its key; nothing in parts and fillers.
+    pub version: Version,
     /// Bytes of the key.
     pub key_len: u16,
     /// Bytes of the payload.
@@ -132,6 +134,8 @@ impl RecordHeader {
         writer.u32(self.payload_crc.0);
         writer.u64(self.sequence);
         writer.u32(self.time);
+        writer.u64(self.version.stamp.0);
+        writer.u32(self.version.edit);
         let fields = out.get(start..).unwrap_or_default();
         let crc = header_crc(volume, fields, key);
         let mut writer = Writer::new(out);
@@ -186,9 +190,13 @@ impl<'a> UnverifiedRecord<'a> {
                 field.u32()?,
                 field.u64()?,
                 field.u32()?,
+                Version {
+                    stamp: Stamp(field.u64()?),
+                    edit: field.u32()?,
+                },
             ))
         };
-        let (magic, kind, flags, key_len, payload_len, payload_crc, sequence, time) =
+        let (magic, kind, flags, key_len, payload_len, payload_crc, sequence, time, version) =
             decode().map_err(|_| RecordError::Short)?;
         if magic != MAGIC {
             let blank = crc.0 == 0 && fields.iter().all(|byte| *byte == 0);
@@ -220,6 +228,7 @@ impl<'a> UnverifiedRecord<'a> {
             moved: flags & FLAG_MOVED != 0,
             sequence,
             time,
+            version,
             key_len,
             payload_len,
             payload_crc: Crc32(payload_crc),
@@ -254,6 +263,10 @@ mod tests {
             moved: false,
             sequence: 0x0102_0304_0506_0708,
             time: 1_700_000_000,
+            version: Version {
+                stamp: Stamp(0x1112_1314_1516_1718),
+                edit: 0x191a_1b1c,
+            },
             key_len: u16::try_from(key.len()).unwrap(),
             payload_len: u32::try_from(payload.len()).unwrap(),
             payload_crc: Crc32::of(payload),
@@ -276,7 +289,9 @@ mod tests {
             "3610a686",         // payload checksum
             "0102030405060708", // sequence number
             "6553f100",         // time
-            "5d816d9a",         // header checksum
+            "1112131415161718", // version: stamp
+            "191a1b1c",         // version: edit
+            "832f3f18",         // header checksum
             "6b6579",           // key "key"
             "68656c6c6f",       // payload "hello"
         ];
@@ -285,7 +300,7 @@ mod tests {
             .iter()
             .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(hex, fields.concat());
-        assert_eq!(record_len(3, 5), 40, "nothing to pad");
+        assert_eq!(record_len(3, 5), 56, "four bytes of padding");
     }
 
     #[test]
@@ -313,7 +328,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_flipped_header_byte_is_noticed(at in 0usize..35, bit in 0u8..8) {
+        fn any_flipped_header_byte_is_noticed(at in 0usize..47, bit in 0u8..8) {
             let mut bytes = encoded(b"hello", b"key");
             bytes[at] ^= 1 << bit;
             prop_assert!(UnverifiedRecord::decode(VOLUME, &bytes).is_err());

@@ -11,7 +11,7 @@ use super::VolumeNumber;
 pub const SUPERBLOCK_LEN: usize = 4096;
 
 const MAGIC: [u8; 8] = *b"HAYLOFTv";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Bytes before the checksum.
 pub const SUPERBLOCK_FIELDS_LEN: usize = 8 + 2 + 1 + 1 + 4 + 8 + 8 + 4 + 16 + 8;
 
@@ -43,8 +43,8 @@ pub enum SuperblockError {
     /// Not a volume file at all.
     #[error("no volume file: the magic number is missing")]
     Magic,
-    /// Written by a newer Hayloft.
-    #[error("volume format {0}, this version reads {VERSION}; remedy: use the newer Hayloft")]
+    /// Written by another Hayloft: a newer one, or one from before the first release.
+    #[error("volume format {0}, this version reads {VERSION}; remedy: use the Hayloft that wrote it")]
     Version(u16),
     /// Damaged.
     #[error("the checksum of the superblock does not match")]
@@ -141,10 +141,10 @@ mod tests {
             Err(SuperblockError::Short(_))
         ));
         let mut newer = example().encode();
-        newer[9] = 2;
+        newer[9] = 3;
         assert_eq!(Superblock::decode(&newer), Err(SuperblockError::Checksum));
         let crc = Crc32::of(&newer[..SUPERBLOCK_FIELDS_LEN]).0.to_be_bytes();
         newer[SUPERBLOCK_FIELDS_LEN..SUPERBLOCK_FIELDS_LEN + 4].copy_from_slice(&crc);
-        assert_eq!(Superblock::decode(&newer), Err(SuperblockError::Version(2)));
+        assert_eq!(Superblock::decode(&newer), Err(SuperblockError::Version(3)));
     }
 }

@@ -171,9 +171,12 @@ fn loss(
     let (name, content) = match key {
         IndexKey::Blob(name) => (name, Content::Blob),
         IndexKey::Metadata(name) => (name, Content::Metadata),
-        IndexKey::OpenPart(_) | IndexKey::Part(_) | IndexKey::Volume(_) | IndexKey::Replay => {
-            return Ok(None);
-        }
+        IndexKey::OpenPart(_)
+        | IndexKey::Part(_)
+        | IndexKey::Tombstone(_)
+        | IndexKey::Volume(_)
+        | IndexKey::Replay
+        | IndexKey::Log => return Ok(None),
     };
     if shared.index.get(&key.encode())?.is_some() {
         return Ok(None);

@@ -5,11 +5,11 @@ use common::digest::Crc32;
 use tempfile::TempDir;
 
 use super::*;
-use crate::format::{Extent, IndexValue, PartId, RecordKind, ReplayPosition, Superblock};
+use crate::format::{Extent, IndexValue, PartId, RecordKind, ReplayPosition, Superblock, Version};
 use crate::index::{Batch, Index as _};
 use crate::metrics::StoreMetrics;
 use crate::node::{StoreOptions, open_store};
-use crate::store::{Change, Durability, PathStore, Reserve};
+use crate::store::{Change, Condition, Durability, PathStore, Reserve};
 
 const BLOBS: [&[u8]; 3] = [b"one", b"two", b"three"];
 const BIG: &[u8] = b"big";
@@ -49,14 +49,30 @@ impl Fixture {
         for key in BLOBS.into_iter().chain([b"gone" as &[u8]]) {
             let payload = Bytes::from(key.repeat(100));
             let crc = Crc32::of(&payload);
-            store.put(key.to_vec(), 1, payload, crc).await.unwrap();
+            let change = Change::Blob {
+                key: key.to_vec(),
+                time: 1,
+                version: Version::default(),
+                payload,
+                crc,
+                condition: Condition::Asked,
+            };
+            store.submit(change).await.unwrap();
         }
-        store.delete(b"gone".to_vec(), 2).await.unwrap();
+        let change = Change::Delete {
+            key: b"gone".to_vec(),
+            time: 2,
+            version: Version::default(),
+            condition: Condition::Asked,
+        };
+        store.submit(change).await.unwrap();
         let mut parts = store.parts(3);
         for part in 0..3_u8 {
             parts.push(Bytes::from(vec![part; 1000])).await.unwrap();
         }
-        parts.finish(BIG.to_vec()).await.unwrap();
+        let version = Version::default();
+        let finished = parts.finish(BIG.to_vec(), version, Condition::Asked);
+        finished.await.unwrap();
         drop(parts);
         store.submit(Change::Close).await.unwrap();
         drop(store);
@@ -144,6 +160,7 @@ async fn a_deleted_blob_that_the_index_shows_is_named_and_goes_by_a_rebuild() {
             offset,
             payload_len: 400,
         },
+        version: Version::default(),
     };
     fixture.falsify(|_, batch| {
         batch.put(IndexKey::Blob(b"gone").encode(), value.encode().to_vec());
@@ -165,6 +182,7 @@ async fn an_entry_that_leads_nowhere_is_named_and_is_lost_by_a_rebuild() {
             offset: 8 * 1000,
             payload_len: 10,
         },
+        version: Version::default(),
     };
     fixture.falsify(|_, batch| {
         batch.put(IndexKey::Blob(b"ghost").encode(), value.encode().to_vec());
@@ -265,6 +283,7 @@ async fn an_interrupted_repair_still_knows_the_index_from_before() {
             offset: 4096,
             payload_len: 10,
         },
+        version: Version::default(),
     };
     fixture.falsify(|_, batch| {
         batch.put(IndexKey::Blob(b"ghost").encode(), value.encode().to_vec());

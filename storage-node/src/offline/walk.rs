@@ -302,8 +302,10 @@ impl<'a> Walk<'a> {
             IndexKey::Blob(_)
             | IndexKey::Metadata(_)
             | IndexKey::OpenPart(_)
+            | IndexKey::Tombstone(_)
             | IndexKey::Volume(_)
-            | IndexKey::Replay => self.place.id(&record.key),
+            | IndexKey::Replay
+            | IndexKey::Log => self.place.id(&record.key),
         };
         let why = "the checksum does not match; the index does not say whether it is needed";
         Ok(Some(affected(id, content, why.to_owned(), at)))

@@ -17,7 +17,7 @@ use super::{Content, Failure, Outcome, Session, Unread};
 use crate::counters::Tally;
 use crate::error::StoreError;
 use crate::node::Node;
-use crate::store::{self, Edit, PathStore};
+use crate::replica::{GroupEdit, GroupStore};
 
 /// Times that a regenerate begins anew when the appender changes under it.
 const REGENERATE_TRIES: usize = 5;
@@ -36,7 +36,7 @@ impl Session {
             head.size,
             tallies,
             |_| Ok(()),
-            Edit::Append,
+            &GroupEdit::Append,
         )
         .await
     }
@@ -56,8 +56,8 @@ impl Session {
                 Err(StoreError::OutOfRange { offset, len })
             }
         };
-        let edit = |content| Edit::Modify { offset, content };
-        self.edit(&node, head.name, head.size, tallies, check, edit)
+        let edit = GroupEdit::Modify { offset };
+        self.edit(&node, head.name, head.size, tallies, check, &edit)
             .await
     }
 
@@ -69,7 +69,7 @@ impl Session {
         size: u64,
         (count, bytes): (&Tally, &Tally),
         check: impl FnOnce(u64) -> Result<(), StoreError>,
-        edit: impl FnOnce(store::Content) -> Edit,
+        edit: &GroupEdit,
     ) -> Result<Outcome, ConnectionError> {
         let time = clock::unix_seconds();
         let store = match editable(node, &name, size, check).await {
@@ -82,9 +82,7 @@ impl Session {
         let changed = match self.content(store, size, time).await? {
             Err(unread) => return Ok(unread.refused(count)),
             Ok(Content::Inline(payload)) => {
-                store
-                    .edit(name.to_key(), time, edit(store::Content::Inline(payload)))
-                    .await
+                store.edit(name.to_key(), time, edit, payload).await
             }
             Ok(Content::Parts(mut parts)) => parts.finish_edit(name.to_key(), edit).await,
         };
@@ -175,7 +173,7 @@ pub(super) fn store_in_group<'a>(
     node: &'a Node,
     group: common::id::GroupName,
     name: &RemoteName,
-) -> Result<&'a PathStore, Failure> {
+) -> Result<&'a GroupStore, Failure> {
     if group != node.group {
         return Err(Failure::Rule("another group's blob", ErrorCode::Invalid));
     }
@@ -187,7 +185,7 @@ pub(super) fn store_in_group<'a>(
 pub(super) async fn appender<'a>(
     node: &'a Node,
     name: &RemoteName,
-) -> Result<(&'a PathStore, u64), Failure> {
+) -> Result<(&'a GroupStore, u64), Failure> {
     let store = store_in_group(node, node.group, name)?;
     let blob = store
         .shared()
@@ -213,12 +211,8 @@ async fn rename(node: &Node, name: &RemoteName) -> Result<RemoteName, Failure> {
         let time = clock::unix_seconds();
         let random = entropy::random_u64();
         let new = name.regenerated(node.number(), time, blob.len(), crc, random);
-        let edit = Edit::Rename {
-            key: new.to_key(),
-            expected: blob.extent,
-            crc,
-        };
-        match store.edit(name.to_key(), time, edit).await {
+        let renamed = store.rename(name.to_key(), time, new.to_key(), blob.extent, crc);
+        match renamed.await {
             Ok(_) => return Ok(new),
             // Changed or moved while its checksum was computed, or a name that is taken.
             Err(StoreError::Conflict | StoreError::Exists) => {}
@@ -234,7 +228,7 @@ async fn editable<'a>(
     name: &RemoteName,
     size: u64,
     check: impl FnOnce(u64) -> Result<(), StoreError>,
-) -> Result<&'a PathStore, Failure> {
+) -> Result<&'a GroupStore, Failure> {
     let (store, len) = appender(node, name).await?;
     check(len)?;
     node.store_for_upload(Some(name.volume_path()), size)?;
@@ -244,8 +238,8 @@ async fn editable<'a>(
 async fn truncate(node: &Node, body: &[u8], time: u32) -> Result<(), Failure> {
     let request = TruncateRequest::decode(body)?;
     let (store, _) = appender(node, &request.name).await?;
-    let edit = Edit::Truncate { len: request.size };
-    store.edit(request.name.to_key(), time, edit).await?;
+    let key = request.name.to_key();
+    store.truncate(key, time, request.size).await?;
     Ok(())
 }
 

@@ -29,6 +29,7 @@ use super::{Service, ServiceMetrics};
 use crate::format::IndexKey;
 use crate::index::Index as _;
 use crate::node::Node;
+use crate::replica::CopySettings;
 use crate::settings::{Settings, StorePathSettings};
 use crate::store::{Committer, Durability, MaintenanceSettings, Reserve};
 
@@ -198,6 +199,7 @@ pub(super) fn settings(
         trackers: Vec::new(),
         heartbeat: DEADLINE,
         upload_priority: 10,
+        copies: CopySettings::default(),
         durability: Durability::Os,
         volume_len: 32 * MIB as u64,
         reserve,

@@ -35,7 +35,7 @@ use prepare::{PreparedBlob, abandon};
 use crate::counters::Tally;
 use crate::error::StoreError;
 use crate::node::{Node, UploadRefusal};
-use crate::store::PendingParts;
+use crate::replica::Upload;
 
 /// Time that a connection which must end still gets to read its answer.
 const LINGER: Duration = Duration::from_secs(3);
@@ -118,7 +118,7 @@ enum Content {
     /// All of it, at most [`limits::RECORD_PAYLOAD_LEN_MAX`] bytes.
     Inline(Bytes),
     /// Stored already, part by part.
-    Parts(PendingParts),
+    Parts(Upload),
 }
 
 impl Content {
@@ -329,7 +329,7 @@ impl Session {
     /// Receives `size` bytes of content; what does not fit a record goes to the store at once.
     async fn content(
         &mut self,
-        store: &crate::store::PathStore,
+        store: &crate::replica::GroupStore,
         size: u64,
         time: u32,
     ) -> Result<Result<Content, Unread>, ConnectionError> {

@@ -28,11 +28,11 @@ use super::upload::NAMES_MAX;
 use super::{Content, Failure, LINGER, Outcome, Session};
 use crate::error::StoreError;
 use crate::node::Node;
-use crate::store::{Edit, PathStore};
+use crate::replica::GroupStore;
 
 /// A blob in all but its record.
 pub(super) struct PreparedBlob {
-    store: PathStore,
+    store: GroupStore,
     name: RemoteName,
     time: u32,
     size: u64,
@@ -334,7 +334,7 @@ impl PreparedBlob {
     /// Names content that has come to its end.
     async fn of(
         node: &Node,
-        store: &PathStore,
+        store: &GroupStore,
         path: VolumePath,
         head: &PrepareHead,
         incoming: Incoming<'_>,
@@ -380,8 +380,8 @@ impl PreparedBlob {
             }
             Becoming::Arrangement { staging, ranges } => {
                 let crc = self.crc;
-                let edit = Edit::Arrange { key, ranges, crc };
-                let done = self.store.edit(staging.to_key(), self.time, edit);
+                let staging = staging.to_key();
+                let done = self.store.arrange(staging, self.time, key, ranges, crc);
                 done.await.map(drop)
             }
         }
@@ -389,7 +389,7 @@ impl PreparedBlob {
 }
 
 /// A name for `new` that no blob has.
-async fn free_name(store: &PathStore, mut new: NewBlob) -> Result<RemoteName, StoreError> {
+async fn free_name(store: &GroupStore, mut new: NewBlob) -> Result<RemoteName, StoreError> {
     for _ in 0..NAMES_MAX {
         new.random = entropy::random_u64();
         let name = RemoteName::generate(&new);

@@ -13,7 +13,7 @@ use common::wire::storage::{PathChoice, SlaveHead, StoredResponse, UploadHead};
 use super::{Content, Failure, Outcome, Session, Unread};
 use crate::error::StoreError;
 use crate::node::Node;
-use crate::store::{PathStore, PendingParts};
+use crate::replica::{GroupStore, Upload};
 
 /// Names that are drawn before an upload is given up; the first is practically always free.
 pub(super) const NAMES_MAX: usize = 10;
@@ -87,7 +87,7 @@ impl Session {
     /// Stores what was received under a name that is free.
     async fn store(
         &self,
-        store: &PathStore,
+        store: &GroupStore,
         volume_path: VolumePath,
         head: &UploadHead,
         kind: Kind,
@@ -144,7 +144,7 @@ impl Content {
     /// Makes the content, whose checksum is `crc`, a blob. Can be called again if the name is taken.
     pub(super) async fn store(
         &mut self,
-        store: &PathStore,
+        store: &GroupStore,
         key: Vec<u8>,
         time: u32,
         crc: Crc32,
@@ -158,9 +158,9 @@ impl Content {
     /// The content as parts, of which an appender is made however short it is.
     pub(super) async fn into_parts(
         self,
-        store: &PathStore,
+        store: &GroupStore,
         time: u32,
-    ) -> Result<PendingParts, StoreError> {
+    ) -> Result<Upload, StoreError> {
         match self {
             Self::Parts(parts) => Ok(parts),
             Self::Inline(payload) => {
@@ -178,7 +178,7 @@ impl Content {
 async fn slave_place<'a>(
     node: &'a Node,
     head: &SlaveHead,
-) -> Result<(RemoteName, &'a PathStore), Failure> {
+) -> Result<(RemoteName, &'a GroupStore), Failure> {
     let name = head
         .master
         .slave(head.prefix, head.extension)

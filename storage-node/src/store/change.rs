@@ -7,7 +7,9 @@ use common::digest::Crc32;
 use tokio::sync::oneshot;
 
 use crate::error::StoreError;
-use crate::format::{Extent, Manifest, PartId, Position, RecordHeader, Segment, VolumeNumber};
+use crate::format::{
+    Extent, Manifest, PartId, Position, RecordHeader, Segment, Version, VolumeNumber,
+};
 
 /// Turns the stored metadata of a blob (empty if there is none) into what shall be stored, or says
 /// that this cannot be.
@@ -48,8 +50,8 @@ pub enum Edit {
     Rename {
         /// The new name's key.
         key: Vec<u8>,
-        /// Where the manifest lay when the checksum was computed.
-        expected: Extent,
+        /// Where the manifest lay when the checksum was computed, if that matters.
+        expected: Option<Extent>,
         /// Checksum of the content.
         crc: Crc32,
     },
@@ -65,6 +67,16 @@ pub enum Edit {
     },
 }
 
+/// Under which condition a change takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// As a client asks: a new name must be free, what is changed or deleted must be there.
+    Asked,
+    /// As another node of the group decided: if it is newer than what is here. What is not newer
+    /// changes nothing and is answered with [`Answer::Known`].
+    Newer,
+}
+
 /// What a request changes. Keys are [`common::id::RemoteName::to_key`].
 pub enum Change {
     /// A new blob of one record.
@@ -73,10 +85,14 @@ pub enum Change {
         key: Vec<u8>,
         /// Unix seconds.
         time: u32,
+        /// Its version.
+        version: Version,
         /// Its bytes.
         payload: Bytes,
         /// Their checksum.
         crc: Crc32,
+        /// When it takes effect.
+        condition: Condition,
     },
     /// A part that a manifest will refer to.
     Part {
@@ -93,8 +109,12 @@ pub enum Change {
         key: Vec<u8>,
         /// Unix seconds.
         time: u32,
+        /// Its version.
+        version: Version,
         /// Its parts, all of them open.
         manifest: Manifest,
+        /// When it takes effect.
+        condition: Condition,
     },
     /// A change of an appender.
     Edit {
@@ -102,6 +122,10 @@ pub enum Change {
         key: Vec<u8>,
         /// Unix seconds.
         time: u32,
+        /// The version before, if only that one may be changed.
+        base: Option<Version>,
+        /// The version after.
+        version: Version,
         /// The change.
         edit: Edit,
     },
@@ -111,8 +135,12 @@ pub enum Change {
         key: Vec<u8>,
         /// Unix seconds.
         time: u32,
+        /// The version after.
+        version: Version,
         /// The change.
         change: MetadataChange,
+        /// When it takes effect.
+        condition: Condition,
     },
     /// The end of a blob.
     Delete {
@@ -120,7 +148,13 @@ pub enum Change {
         key: Vec<u8>,
         /// Unix seconds.
         time: u32,
+        /// Version of the tombstone.
+        version: Version,
+        /// When it takes effect. If it is `Newer`, the tombstone is kept although nothing is here.
+        condition: Condition,
     },
+    /// Tombstones that every node of the group has, by the names that they end.
+    ForgetTombstones(Vec<Vec<u8>>),
     /// Parts that no manifest will refer to.
     Abandon(Vec<PartId>),
     /// A record that compaction carries from an old volume to the active one.
@@ -162,6 +196,8 @@ pub struct MovedRecord {
 pub enum Answer {
     /// It is done.
     Done,
+    /// Nothing is changed: what is here is as new.
+    Known,
     /// It is done; the part has this name.
     Part(PartId),
     /// It is done; the new bytes begin at this offset.

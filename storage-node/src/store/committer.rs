@@ -11,12 +11,12 @@ use common::digest::{Crc32, Crc32Hasher};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::change::{Answer, Change, Content, Edit, MetadataChange, Request};
+use super::change::{Answer, Change, Condition, Content, Edit, Request};
 use super::engine::Engine;
 use super::shared::Shared;
 use crate::disk::{Disk, OsDisk};
 use crate::error::StoreError;
-use crate::format::{Manifest, ManifestError, PartId, Segment};
+use crate::format::{Manifest, ManifestError, PartId, Segment, Version};
 use crate::index::{Index, RocksIndex};
 
 /// Requests that may wait for the committer; one more waits at its sender.
@@ -112,28 +112,6 @@ impl<D: Disk, I: Index> PathStore<D, I> {
         Ok(())
     }
 
-    /// Stores a blob of one record.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`Self::submit`].
-    pub async fn put(
-        &self,
-        key: Vec<u8>,
-        time: u32,
-        payload: Bytes,
-        crc: Crc32,
-    ) -> Result<(), StoreError> {
-        self.submit(Change::Blob {
-            key,
-            time,
-            payload,
-            crc,
-        })
-        .await
-        .map(drop)
-    }
-
     /// Begins a blob, or a change of one, that is longer than one record.
     pub fn parts(&self, time: u32) -> PendingParts<D, I> {
         PendingParts {
@@ -143,40 +121,6 @@ impl<D: Disk, I: Index> PathStore<D, I> {
             len: 0,
             hasher: Crc32Hasher::new(),
         }
-    }
-
-    /// Changes an appender.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`Self::submit`].
-    pub async fn edit(&self, key: Vec<u8>, time: u32, edit: Edit) -> Result<Answer, StoreError> {
-        self.submit(Change::Edit { key, time, edit }).await
-    }
-
-    /// Changes metadata.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`Self::submit`].
-    pub async fn change_metadata(
-        &self,
-        key: Vec<u8>,
-        time: u32,
-        change: MetadataChange,
-    ) -> Result<(), StoreError> {
-        self.submit(Change::Metadata { key, time, change })
-            .await
-            .map(drop)
-    }
-
-    /// Deletes a blob with its metadata.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`Self::submit`].
-    pub async fn delete(&self, key: Vec<u8>, time: u32) -> Result<(), StoreError> {
-        self.submit(Change::Delete { key, time }).await.map(drop)
     }
 }
 
@@ -252,21 +196,30 @@ impl<D: Disk, I: Index> PendingParts<D, I> {
     /// # Cancel safety
     ///
     /// See [`PathStore::submit`].
-    pub async fn finish(&mut self, key: Vec<u8>) -> Result<(), StoreError> {
+    pub async fn finish(
+        &mut self,
+        key: Vec<u8>,
+        version: Version,
+        condition: Condition,
+    ) -> Result<Answer, StoreError> {
         let mut manifest = Manifest::default();
         manifest.crc = Some(self.crc());
         for segment in &self.segments {
             manifest.push(*segment)?;
         }
-        self.store
-            .submit(Change::Manifest {
-                key,
-                time: self.time,
-                manifest,
-            })
-            .await?;
-        self.segments.clear();
-        Ok(())
+        let change = Change::Manifest {
+            key,
+            time: self.time,
+            version,
+            manifest,
+            condition,
+        };
+        let answer = self.store.submit(change).await?;
+        // What was not wanted is given back when this is dropped.
+        if answer == Answer::Done {
+            self.segments.clear();
+        }
+        Ok(answer)
     }
 
     /// Makes the parts new bytes of an appender: `edit` says where.
@@ -277,13 +230,22 @@ impl<D: Disk, I: Index> PendingParts<D, I> {
     pub async fn finish_edit(
         &mut self,
         key: Vec<u8>,
+        base: Option<Version>,
+        version: Version,
         edit: impl FnOnce(Content) -> Edit,
     ) -> Result<Answer, StoreError> {
         let content = Content::Parts {
             segments: self.segments.clone(),
             crc: self.crc(),
         };
-        let answer = self.store.edit(key, self.time, edit(content)).await?;
+        let change = Change::Edit {
+            key,
+            time: self.time,
+            base,
+            version,
+            edit: edit(content),
+        };
+        let answer = self.store.submit(change).await?;
         self.segments.clear();
         Ok(answer)
     }

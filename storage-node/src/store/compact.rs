@@ -182,7 +182,9 @@ fn change_for<D: Disk, I: Index>(
             return Ok(Verdict::Damaged);
         }
         let ended = decode_tombstone(&payload)?;
-        return Ok(if is_tombstone_needed(shared, number, ended) {
+        let is_needed = is_tombstone_needed(shared, number, ended)
+            || leads_to(shared, IndexKey::Tombstone(&key), from)?;
+        return Ok(if is_needed {
             carry(header, key, payload)
         } else {
             Verdict::Carry(Change::Forget {
@@ -196,11 +198,11 @@ fn change_for<D: Disk, I: Index>(
     };
     if shared.locate(index_key)?.map(|value| value.extent) != Some(from) {
         let speaks = header.kind == RecordKind::Manifest && is_sound;
-        return Ok(if speaks {
+        return if speaks {
             dead_manifest(shared, &header, &payload, from)
         } else {
-            Verdict::Dead
-        });
+            Ok(Verdict::Dead)
+        };
     }
     if !is_sound {
         return Ok(Verdict::Damaged);
@@ -215,16 +217,18 @@ fn dead_manifest<D: Disk, I: Index>(
     header: &RecordHeader,
     payload: &[u8],
     from: Extent,
-) -> Verdict {
+) -> Result<Verdict, StoreError> {
     let replaced = Manifest::decode(payload)
         .ok()
         .and_then(|manifest| manifest.replaces);
     let Some(key) = replaced else {
-        return Verdict::Dead;
+        return Ok(Verdict::Dead);
     };
     // What the rename ended lay before it, so in volumes up to this one.
-    if !is_tombstone_needed(shared, from.volume, from.volume) {
-        return Verdict::Dead;
+    let is_needed = is_tombstone_needed(shared, from.volume, from.volume)
+        || leads_to(shared, IndexKey::Tombstone(&key), from)?;
+    if !is_needed {
+        return Ok(Verdict::Dead);
     }
     let payload = tombstone_payload(from.volume);
     let header = RecordHeader {
@@ -235,12 +239,21 @@ fn dead_manifest<D: Disk, I: Index>(
         payload_crc: Crc32::of(&payload),
         ..*header
     };
-    Verdict::Carry(Change::Move(MovedRecord {
+    Ok(Verdict::Carry(Change::Move(MovedRecord {
         header,
         key,
         payload,
         from,
-    }))
+    })))
+}
+
+/// Whether the index leads to this place for `key`.
+fn leads_to<D: Disk, I: Index>(
+    shared: &Shared<D, I>,
+    key: IndexKey<'_>,
+    place: Extent,
+) -> Result<bool, StoreError> {
+    Ok(shared.locate(key)?.map(|value| value.extent) == Some(place))
 }
 
 /// Whether a rebuild could meet a record that the tombstone must end (STO-3).

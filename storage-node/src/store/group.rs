@@ -104,6 +104,7 @@ impl Group {
             Some(IndexValue {
                 kind: header.kind,
                 extent,
+                version: header.version,
             }),
         );
     }

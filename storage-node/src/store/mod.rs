@@ -10,6 +10,7 @@ mod committer;
 mod compact;
 mod engine;
 mod group;
+mod log;
 mod maintain;
 mod plan;
 mod reader;
@@ -21,10 +22,14 @@ mod space;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Answer, Change, Content, Edit, MetadataChange, MovedRecord, Reply, Request};
+pub use change::{
+    Answer, Change, Condition, Content, Edit, MetadataChange, MovedRecord, Reply, Request,
+};
 pub use committer::{Committer, PathStore, PendingParts};
 pub use compact::{CompactionReport, compact_volume};
+pub(crate) use engine::is_ended;
 pub use engine::{Engine, EngineSettings, VOLUME_LEN_MIN};
+pub use log::{IndexPage, LogEntry, LogPage};
 pub use maintain::{Maintenance, MaintenanceSettings};
 pub use reader::{BlobContent, OpenBlob, Pieces};
 pub use recover::{Recovery, RecoveryMode};

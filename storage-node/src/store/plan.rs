@@ -84,9 +84,11 @@ impl Plan {
                     if !header.moved || is_older(view, old, header.sequence)? {
                         plan.remove(view, old, None)?;
                     }
+                    plan.end(view, replaced, header)?;
                 }
             }
             RecordKind::Tombstone => {
+                plan.end(view, key, header)?;
                 for key in [IndexKey::Blob(key), IndexKey::Metadata(key)] {
                     if !header.moved {
                         plan.remove(view, key, None)?;
@@ -100,6 +102,21 @@ impl Plan {
             RecordKind::Filler => {}
         }
         Ok(plan)
+    }
+
+    /// Notes the end of a name, unless a newer one is noted.
+    fn end(
+        &mut self,
+        view: &mut impl View,
+        name: &[u8],
+        header: &RecordHeader,
+    ) -> Result<(), StoreError> {
+        let key = IndexKey::Tombstone(name);
+        let known = view.locate(key)?;
+        if known.is_none_or(|known| known.version <= header.version) {
+            self.own.push(key.encode());
+        }
+        Ok(())
     }
 
     /// Counts what `key` leads to as no longer needed; the caller sets the key anew. Parts that

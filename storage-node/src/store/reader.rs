@@ -9,7 +9,9 @@ use common::digest::{Crc32, Crc32Hasher};
 use super::shared::Shared;
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::format::{Extent, IndexKey, IndexValue, Manifest, PartId, RecordKind, Segment};
+use crate::format::{
+    Extent, IndexKey, IndexValue, Manifest, PartId, RecordKind, Segment, Version,
+};
 use crate::index::{Index, IndexError};
 use crate::volume::FoundRecord;
 
@@ -35,7 +37,9 @@ pub struct OpenBlob<D: Disk, I> {
     /// Where its newest record lies.
     pub extent: Extent,
     /// Sequence number of its newest record: another one after each change.
-    pub version: u64,
+    pub sequence: u64,
+    /// Its version, the same on all nodes of the group.
+    pub version: Version,
     /// Its bytes.
     pub content: BlobContent,
     /// Checksum of its bytes, if it is known without reading them.
@@ -70,6 +74,19 @@ impl<D: Disk, I: Index> Shared<D, I> {
             .filter(|payload| !payload.is_empty()))
     }
 
+    /// The record of the metadata of a blob, if there is one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn metadata_record(
+        self: &Arc<Self>,
+        key: &[u8],
+    ) -> Result<Option<FoundRecord>, StoreError> {
+        let found = self.find(IndexKey::Metadata(key)).await?;
+        Ok(found.map(|(_, record)| record))
+    }
+
     fn opened(
         self: &Arc<Self>,
         value: IndexValue,
@@ -90,7 +107,8 @@ impl<D: Disk, I: Index> Shared<D, I> {
             shared,
             time: record.header.time,
             extent: value.extent,
-            version: record.header.sequence,
+            sequence: record.header.sequence,
+            version: record.header.version,
             content,
             crc,
         })
@@ -124,8 +142,9 @@ impl<D: Disk, I: Index> Shared<D, I> {
         if let Some(found) = self.try_read(key)? {
             return Ok(found);
         }
-        let (shared, key) = (Arc::clone(self), key.encode());
-        blocking(move || shared.read(IndexKey::decode(&key).map_err(IndexError::from)?)).await
+        let key = key.encode();
+        self.blocking(move |shared| shared.read(IndexKey::decode(&key).map_err(IndexError::from)?))
+            .await
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use common::id::VolumePath;
+use tokio::sync::watch;
 
 use super::change::Change;
 use crate::disk::{Disk, Space};
@@ -35,6 +36,12 @@ pub struct Shared<D: Disk, I> {
     active_room: AtomicU64,
     /// Changes that found the committer's queue full and that nobody waits for.
     later: Mutex<Vec<Change>>,
+    /// Another one for each start of the index: which log the volumes are.
+    log: OnceLock<u64>,
+    /// Told after each group that was committed.
+    committed: watch::Sender<()>,
+    /// Whether what may block is done where it is asked for, so that a simulation repeats itself.
+    inline: bool,
 }
 
 impl<D: Disk, I> std::fmt::Debug for Shared<D, I> {
@@ -76,7 +83,55 @@ impl<D: Disk, I: Index> Shared<D, I> {
             space_free: AtomicU64::new(0),
             active_room: AtomicU64::new(0),
             later: Mutex::default(),
+            log: OnceLock::new(),
+            committed: watch::Sender::new(()),
+            inline: false,
         }
+    }
+
+    /// Has everything done by the thread that asks.
+    #[cfg(test)]
+    #[must_use]
+    pub fn inline(mut self) -> Self {
+        self.inline = true;
+        self
+    }
+
+    /// Has `work` done where it may block.
+    ///
+    /// # Cancel safety
+    ///
+    /// Work that has begun is done whoever waits.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.inline {
+            return work(self);
+        }
+        let shared = Arc::clone(self);
+        // An error: the runtime is ending, or the work panicked, which its thread reported.
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        done.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Which log the volumes are: another number after the index was made anew.
+    pub fn log_number(&self) -> u64 {
+        self.log.get().copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_log_number(&self, number: u64) {
+        // Set once, by the opening.
+        let _ = self.log.set(number);
+    }
+
+    /// Is told after each group of changes.
+    pub fn committed(&self) -> watch::Receiver<()> {
+        self.committed.subscribe()
+    }
+
+    pub(super) fn tell_committed(&self) {
+        self.committed.send_replace(());
     }
 
     /// Leaves a change for the committer's next round.
@@ -239,7 +294,11 @@ impl<D: Disk, I: Index> Shared<D, I> {
 /// The key that stands in the record that an index key leads to.
 pub(super) fn record_key(key: IndexKey<'_>) -> &[u8] {
     match key {
-        IndexKey::Blob(name) | IndexKey::Metadata(name) => name,
-        IndexKey::OpenPart(_) | IndexKey::Part(_) | IndexKey::Volume(_) | IndexKey::Replay => &[],
+        IndexKey::Blob(name) | IndexKey::Metadata(name) | IndexKey::Tombstone(name) => name,
+        IndexKey::OpenPart(_)
+        | IndexKey::Part(_)
+        | IndexKey::Volume(_)
+        | IndexKey::Replay
+        | IndexKey::Log => &[],
     }
 }

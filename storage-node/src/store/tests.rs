@@ -16,7 +16,9 @@ use super::compact::CompactionReport;
 use super::*;
 use crate::disk::{CrashStyle, MemoryDisk};
 use crate::error::StoreError;
-use crate::format::{IndexKey, Manifest, PartId, SUPERBLOCK_LEN, Segment, VolumeNumber};
+use crate::format::{
+    IndexKey, Manifest, PartId, SUPERBLOCK_LEN, Segment, Version, VolumeNumber,
+};
 use crate::index::MemoryIndex;
 use crate::metrics::StoreMetrics;
 use crate::volume::VolumeState;
@@ -32,6 +34,7 @@ fn settings(durability: Durability) -> EngineSettings {
         durability,
         reserve: Reserve::Bytes(0),
         store: [1; 16],
+        log: 7,
     }
 }
 
@@ -77,8 +80,10 @@ fn blob(number: u64, bytes: &[u8]) -> Change {
     Change::Blob {
         key: key(number),
         time: 1,
+        version: Version::default(),
         crc: Crc32::of(bytes),
         payload,
+        condition: Condition::Asked,
     }
 }
 
@@ -86,6 +91,8 @@ fn delete(number: u64) -> Change {
     Change::Delete {
         key: key(number),
         time: 2,
+        version: Version::default(),
+        condition: Condition::Asked,
     }
 }
 
@@ -93,6 +100,8 @@ fn edit(number: u64, edit: Edit) -> Change {
     Change::Edit {
         key: key(number),
         time: 3,
+        base: None,
+        version: Version::default(),
         edit,
     }
 }
@@ -105,7 +114,9 @@ fn metadata(number: u64, bytes: Vec<u8>) -> Change {
     Change::Metadata {
         key: key(number),
         time: 4,
+        version: Version::default(),
         change: Box::new(move |_| Some(bytes)),
+        condition: Condition::Asked,
     }
 }
 
@@ -137,7 +148,9 @@ fn create_appender(engine: &mut TestEngine, number: u64, bytes: &[u8]) -> Result
         Change::Manifest {
             key: key(number),
             time: 1,
+            version: Version::default(),
             manifest,
+            condition: Condition::Asked,
         },
     )
     .map(drop)
@@ -337,6 +350,8 @@ fn parts_of_a_poisoned_volume_make_no_blob() {
         Change::Manifest {
             key: key(3),
             time: 1,
+            version: Version::default(),
+            condition: Condition::Asked,
             manifest,
         },
     );
@@ -457,7 +472,7 @@ fn a_renamed_appender_keeps_its_bytes_and_only_one_name() {
         .extent;
     let rename = Edit::Rename {
         key: key(2),
-        expected,
+        expected: Some(expected),
         crc: Crc32::of(b"hello"),
     };
     submit(&mut engine, edit(1, rename)).unwrap();
@@ -473,7 +488,7 @@ fn a_renamed_appender_keeps_its_bytes_and_only_one_name() {
     }
     let stale = Edit::Rename {
         key: key(3),
-        expected,
+        expected: Some(expected),
         crc: Crc32::of(b"hello"),
     };
     assert!(matches!(

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::node::Node;
 use crate::service::{Content, Failure};
-use crate::store::{PathStore, PendingParts};
+use crate::replica::{GroupStore, Upload};
 
 /// Bytes that are read at a time to stand behind others in one record.
 const JOINED_LEN_MAX: usize = 256 * 1024;
@@ -16,7 +16,7 @@ const JOINED_LEN_MAX: usize = 256 * 1024;
 /// Content that arrives without saying how long it will be.
 pub(super) struct Incoming<'a> {
     node: &'a Node,
-    store: &'a PathStore,
+    store: &'a GroupStore,
     path: VolumePath,
     time: u32,
     /// Bytes received.
@@ -24,13 +24,13 @@ pub(super) struct Incoming<'a> {
     /// The record that is being filled: one buffer as it came, or several as one.
     first: Bytes,
     joined: BytesMut,
-    parts: Option<PendingParts>,
+    parts: Option<Upload>,
     /// Counts what is kept in memory.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a> Incoming<'a> {
-    pub(super) fn new(node: &'a Node, store: &'a PathStore, path: VolumePath) -> Self {
+    pub(super) fn new(node: &'a Node, store: &'a GroupStore, path: VolumePath) -> Self {
         Self {
             node,
             store,

@@ -19,7 +19,8 @@ use crate::error::StoreError;
 use crate::node::Node;
 use crate::service::change::{appender, store_in_group, too_long};
 use crate::service::{Content, Failure, Outcome, Session};
-use crate::store::{self, Answer, Edit, PathStore};
+use crate::replica::{GroupEdit, GroupStore};
+use crate::store::Answer;
 
 /// Bytes that a request with many pieces needs at once for each of its own: body, pieces and ranges.
 const ARRANGE_COPIES: usize = 3;
@@ -126,7 +127,7 @@ impl Session {
 }
 
 /// The store of a staging blob, which must be there, if it has room.
-async fn extensible<'a>(node: &'a Node, head: &ExtendHead) -> Result<&'a PathStore, Failure> {
+async fn extensible<'a>(node: &'a Node, head: &ExtendHead) -> Result<&'a GroupStore, Failure> {
     store_in_group(node, head.group, &head.name)?;
     let (store, _) = appender(node, &head.name).await?;
     node.store_for_upload(Some(head.name.volume_path()), 0)?;
@@ -135,7 +136,7 @@ async fn extensible<'a>(node: &'a Node, head: &ExtendHead) -> Result<&'a PathSto
 
 /// Appends content that has come to its end.
 async fn append(
-    store: &PathStore,
+    store: &GroupStore,
     head: &ExtendHead,
     incoming: Incoming<'_>,
 ) -> Result<(Piece, u32), Failure> {
@@ -150,15 +151,14 @@ async fn append(
     let key = head.name.to_key();
     let answer = match content {
         Content::Inline(payload) => {
-            let edit = Edit::Append(store::Content::Inline(payload));
-            store.edit(key, time, edit).await?
+            store.edit(key, time, &GroupEdit::Append, payload).await?
         }
-        Content::Parts(mut parts) => parts.finish_edit(key, Edit::Append).await?,
+        Content::Parts(mut parts) => parts.finish_edit(key, &GroupEdit::Append).await?,
     };
     match answer {
         Answer::Appended { offset } => Ok((Piece { offset, len, crc }, time)),
         // The store answers each append with its place.
-        Answer::Done | Answer::Part(_) => Err(StoreError::Conflict.into()),
+        Answer::Done | Answer::Known | Answer::Part(_) => Err(StoreError::Conflict.into()),
     }
 }
 

@@ -35,6 +35,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         group.clear();
         match outcome {
             Ok(()) => {
+                self.shared.tell_committed();
                 for (reply, answer) in waiting.drain(..) {
                     // Nobody may listen any more, which changes nothing.
                     let _ = reply.send(Ok(answer));
@@ -165,6 +166,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             applied,
             synced,
             next_sequence: self.next_sequence,
+            stamp: self.stamp,
         }
     }
 }

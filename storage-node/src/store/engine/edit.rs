@@ -8,9 +8,11 @@ use common::limits;
 use super::{Engine, NewRecord, Purpose};
 use crate::disk::Disk;
 use crate::error::{ReadError, StoreError};
-use crate::format::{IndexKey, Manifest, PartId, RecordError, RecordKind, Segment, VolumeNumber};
+use crate::format::{
+    Extent, IndexKey, Manifest, PartId, RecordError, RecordKind, Segment, Version, VolumeNumber,
+};
 use crate::index::Index;
-use crate::store::change::{Answer, Content, Edit, MetadataChange, MovedRecord};
+use crate::store::change::{Answer, Condition, Content, Edit, MetadataChange, MovedRecord};
 use crate::store::plan::{Plan, View as _};
 
 /// Segments of an appender from which small ones at its end are merged into one.
@@ -21,9 +23,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
         &mut self,
         key: &[u8],
         time: u32,
+        version: Version,
         manifest: &Manifest,
     ) -> Result<Answer, StoreError> {
-        self.must_be_free(key)?;
         let mut closed = Vec::with_capacity(manifest.segments().len());
         for segment in manifest.segments() {
             if !self.open_parts.contains_key(&segment.part) {
@@ -32,7 +34,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             }
             closed.push(segment.part);
         }
-        self.stage_manifest(key, time, manifest)?;
+        self.stage_manifest(key, time, version, manifest)?;
         self.group.closed_parts.extend(closed);
         Ok(Answer::Done)
     }
@@ -41,37 +43,72 @@ impl<D: Disk, I: Index> Engine<D, I> {
         &mut self,
         key: &[u8],
         time: u32,
+        version: Version,
         change: MetadataChange,
+        condition: Condition,
     ) -> Result<Answer, StoreError> {
         if self.locate(IndexKey::Blob(key))?.is_none() {
             return Err(StoreError::NotFound);
         }
-        let before = match self.locate(IndexKey::Metadata(key))? {
+        let known = self.locate(IndexKey::Metadata(key))?;
+        if condition == Condition::Newer && known.is_some_and(|known| version <= known.version) {
+            return Ok(Answer::Known);
+        }
+        let before = match known {
             Some(_) => self.shared.read(IndexKey::Metadata(key))?,
             None => None,
         };
         let before = before.map(|(_, record)| record.payload).unwrap_or_default();
         let after = Bytes::from(change(&before).ok_or(StoreError::MetadataTooLong)?);
-        if after != before {
+        // A newer version of the same bytes is kept too: else the nodes would differ for ever.
+        if after != before || condition == Condition::Newer {
             let crc = Crc32::of(&after);
-            let record = self.record(RecordKind::Metadata, time, key, after, crc);
+            let mut record = self.record(RecordKind::Metadata, time, key, after, crc);
+            record.version = version;
             let plan = Plan::of(self, &record.header(), key, None)?;
+            record.sequence = self.next_sequence;
             self.stage(&record, plan, Purpose::Content)?;
         }
         Ok(Answer::Done)
     }
 
-    pub(super) fn delete(&mut self, key: &[u8], time: u32) -> Result<Answer, StoreError> {
+    pub(super) fn delete(
+        &mut self,
+        key: &[u8],
+        time: u32,
+        version: Version,
+        condition: Condition,
+    ) -> Result<Answer, StoreError> {
+        if condition == Condition::Newer {
+            let tombstone = self.locate(IndexKey::Tombstone(key))?;
+            let blob = self.locate(IndexKey::Blob(key))?;
+            let is_known = tombstone.is_some_and(|known| version <= known.version);
+            let is_over = blob.is_some_and(|blob| !super::is_ended(key, blob.version, version));
+            if is_over || (is_known && blob.is_none()) {
+                return Ok(Answer::Known);
+            }
+        }
         let mut record = self.record(RecordKind::Tombstone, time, key, Bytes::new(), Crc32(0));
+        record.version = version;
         let plan = Plan::of(self, &record.header(), key, None)?;
-        if plan.deletes.is_empty() {
+        if plan.deletes.is_empty() && condition == Condition::Asked {
             return Err(StoreError::NotFound);
         }
         let youngest = plan.dead.iter().map(|(volume, _)| *volume).max();
         record.payload = tombstone_payload(youngest.unwrap_or(VolumeNumber(0)));
         record.crc = Crc32::of(&record.payload);
+        record.sequence = self.next_sequence;
         self.stage(&record, plan, Purpose::Relief)?;
         Ok(Answer::Done)
+    }
+
+    /// Takes tombstones out of the index. Their records stay as long as the volumes need them.
+    pub(super) fn forget_tombstones(&mut self, keys: &[Vec<u8>]) -> Answer {
+        let mut plan = Plan::default();
+        let tombstones = keys.iter().map(|key| IndexKey::Tombstone(key).encode());
+        plan.deletes.extend(tombstones);
+        self.group.apply(plan, None);
+        Answer::Done
     }
 
     pub(super) fn abandon(&mut self, parts: &[PartId]) -> Result<Answer, StoreError> {
@@ -90,15 +127,25 @@ impl<D: Disk, I: Index> Engine<D, I> {
         Ok(Answer::Done)
     }
 
-    pub(super) fn edit(&mut self, key: &[u8], time: u32, edit: Edit) -> Result<Answer, StoreError> {
+    pub(super) fn edit(
+        &mut self,
+        key: &[u8],
+        time: u32,
+        base: Option<Version>,
+        version: Version,
+        edit: Edit,
+    ) -> Result<Answer, StoreError> {
         let index_key = IndexKey::Blob(key);
         let value = self.locate(index_key)?.ok_or(StoreError::NotFound)?;
+        if base.is_some_and(|base| base != value.version) {
+            return Err(StoreError::Conflict);
+        }
         if value.kind != RecordKind::Manifest {
             return Err(StoreError::NotAppender);
         }
         let manifest = self.manifest(index_key, &value)?;
         match edit {
-            Edit::Append(content) => self.append(key, time, &manifest, content),
+            Edit::Append(content) => self.append(key, time, version, &manifest, content),
             Edit::Modify { offset, content } => {
                 if manifest.len() < offset {
                     return Err(StoreError::OutOfRange {
@@ -108,21 +155,21 @@ impl<D: Disk, I: Index> Engine<D, I> {
                 }
                 let (segments, closed) = self.store_content(time, content)?;
                 let changed = manifest.overwrite(offset, &segments)?;
-                self.change_manifest(key, time, &manifest, &changed, closed)
+                self.change_manifest(key, time, version, &manifest, &changed, closed)
             }
             Edit::Truncate { len } => {
                 let changed = manifest.truncate(len)?;
-                self.change_manifest(key, time, &manifest, &changed, Vec::new())
+                self.change_manifest(key, time, version, &manifest, &changed, Vec::new())
             }
             Edit::Rename {
                 key: new_key,
                 expected,
                 crc,
             } => {
-                if value.extent != expected {
+                if expected.is_some_and(|expected| value.extent != expected) {
                     return Err(StoreError::Conflict);
                 }
-                self.supersede(key, time, manifest, &new_key, crc)
+                self.supersede(key, time, version, manifest, &new_key, crc)
             }
             Edit::Arrange {
                 key: new_key,
@@ -135,7 +182,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
                     return Err(StoreError::OutOfRange { offset, len });
                 }
                 let arranged = manifest.arrange(&ranges)?;
-                self.supersede(key, time, arranged, &new_key, crc)
+                self.supersede(key, time, version, arranged, &new_key, crc)
             }
         }
     }
@@ -145,6 +192,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         &mut self,
         key: &[u8],
         time: u32,
+        version: Version,
         mut manifest: Manifest,
         new_key: &[u8],
         crc: Crc32,
@@ -152,7 +200,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         self.must_be_free(new_key)?;
         manifest.crc = Some(crc);
         manifest.replaces = Some(key.to_vec());
-        self.stage_manifest(new_key, time, &manifest)?;
+        self.stage_manifest(new_key, time, version, &manifest)?;
         Ok(Answer::Done)
     }
 
@@ -160,6 +208,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         &mut self,
         key: &[u8],
         time: u32,
+        version: Version,
         before: &Manifest,
         content: Content,
     ) -> Result<Answer, StoreError> {
@@ -185,7 +234,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             hasher.append(content_crc, content_len);
             hasher.finish()
         });
-        self.change_manifest(key, time, before, &changed, closed)?;
+        self.change_manifest(key, time, version, before, &changed, closed)?;
         Ok(Answer::Appended {
             offset: before.len(),
         })
@@ -266,12 +315,13 @@ impl<D: Disk, I: Index> Engine<D, I> {
         &mut self,
         key: &[u8],
         time: u32,
+        version: Version,
         before: &Manifest,
         after: &Manifest,
         closed: Vec<PartId>,
     ) -> Result<Answer, StoreError> {
         if after.segments() != before.segments() {
-            self.stage_manifest(key, time, after)?;
+            self.stage_manifest(key, time, version, after)?;
             self.group.closed_parts.extend(closed);
         }
         Ok(Answer::Done)
@@ -302,6 +352,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             moved: true,
             sequence: header.sequence,
             time: header.time,
+            version: header.version,
             key: &key,
             payload,
             crc: header.payload_crc,
@@ -310,8 +361,28 @@ impl<D: Disk, I: Index> Engine<D, I> {
         if header.kind == RecordKind::Tombstone {
             plan.dead.push((from.volume, header.record_len()));
         }
+        self.keep_forgotten(&mut plan, from)?;
         self.stage(&record, plan, Purpose::Relief)?;
         Ok(Answer::Done)
+    }
+
+    /// Takes tombstones out of the plan of a moved record that the index does not lead to this
+    /// record for: newer ones, and those that were forgotten.
+    fn keep_forgotten(&mut self, plan: &mut Plan, from: Extent) -> Result<(), StoreError> {
+        let mut kept = Vec::with_capacity(plan.own.len());
+        for key in std::mem::take(&mut plan.own) {
+            let is_kept = match IndexKey::decode(&key) {
+                Ok(decoded @ IndexKey::Tombstone(_)) => {
+                    self.locate(decoded)?.map(|value| value.extent) == Some(from)
+                }
+                _ => true,
+            };
+            if is_kept {
+                kept.push(key);
+            }
+        }
+        plan.own = kept;
+        Ok(())
     }
 }
 

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::digest::Crc32;
+use common::id::RemoteName;
 use tracing::warn;
 
-use super::change::{Answer, Change, Request};
+use super::change::{Answer, Change, Condition, Request};
 use super::group::Group;
 use super::plan::{Plan, View};
 use super::shared::Shared;
@@ -23,7 +24,7 @@ use crate::disk::Disk;
 use crate::error::{CommitError, StoreError};
 use crate::format::{
     Extent, IndexKey, IndexValue, Manifest, PartId, Position, RecordHeader, RecordKind,
-    ReplayPosition, VolumeNumber,
+    ReplayPosition, Stamp, Version, VolumeNumber,
 };
 use crate::index::Index;
 use crate::volume::Volume;
@@ -48,6 +49,8 @@ pub struct EngineSettings {
     pub reserve: Reserve,
     /// Identity of the store, which stands in each volume.
     pub store: [u8; 16],
+    /// A random number, which the log gets if it has none.
+    pub log: u64,
 }
 
 /// Who may use the reserved space.
@@ -65,6 +68,7 @@ struct NewRecord<'a> {
     moved: bool,
     sequence: u64,
     time: u32,
+    version: Version,
     key: &'a [u8],
     payload: Bytes,
     crc: Crc32,
@@ -77,6 +81,7 @@ impl NewRecord<'_> {
             moved: self.moved,
             sequence: self.sequence,
             time: self.time,
+            version: self.version,
             // Keys and payloads are made by this crate within the limits of the format.
             key_len: u16::try_from(self.key.len()).unwrap_or(u16::MAX),
             payload_len: u32::try_from(self.payload.len()).unwrap_or(u32::MAX),
@@ -103,6 +108,8 @@ pub struct Engine<D: Disk, I> {
     pub(super) active: Option<Active<D::File>>,
     pub(super) next_volume: VolumeNumber,
     pub(super) next_sequence: u64,
+    /// The highest stamp of a version that was ever appended here.
+    pub(super) stamp: Stamp,
     pub(super) group: Group,
     /// Parts that wait for their manifest. They pin their volumes.
     pub(super) open_parts: HashMap<PartId, Extent>,
@@ -149,6 +156,11 @@ impl<D: Disk, I: Index> View for Engine<D, I> {
 }
 
 impl<D: Disk, I: Index> Engine<D, I> {
+    /// The highest stamp of a version that was ever appended here.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
     /// State that readers share with this writer.
     pub fn shared(&self) -> &Arc<Shared<D, I>> {
         &self.shared
@@ -185,16 +197,25 @@ impl<D: Disk, I: Index> Engine<D, I> {
             Change::Blob {
                 key,
                 time,
+                version,
                 payload,
                 crc,
+                condition,
             } => {
-                self.must_be_free(&key)?;
-                let own = vec![IndexKey::Blob(&key).encode()];
-                let plan = Plan {
-                    own,
-                    ..Plan::default()
+                if let Some(answer) = self.check_new(&key, version, condition)? {
+                    return Ok(answer);
+                }
+                let mut record = self.record(RecordKind::Blob, time, &key, payload, crc);
+                record.version = version;
+                let plan = match condition {
+                    // The name is free.
+                    Condition::Asked => Plan {
+                        own: vec![IndexKey::Blob(&key).encode()],
+                        ..Plan::default()
+                    },
+                    Condition::Newer => Plan::of(self, &record.header(), &key, None)?,
                 };
-                let record = self.record(RecordKind::Blob, time, &key, payload, crc);
+                record.sequence = self.next_sequence;
                 self.stage(&record, plan, Purpose::Content)?;
                 Ok(Answer::Done)
             }
@@ -206,11 +227,34 @@ impl<D: Disk, I: Index> Engine<D, I> {
             Change::Manifest {
                 key,
                 time,
+                version,
                 manifest,
-            } => self.manifest_blob(&key, time, &manifest),
-            Change::Edit { key, time, edit } => self.edit(&key, time, edit),
-            Change::Metadata { key, time, change } => self.metadata(&key, time, change),
-            Change::Delete { key, time } => self.delete(&key, time),
+                condition,
+            } => match self.check_new(&key, version, condition)? {
+                Some(answer) => Ok(answer),
+                None => self.manifest_blob(&key, time, version, &manifest),
+            },
+            Change::Edit {
+                key,
+                time,
+                base,
+                version,
+                edit,
+            } => self.edit(&key, time, base, version, edit),
+            Change::Metadata {
+                key,
+                time,
+                version,
+                change,
+                condition,
+            } => self.metadata(&key, time, version, change, condition),
+            Change::Delete {
+                key,
+                time,
+                version,
+                condition,
+            } => self.delete(&key, time, version, condition),
+            Change::ForgetTombstones(keys) => Ok(self.forget_tombstones(&keys)),
             Change::Abandon(parts) => self.abandon(&parts),
             Change::Move(record) => self.relocate(record),
             Change::Forget { volume, len } => {
@@ -248,6 +292,27 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
     }
 
+    /// Whether a blob with this version may take the name; an answer if there is nothing to do.
+    fn check_new(
+        &mut self,
+        key: &[u8],
+        version: Version,
+        condition: Condition,
+    ) -> Result<Option<Answer>, StoreError> {
+        if condition == Condition::Asked {
+            return self.must_be_free(key).map(|()| None);
+        }
+        if let Some(tombstone) = self.locate(IndexKey::Tombstone(key))?
+            && is_ended(key, version, tombstone.version)
+        {
+            return Err(StoreError::Deleted);
+        }
+        let known = self.locate(IndexKey::Blob(key))?;
+        Ok(known
+            .filter(|known| version <= known.version)
+            .map(|_| Answer::Known))
+    }
+
     fn record<'a>(
         &self,
         kind: RecordKind,
@@ -261,6 +326,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             moved: false,
             sequence: self.next_sequence,
             time,
+            version: Version::default(),
             key,
             payload,
             crc,
@@ -284,11 +350,13 @@ impl<D: Disk, I: Index> Engine<D, I> {
         &mut self,
         key: &[u8],
         time: u32,
+        version: Version,
         manifest: &Manifest,
     ) -> Result<(), StoreError> {
         let payload = manifest.encode().freeze();
         let crc = Crc32::of(&payload);
         let mut record = self.record(RecordKind::Manifest, time, key, payload, crc);
+        record.version = version;
         let plan = Plan::of(self, &record.header(), key, Some(manifest))?;
         record.sequence = self.next_sequence;
         self.stage(&record, plan, Purpose::Content)?;
@@ -316,6 +384,15 @@ impl<D: Disk, I: Index> Engine<D, I> {
         self.group
             .push(&header, record.key, record.payload.clone(), extent, plan);
         self.next_sequence = self.next_sequence.max(header.sequence + 1);
+        self.stamp = self.stamp.max(header.version.stamp);
         Ok(extent)
     }
+}
+
+/// Whether a blob with this version ended with a tombstone of the name.
+///
+/// Most names are used once, so their tombstone ends all versions, those of changes included that
+/// somebody made who did not know of it. The name of a slave can be used again.
+pub(crate) fn is_ended(key: &[u8], version: Version, tombstone: Version) -> bool {
+    !RemoteName::is_slave_key(key) || version <= tombstone
 }

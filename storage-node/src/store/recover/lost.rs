@@ -112,12 +112,14 @@ impl<D: Disk, I: Index> Opening<D, I> {
         self.tail = None;
         let mut batch = Batch::default();
         batch.delete(IndexKey::Replay.encode());
+        batch.delete(IndexKey::Log.encode());
         self.engine.shared.index.apply(&batch)?;
         for prefix in [
             IndexKey::BLOB,
             IndexKey::METADATA,
             IndexKey::OPEN_PART,
             IndexKey::PART,
+            IndexKey::TOMBSTONE,
             IndexKey::VOLUME,
         ] {
             self.clear(prefix)?;

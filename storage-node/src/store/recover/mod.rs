@@ -26,9 +26,9 @@ use crate::disk::{Disk, VolumeFile};
 use crate::error::{OpenError, StoreError};
 use crate::format::{
     Extent, IndexKey, IndexValue, Manifest, Position, RecordHeader, RecordKind, ReplayPosition,
-    SUPERBLOCK_LEN, Superblock, SuperblockError, VolumeNumber, VolumeStats,
+    SUPERBLOCK_LEN, Stamp, Superblock, SuperblockError, VolumeNumber, VolumeStats,
 };
-use crate::index::{Index, IndexError};
+use crate::index::{Batch, Index, IndexError};
 use crate::volume::{Damage, ScanDepth, ScanItem, ScannedRecord, Scanner, Volume, VolumeState};
 
 /// Changes of the index that replay gathers before it applies them.
@@ -81,6 +81,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             active: None,
             next_volume: VolumeNumber(1),
             next_sequence: 1,
+            stamp: Stamp::default(),
             group: Group::default(),
             open_parts: HashMap::new(),
             unsynced: VecDeque::new(),
@@ -171,9 +172,11 @@ impl<D: Disk, I: Index> Opening<D, I> {
             applied: start,
             synced: start,
             next_sequence: 1,
+            stamp: Stamp::default(),
         };
         let position = position.filter(|_| !rebuild).unwrap_or(from_start);
         self.engine.next_sequence = self.engine.next_sequence.max(position.next_sequence);
+        self.engine.stamp = self.engine.stamp.max(position.stamp);
         // Each batch says how far the index got: no further than it says now, until a record is
         // replayed.
         self.engine.replaying = Some(position);
@@ -206,6 +209,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
         }
         self.choose_active(&numbers)?;
         self.engine.replaying = None;
+        self.name_log()?;
         self.engine.shared.refresh_space()?;
         if must_settle {
             self.engine.make_durable()?;
@@ -217,6 +221,22 @@ impl<D: Disk, I: Index> Opening<D, I> {
                 "recovered"
             );
         }
+        Ok(())
+    }
+
+    /// Gives the log its number, which lives and ends with the index: what a rebuild could not read is
+    /// found by whoever compares all with it.
+    fn name_log(&mut self) -> Result<(), OpenError> {
+        let shared = &self.engine.shared;
+        let known = shared.index.get(&IndexKey::Log.encode())?;
+        let known = known.and_then(|value| value.try_into().ok());
+        let number = known.map_or(self.engine.settings.log, u64::from_be_bytes);
+        if known.is_none() {
+            let mut batch = Batch::default();
+            batch.put(IndexKey::Log.encode(), number.to_be_bytes().to_vec());
+            shared.index.apply(&batch)?;
+        }
+        shared.set_log_number(number);
         Ok(())
     }
 
@@ -441,6 +461,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
         volume.commit(end.max(volume.committed_end()));
         let engine = &mut self.engine;
         engine.next_sequence = engine.next_sequence.max(header.sequence + 1);
+        engine.stamp = engine.stamp.max(header.version.stamp);
         let extent = Extent {
             volume: at.volume,
             offset,
@@ -484,6 +505,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
             Some(IndexValue {
                 kind: header.kind,
                 extent,
+                version: header.version,
             }),
         );
         if header.kind != RecordKind::Filler {
@@ -496,6 +518,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
             },
             synced: position.synced,
             next_sequence: engine.next_sequence,
+            stamp: engine.stamp,
         });
         if let Some(stats) = engine.shared.stats().get_mut(&at.volume) {
             stats.end = end;

@@ -8,7 +8,7 @@ use super::super::engine::Active;
 use super::Opening;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::OpenError;
-use crate::format::{RECORD_HEADER_LEN, RecordHeader, RecordKind, VolumeNumber};
+use crate::format::{RECORD_HEADER_LEN, RecordHeader, RecordKind, Version, VolumeNumber};
 use crate::index::Index;
 use crate::volume::{ScanDepth, ScanItem, Scanner, Volume, VolumeState};
 
@@ -103,6 +103,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
                 moved: false,
                 sequence: self.engine.next_sequence,
                 time: 0,
+                version: Version::default(),
                 key_len: 0,
                 payload_len: u32::try_from(covered.saturating_sub(header_len)).unwrap_or(0),
                 payload_crc: Crc32(0),

@@ -1,0 +1,235 @@
+//! Gets from a peer what this node has not, or has an older version of.
+
+use bytes::{Buf as _, Bytes};
+use common::digest::Crc32;
+use common::limits;
+use tracing::warn;
+
+use super::group::GroupStore;
+use super::link::Peer;
+use super::message::{Answer as PeerAnswer, FETCHED_MAX, Found, Request};
+use crate::disk::Disk;
+use crate::error::StoreError;
+use crate::format::{IndexKey, Version};
+use crate::index::Index;
+use crate::store::{Change, Condition};
+
+/// A blob or metadata: prefix of the index, and key.
+pub(super) type Name = (u8, Vec<u8>);
+
+impl<D: Disk, I: Index> GroupStore<D, I> {
+    /// Asks the peers for a blob that this node knows nothing of.
+    pub(super) async fn fetch_if_missing(&self, key: &[u8]) -> Result<(), StoreError> {
+        let wanted = key.to_vec();
+        let is_known = self
+            .shared()
+            .blocking(move |shared| {
+                let blob = shared.version_of(IndexKey::Blob(&wanted))?;
+                let tombstone = shared.version_of(IndexKey::Tombstone(&wanted))?;
+                Ok(blob.is_some() || tombstone.is_some())
+            })
+            .await?;
+        if is_known {
+            return Ok(());
+        }
+        for peer in self.replica.live_peers() {
+            if let Err(error) = self.fetch_from(&peer, key).await {
+                warn!(peer = %peer.number, %error, "a blob was not fetched");
+            }
+            if self.version(key).await?.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gets what a peer has under a name: blob, metadata, or the news that it ended.
+    pub(super) async fn fetch_from(&self, peer: &Peer, key: &[u8]) -> Result<(), StoreError> {
+        let find = Request::Find {
+            path: self.path,
+            key: key.to_vec(),
+        };
+        let (blob, tombstone) = match peer.ask(&self.replica.stamps, &find).await {
+            Ok(PeerAnswer::State { blob, tombstone }) => (blob, tombstone),
+            Ok(_) | Err(_) => return Err(StoreError::OutOfReach),
+        };
+        if let Some(version) = tombstone {
+            self.bury(key.to_vec(), version).await?;
+        }
+        if blob.is_some() {
+            let names = vec![
+                (IndexKey::BLOB, key.to_vec()),
+                (IndexKey::METADATA, key.to_vec()),
+            ];
+            self.fetch(peer, names).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the news that a name ended.
+    pub(super) async fn bury(&self, key: Vec<u8>, version: Version) -> Result<(), StoreError> {
+        self.replica.stamps.see(version.stamp);
+        let seconds = version.stamp.micros() / 1_000_000;
+        let change = Change::Delete {
+            key,
+            time: u32::try_from(seconds).unwrap_or(u32::MAX),
+            version,
+            condition: Condition::Newer,
+        };
+        self.local.submit(change).await.map(drop)
+    }
+
+    /// Gets blobs and metadata from a peer. What it has not any more, or not in a sound copy, is left
+    /// out: another peer's log or the next comparison tells of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::OutOfReach`] if the peer does not answer; what the own store says.
+    pub(super) async fn fetch(&self, peer: &Peer, mut names: Vec<Name>) -> Result<(), StoreError> {
+        while !names.is_empty() {
+            let rest = names.split_off(names.len().min(FETCHED_MAX));
+            let request = Request::Fetch {
+                path: self.path,
+                names: names.clone(),
+            };
+            let answer = peer.ask(&self.replica.stamps, &request).await;
+            let Ok(PeerAnswer::Fetched { found, mut payload }) = answer else {
+                return Err(StoreError::OutOfReach);
+            };
+            let mut later = Vec::new();
+            let mut has_moved = false;
+            // One group for all that came together.
+            let mut kept = Vec::new();
+            for (name, found) in names.into_iter().zip(found) {
+                match found {
+                    Found::Later => {
+                        later.push(name);
+                        continue;
+                    }
+                    Found::Nothing | Found::Damaged => {}
+                    Found::Whole {
+                        version,
+                        time,
+                        in_parts,
+                        crc,
+                        len,
+                    } => {
+                        let len = len as usize;
+                        if payload.remaining() < len {
+                            return Err(StoreError::OutOfReach);
+                        }
+                        let bytes = payload.split_to(len);
+                        if Crc32::of(&bytes) != crc {
+                            return Err(StoreError::OutOfReach);
+                        }
+                        kept.push(self.keep(name, (version, time), in_parts, bytes));
+                    }
+                    Found::Long {
+                        version,
+                        time,
+                        crc,
+                        len,
+                    } => {
+                        self.fetch_long(peer, name.1, (version, time), crc, len)
+                            .await?;
+                    }
+                }
+                has_moved = true;
+            }
+            for outcome in futures_util::future::join_all(kept).await {
+                outcome?;
+            }
+            if !has_moved && !later.is_empty() {
+                // It changes faster than it is read. What changes it tells of it again.
+                return Ok(());
+            }
+            later.extend(rest);
+            names = later;
+        }
+        Ok(())
+    }
+
+    async fn keep(
+        &self,
+        (prefix, key): Name,
+        (version, time): (Version, u32),
+        in_parts: bool,
+        bytes: Bytes,
+    ) -> Result<(), StoreError> {
+        self.replica.stamps.see(version.stamp);
+        let kept = if prefix == IndexKey::METADATA {
+            let packed = bytes.to_vec();
+            let change = Change::Metadata {
+                key,
+                time,
+                version,
+                change: Box::new(move |_| Some(packed)),
+                condition: Condition::Newer,
+            };
+            self.local.submit(change).await
+        } else if in_parts {
+            let mut parts = self.local.parts(time);
+            if !bytes.is_empty() {
+                parts.push(bytes).await?;
+            }
+            parts.finish(key, version, Condition::Newer).await
+        } else {
+            let change = Change::Blob {
+                key,
+                time,
+                version,
+                crc: Crc32::of(&bytes),
+                payload: bytes,
+                condition: Condition::Newer,
+            };
+            self.local.submit(change).await
+        };
+        settled(kept.map(drop))
+    }
+
+    async fn fetch_long(
+        &self,
+        peer: &Peer,
+        key: Vec<u8>,
+        (version, time): (Version, u32),
+        crc: Option<Crc32>,
+        len: u64,
+    ) -> Result<(), StoreError> {
+        self.replica.stamps.see(version.stamp);
+        let mut parts = self.local.parts(time);
+        let piece_len = limits::RECORD_PAYLOAD_LEN_MAX as u64;
+        while parts.len() < len {
+            let start = parts.len();
+            let end = len.min(start + piece_len);
+            let read = Request::Read {
+                path: self.path,
+                key: key.clone(),
+                version,
+                range: start..end,
+            };
+            match peer.ask(&self.replica.stamps, &read).await {
+                Ok(PeerAnswer::Range(bytes)) if bytes.len() as u64 == end - start => {
+                    parts.push(bytes).await?;
+                }
+                // Changed or deleted meanwhile, or unreadable there: the log or another peer tells.
+                Ok(PeerAnswer::Refused(_)) => return Ok(()),
+                Ok(_) | Err(_) => return Err(StoreError::OutOfReach),
+            }
+        }
+        if crc.is_some_and(|crc| crc != parts.crc()) {
+            warn!(peer = %peer.number, "a blob came with other bytes than its checksum says");
+            return Ok(());
+        }
+        let kept = parts.finish(key, version, Condition::Newer).await;
+        settled(kept.map(drop))
+    }
+}
+
+/// What came too late, because something newer is here, is settled too.
+fn settled(kept: Result<(), StoreError>) -> Result<(), StoreError> {
+    match kept {
+        // Metadata of a blob that was deleted meanwhile.
+        Err(StoreError::Deleted | StoreError::NotFound) => Ok(()),
+        kept => kept,
+    }
+}

@@ -1,0 +1,245 @@
+//! The volumes as a log of changes, and ranges of the index, for the peers of a group.
+//!
+//! What a peer missed it reads from the records themselves, in their order. Compaction does not hurt
+//! it: what is still needed of a removed volume stands again behind the place where the peer is, and
+//! tombstones stay until every peer has them (docs/decisions/0016-replication.md).
+
+use std::ops::ControlFlow;
+
+use super::shared::Shared;
+use crate::disk::Disk;
+use crate::error::{ReadError, StoreError};
+use crate::format::{
+    IndexKey, IndexValue, Manifest, Position, RecordKind, SUPERBLOCK_LEN, Version, VolumeNumber,
+};
+use crate::index::Index;
+use crate::volume::{ScanDepth, ScanItem, Scanner};
+
+/// Records that one look at the log steps over at most, whatever they are.
+const STEPS_MAX: usize = 16 * 1024;
+
+/// What one record of the log says about a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Blob or manifest, metadata, tombstone.
+    pub kind: RecordKind,
+    /// Key of the name.
+    pub key: Vec<u8>,
+    /// Version of what it says.
+    pub version: Version,
+}
+
+/// A stretch of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPage {
+    /// What its records say, oldest first.
+    pub entries: Vec<LogEntry>,
+    /// Where to go on.
+    pub next: Position,
+    /// Bytes of records behind that.
+    pub behind: u64,
+}
+
+/// A stretch of one prefix of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexPage {
+    /// Kind, key without prefix, and version of each.
+    pub entries: Vec<LogEntry>,
+    /// First key behind the stretch; `None` at the end of the prefix.
+    pub next: Option<Vec<u8>>,
+}
+
+impl<D: Disk, I: Index> Shared<D, I> {
+    /// Where the log ends now.
+    pub fn log_end(&self) -> Position {
+        let last = self.volumes().pop();
+        last.map_or(START, |volume| Position {
+            volume: volume.number(),
+            offset: volume.committed_end(),
+        })
+    }
+
+    /// Bytes of records behind `from`.
+    pub fn log_behind(&self, from: Position) -> u64 {
+        let volumes = self.volumes();
+        let behind = volumes.iter().map(|volume| {
+            let start = match volume.number() {
+                number if number < from.volume => return 0,
+                number if number == from.volume => from.offset,
+                _ => 0,
+            };
+            let start = start.max(SUPERBLOCK_LEN as u64);
+            volume.committed_end().saturating_sub(start)
+        });
+        behind.sum()
+    }
+
+    /// About `max` entries from `from` on. `None` if the log never came to that place, so that it is
+    /// of another log. Blocks.
+    pub fn log(&self, from: Position, max: usize) -> Result<Option<LogPage>, StoreError> {
+        if self.log_end() < from {
+            return Ok(None);
+        }
+        let mut page = LogPage {
+            entries: Vec::new(),
+            next: from,
+            behind: 0,
+        };
+        let mut steps = 0;
+        for volume in self.volumes() {
+            let number = volume.number();
+            if number < page.next.volume {
+                continue;
+            }
+            if page.next.volume < number {
+                page.next = Position {
+                    volume: number,
+                    offset: 0,
+                };
+            }
+            let start = page.next.offset.max(SUPERBLOCK_LEN as u64);
+            let end = volume.committed_end();
+            let mut scanner = Scanner::new(volume.file(), number, start, ScanDepth::Headers);
+            while scanner.offset() < end && page.entries.len() < max && steps < STEPS_MAX {
+                steps += 1;
+                match scanner.next_item().map_err(|error| ReadError::Io(error.source))? {
+                    ScanItem::Record(record) => {
+                        page.entries.extend(entries_of(
+                            record.header.kind,
+                            record.header.version,
+                            record.key,
+                            &record.payload,
+                        ));
+                    }
+                    // Whoever reads the log compares all from time to time, and finds what is lost here.
+                    ScanItem::Damage(_) => {}
+                    ScanItem::End { .. } => break,
+                }
+            }
+            page.next.offset = scanner.offset().min(end).max(start);
+            if page.next.offset < end {
+                break;
+            }
+        }
+        page.behind = self.log_behind(page.next);
+        Ok(Some(page))
+    }
+
+    /// About `max` entries of a prefix of the index, from the key `from` on and before `to`. Blocks.
+    pub fn index_page(
+        &self,
+        prefix: u8,
+        from: &[u8],
+        to: Option<&[u8]>,
+        max: usize,
+    ) -> Result<IndexPage, StoreError> {
+        let mut page = IndexPage {
+            entries: Vec::new(),
+            next: None,
+        };
+        let mut malformed = None;
+        self.index.scan(prefix, from, &mut |key, value| {
+            let key = key.get(1..).unwrap_or_default();
+            if to.is_some_and(|to| to <= key) {
+                return ControlFlow::Break(());
+            }
+            if max <= page.entries.len() {
+                page.next = Some(key.to_vec());
+                return ControlFlow::Break(());
+            }
+            match IndexValue::decode(value) {
+                Ok(value) => {
+                    page.entries.push(LogEntry {
+                        kind: kind_of(prefix, value.kind),
+                        key: key.to_vec(),
+                        version: value.version,
+                    });
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    malformed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        match malformed {
+            Some(error) => Err(crate::index::IndexError::from(error).into()),
+            None => Ok(page),
+        }
+    }
+
+    /// About `max` names with a tombstone that lies before `place` in the log and is older than
+    /// `before`, in microseconds since 1970. Blocks.
+    pub fn old_tombstones(
+        &self,
+        place: Position,
+        before: u64,
+        max: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut old = Vec::new();
+        self.index
+            .scan(IndexKey::TOMBSTONE, &[], &mut |key, value| {
+                if let Ok(value) = IndexValue::decode(value) {
+                    let at = Position {
+                        volume: value.extent.volume,
+                        offset: value.extent.offset,
+                    };
+                    if at < place && value.version.stamp.micros() < before {
+                        old.push(key.get(1..).unwrap_or_default().to_vec());
+                    }
+                }
+                if old.len() < max {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            })?;
+        Ok(old)
+    }
+
+    /// The version of what the index shows for a key. May block.
+    pub fn version_of(&self, key: IndexKey<'_>) -> Result<Option<Version>, StoreError> {
+        Ok(self.locate(key)?.map(|value| value.version))
+    }
+}
+
+const START: Position = Position {
+    volume: VolumeNumber(0),
+    offset: 0,
+};
+
+/// A tombstone may be a manifest that gave its blob another name.
+fn kind_of(prefix: u8, kind: RecordKind) -> RecordKind {
+    match prefix {
+        IndexKey::TOMBSTONE => RecordKind::Tombstone,
+        _ => kind,
+    }
+}
+
+/// What a record says about names: a manifest that took another name's place says two things.
+fn entries_of(
+    kind: RecordKind,
+    version: Version,
+    key: Vec<u8>,
+    payload: &[u8],
+) -> impl Iterator<Item = LogEntry> {
+    let replaced = match kind {
+        RecordKind::Manifest => Manifest::decode(payload)
+            .ok()
+            .and_then(|manifest| manifest.replaces),
+        _ => None,
+    };
+    let own = match kind {
+        RecordKind::Part | RecordKind::Filler => None,
+        RecordKind::Blob
+        | RecordKind::Manifest
+        | RecordKind::Metadata
+        | RecordKind::Tombstone => Some(LogEntry { kind, key, version }),
+    };
+    let ended = replaced.map(|key| LogEntry {
+        kind: RecordKind::Tombstone,
+        key,
+        version,
+    });
+    own.into_iter().chain(ended)
+}
