@@ -186,7 +186,7 @@ impl Node {
                 committers.push(committer);
             }
         }
-        let stamps = Stamps::new(identity.number.get(), clock::unix_micros, seen);
+        let stamps = Stamps::new(identity.number.get(), Box::new(clock::unix_micros), seen);
         let replica = Replica::new(identity.number, stores, stamps, settings.copies);
         let stores = replica.group_stores().collect();
         let node = Self {

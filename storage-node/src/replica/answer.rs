@@ -256,13 +256,25 @@ impl<D: Disk, I: Index> Replica<D, I> {
                     return Ok(refused(ErrorCode::Invalid));
                 }
                 let change = Change::Metadata {
-                    key,
+                    key: key.clone(),
                     time,
                     version,
                     change: Box::new(move |_| Some(packed)),
                     condition: Condition::Newer,
                 };
-                store.local.submit(change).await
+                let name = key.clone();
+                let done = store.local.submit(change).await;
+                if let Ok(store::Answer::Known) = done {
+                    // The same, or one that somebody else decided beside this one.
+                    let look = move |shared: &store::Shared<D, I>| {
+                        shared.version_of(IndexKey::Metadata(&name))
+                    };
+                    let known = store.shared().blocking(look).await?;
+                    if known.is_some_and(|known| version < known) {
+                        return Ok(Answer::Behind { version: known });
+                    }
+                }
+                done
             }
             PeerChange::Delete => {
                 let change = Change::Delete {

@@ -7,7 +7,7 @@ use common::digest::Crc32;
 use common::id::{NodeNumber, RemoteName, Source};
 use tracing::{info, warn};
 
-use super::group::{Gathered, GroupStore, Scarcity};
+use super::group::{Gathered, GroupStore};
 use super::message::{Answer as PeerAnswer, Carried, PeerChange, PeerEdit, Request};
 use super::upload::Upload;
 use crate::disk::Disk;
@@ -167,18 +167,21 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             edit: local,
         });
         let gathered = self.replica.gather(local, calls).await?;
-        self.settle(&key, Some(base), gathered).await
+        let least = self.replica.majority();
+        self.settle(&key, base, least, gathered).await
     }
 
-    /// Looks after the peers that had another version, and says what came of the change.
+    /// Looks after the peers that had another version, and says what came of the change, which needs
+    /// at least `least` copies whatever the settings say.
     pub(super) async fn settle(
         &self,
         key: &[u8],
-        base: Option<Version>,
+        base: Version,
+        least: usize,
         mut gathered: Gathered,
     ) -> Result<Answer, StoreError> {
         for (peer, version) in std::mem::take(&mut gathered.behind) {
-            if base.is_some_and(|base| version.is_some_and(|version| base < version)) {
+            if version.is_some_and(|version| base < version) {
                 // Somebody decided beside this node: what it did here is not what counts.
                 gathered.is_overruled = true;
                 continue;
@@ -194,6 +197,10 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             }
         }
         self.replica.judge(&gathered)?;
+        let (wanted, copies) = (least, 1 + gathered.copies);
+        if copies < wanted {
+            return Err(StoreError::TooFewCopies { wanted, copies });
+        }
         Ok(gathered.answer.unwrap_or(Answer::Done))
     }
 
@@ -224,7 +231,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             }
         }
         let wanted = self.replica.majority();
-        if self.replica.scarcity() == Scarcity::Refuse && answered < wanted {
+        if answered < wanted {
             return Err(StoreError::TooFewCopies {
                 wanted,
                 copies: answered,
@@ -256,11 +263,13 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         if source != replica.number && replica.peer(source).is_some_and(|peer| peer.link.is_up()) {
             return Err(StoreError::Elsewhere { node: source });
         }
+        if source != replica.number && replica.peers().len() == 1 {
+            // Of two nodes, only the one that accepted a blob changes it while they are apart.
+            return Err(StoreError::Elsewhere { node: source });
+        }
         let term = replica.stamps.draw();
         let mut granted = 1;
-        let peers = replica.live_peers();
-        let asked = peers.len();
-        for peer in peers {
+        for peer in replica.live_peers() {
             let decide = Request::Decide {
                 source: source.get(),
                 term,
@@ -271,10 +280,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 Err(error) => info!(peer = %peer.number, %error, "no answer to who decides"),
             }
         }
-        let wanted = match replica.scarcity() {
-            Scarcity::Refuse => replica.majority(),
-            Scarcity::Degrade => 1 + asked,
-        };
+        let wanted = replica.majority();
         if granted < wanted {
             return Err(StoreError::TooFewCopies {
                 wanted,
@@ -327,6 +333,7 @@ impl<D: Disk, I: Index> Upload<D, I> {
             .finish_edit(key.clone(), Some(base), version, edit);
         let gathered = store.replica.gather(local, calls).await?;
         self.taken();
-        store.settle(&key, Some(base), gathered).await
+        let least = store.replica.majority();
+        store.settle(&key, base, least, gathered).await
     }
 }

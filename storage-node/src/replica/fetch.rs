@@ -12,12 +12,61 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{IndexKey, Version};
 use crate::index::Index;
-use crate::store::{Change, Condition};
+use crate::store::{Change, Condition, OpenBlob};
 
 /// A blob or metadata: prefix of the index, and key.
 pub(super) type Name = (u8, Vec<u8>);
 
 impl<D: Disk, I: Index> GroupStore<D, I> {
+    /// Opens a blob wherever in the group it is: one that is not here is fetched first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::OutOfReach`] if it is not here and not all peers say that they have none; what
+    /// the own store says.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was fetched is kept.
+    pub async fn open_blob(&self, key: &[u8]) -> Result<Option<OpenBlob<D, I>>, StoreError> {
+        match self.shared().open_blob(key).await {
+            Ok(Some(blob)) => return Ok(Some(blob)),
+            Ok(None) => {}
+            Err(error) => return Err(error),
+        }
+        if self.replica.peers().is_empty() || self.is_ended(key).await? {
+            return Ok(None);
+        }
+        self.fetch_if_missing(key).await?;
+        if let Some(blob) = self.shared().open_blob(key).await? {
+            return Ok(Some(blob));
+        }
+        if self.is_ended(key).await? {
+            return Ok(None);
+        }
+        // Whoever does not answer may have it.
+        for peer in self.replica.peers() {
+            let find = Request::Find {
+                path: self.path,
+                key: key.to_vec(),
+            };
+            match peer.ask(&self.replica.stamps, &find).await {
+                Ok(PeerAnswer::State { blob: None, .. }) => {}
+                Ok(_) | Err(_) => return Err(StoreError::OutOfReach),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether this node knows that the name ended.
+    async fn is_ended(&self, key: &[u8]) -> Result<bool, StoreError> {
+        let key = key.to_vec();
+        let ended = self
+            .shared()
+            .blocking(move |shared| shared.version_of(IndexKey::Tombstone(&key)));
+        Ok(ended.await?.is_some())
+    }
+
     /// Asks the peers for a blob that this node knows nothing of.
     pub(super) async fn fetch_if_missing(&self, key: &[u8]) -> Result<(), StoreError> {
         let wanted = key.to_vec();

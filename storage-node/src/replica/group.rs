@@ -134,11 +134,11 @@ impl<D: Disk, I: Index> Replica<D, I> {
         Arc::new(Self {
             number,
             stores,
+            terms: Mutex::new(Terms::new(stamps.draw())),
             stamps: Arc::new(stamps),
             settings,
             peers: RwLock::default(),
             transfers: Transfers::default(),
-            terms: Mutex::default(),
             followed: Mutex::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             tasks: TaskTracker::new(),
@@ -178,6 +178,16 @@ impl<D: Disk, I: Index> Replica<D, I> {
             path,
             local: local.clone(),
         })
+    }
+
+    /// The newest stamp that this node knows of.
+    pub fn stamp(&self) -> Stamp {
+        self.stamps.last()
+    }
+
+    /// Notes a stamp of another node.
+    pub fn see(&self, stamp: Stamp) {
+        self.stamps.see(stamp);
     }
 
     /// The stores of all volume paths.
@@ -234,13 +244,14 @@ impl<D: Disk, I: Index> Replica<D, I> {
         self.settings.ack_copies.clamp(1, 1 + self.peers().len())
     }
 
-    /// Nodes that must agree on who decides, this one included.
+    /// Nodes that a change of an appender needs, this one included: two halves of a group that do not
+    /// see each other must not both make one. In a group of two there is no such number: the node
+    /// that accepted the blob goes on alone if it may, and the other one does not.
     pub(super) fn majority(&self) -> usize {
-        self.peers().len().div_ceil(2) + 1
-    }
-
-    pub(super) fn scarcity(&self) -> Scarcity {
-        self.settings.scarcity
+        match (self.peers().len(), self.settings.scarcity) {
+            (1, Scarcity::Degrade) => 1,
+            (others, _) => others.div_ceil(2) + 1,
+        }
     }
 
     /// Whether there are enough nodes for a change.
@@ -440,11 +451,10 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         let peers = self.replica.live_peers();
         self.replica.check_copies(peers.len())?;
         self.fetch_if_missing(&key).await?;
-        let shared = self.shared();
-        if shared.open_blob(&key).await?.is_none() {
+        if self.shared().open_blob(&key).await?.is_none() {
             return Err(StoreError::NotFound);
         }
-        let before = shared.metadata(&key).await?.unwrap_or_default();
+        let before = self.shared().metadata(&key).await?.unwrap_or_default();
         let after = change(&before).ok_or(StoreError::MetadataTooLong)?;
         if after == before {
             return Ok(());
@@ -460,7 +470,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             condition: Condition::Newer,
         });
         let gathered = self.replica.gather(local, calls).await?;
-        self.settle(&key, None, gathered).await.map(drop)
+        self.settle(&key, version, 1, gathered).await.map(drop)
     }
 
     /// Deletes a blob with its metadata.
@@ -518,10 +528,5 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             version,
             change,
         }
-    }
-
-    /// The newest stamp that this node knows of.
-    pub fn stamp(&self) -> Stamp {
-        self.replica.stamps.last()
     }
 }

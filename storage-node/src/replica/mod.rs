@@ -22,6 +22,9 @@ mod stamps;
 mod state;
 mod upload;
 
+#[cfg(test)]
+mod sim;
+
 pub use edit::GroupEdit;
 pub use follow::{FollowSettings, Follower, PathProgress};
 pub use group::{CopySettings, GroupStore, Replica, Scarcity};

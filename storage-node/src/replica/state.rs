@@ -59,15 +59,26 @@ impl<D: Disk, I: Index> Transfers<D, I> {
 /// A node decides about those that it accepted. When it cannot be reached another one may, if enough
 /// others cannot reach it either and say so. A term is the stamp at which somebody began to decide;
 /// versions that it makes begin with it, so they are newer than what was decided before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Terms {
     /// This node's terms, by the number of the source.
     own: BTreeMap<u32, Stamp>,
     /// Terms that were granted to others.
     granted: BTreeMap<u32, Stamp>,
+    /// When this process began: what was granted before it does not know, so nothing older counts.
+    floor: Stamp,
 }
 
 impl Terms {
+    /// For a process that begins at `floor`.
+    pub(super) fn new(floor: Stamp) -> Self {
+        Self {
+            own: BTreeMap::new(),
+            granted: BTreeMap::new(),
+            floor,
+        }
+    }
+
     /// Since when this node decides about the appenders of `source`.
     pub(super) fn own(&self, source: u32) -> Option<Stamp> {
         self.own.get(&source).copied()
@@ -85,18 +96,17 @@ impl Terms {
 
     /// Lets another node decide from `term` on; whether it may.
     pub(super) fn grant(&mut self, source: u32, term: Stamp) -> bool {
-        let granted = self.granted.entry(source).or_default();
-        if term < *granted {
+        if !self.allows(source, term) {
             return false;
         }
-        *granted = term;
+        self.granted.insert(source, term);
         self.own.remove(&source);
         true
     }
 
     /// Whether what was decided in `term` still counts.
     pub(super) fn allows(&self, source: u32, term: Stamp) -> bool {
-        let granted = self.granted.get(&source);
-        granted.is_none_or(|granted| *granted <= term)
+        let granted = self.granted.get(&source).copied();
+        granted.unwrap_or(self.floor).max(self.floor) <= term
     }
 }

@@ -75,6 +75,24 @@ impl<D: Disk, I: Index> PathStore<D, I> {
         Ok((Self { shared, sender }, Committer { thread }))
     }
 
+    /// The committer as a task, whose pace the caller sets: `pause` is waited for before each group.
+    #[cfg(test)]
+    pub fn attach<P: Future<Output = ()>>(
+        mut engine: Engine<D, I>,
+        mut pause: impl FnMut() -> P,
+    ) -> (Self, impl Future<Output = ()>) {
+        let shared = Arc::clone(engine.shared());
+        let (sender, mut receiver) = mpsc::channel(QUEUE_LEN);
+        let task = async move {
+            let mut requests = Vec::with_capacity(TAKE_MAX);
+            while receiver.recv_many(&mut requests, TAKE_MAX).await != 0 {
+                pause().await;
+                engine.commit(requests.drain(..));
+            }
+        };
+        (Self { shared, sender }, task)
+    }
+
     /// What readers use.
     pub fn shared(&self) -> &Arc<Shared<D, I>> {
         &self.shared
