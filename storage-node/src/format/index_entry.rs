@@ -18,7 +18,7 @@ use super::{Extent, PartId, RECORD_ALIGN, RecordHeader, RecordKind, Stamp, Versi
 /// | `T` name | ended blob of which a peer may not know yet | where its tombstone lies |
 /// | `V` volume | volume | [`VolumeStats`] |
 /// | `W` | index | [`ReplayPosition`] |
-/// | `L` | index | 8 bytes: the number of the log |
+/// | `L` | index | [`LogName`] |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IndexKey<'a> {
     /// A blob, by the binary form of its remote name.
@@ -249,6 +249,39 @@ impl ReplayPosition {
             next_sequence,
             stamp,
         })
+    }
+}
+
+/// Which log the volumes are, for the peers of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogName {
+    /// A random number.
+    pub number: u64,
+    /// Whether peers may have seen records before they were durable.
+    pub is_ahead: bool,
+}
+
+impl LogName {
+    /// Encodes the value.
+    pub fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::with_capacity(9);
+        let mut writer = Writer::new(&mut out);
+        writer.u64(self.number);
+        writer.u8(u8::from(self.is_ahead));
+        out
+    }
+
+    /// Decodes a value.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let number = reader.u64()?;
+        let is_ahead = match reader.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(CodecError::Field("flag of the log")),
+        };
+        reader.finish()?;
+        Ok(Self { number, is_ahead })
     }
 }
 

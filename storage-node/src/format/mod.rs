@@ -8,7 +8,7 @@ mod record;
 mod superblock;
 mod version;
 
-pub use index_entry::{IndexKey, IndexValue, Position, ReplayPosition, VolumeStats};
+pub use index_entry::{IndexKey, IndexValue, LogName, Position, ReplayPosition, VolumeStats};
 pub use manifest::{Manifest, ManifestError, PartId, Segment};
 pub use record::{
     RECORD_ALIGN, RECORD_HEADER_LEN, RecordError, RecordHeader, RecordKind, UnverifiedRecord,

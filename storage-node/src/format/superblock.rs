@@ -44,7 +44,9 @@ pub enum SuperblockError {
     #[error("no volume file: the magic number is missing")]
     Magic,
     /// Written by another Hayloft: a newer one, or one from before the first release.
-    #[error("volume format {0}, this version reads {VERSION}; remedy: use the Hayloft that wrote it")]
+    #[error(
+        "volume format {0}, this version reads {VERSION}; remedy: use the Hayloft that wrote it"
+    )]
     Version(u16),
     /// Damaged.
     #[error("the checksum of the superblock does not match")]

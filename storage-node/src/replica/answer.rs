@@ -407,7 +407,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     ) -> Result<Answer, StoreError> {
         let shared = self.shared();
         let log = shared.log_number();
-        let mut committed = shared.committed();
+        let mut log_end = shared.log_end();
         let Some(from) = from.filter(|from| from.log == log) else {
             return Ok(self.log_begins());
         };
@@ -416,11 +416,11 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 shared.log(from.position, ENTRIES_MAX)
             })
         };
-        committed.mark_unchanged();
+        log_end.mark_unchanged();
         let mut page = read().await?;
         if page.as_ref().is_some_and(|page| page.next == from.position) {
             // Nothing new: the answer is given when there is, or to say that there still is not.
-            let _ = timeout(patience, committed.changed()).await;
+            let _ = timeout(patience, log_end.changed()).await;
             page = read().await?;
         }
         let Some(page) = page else {
@@ -444,7 +444,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             entries: Vec::new(),
             next: LogPlace {
                 log: self.shared().log_number(),
-                position: self.shared().log_end(),
+                position: *self.shared().log_end().borrow(),
             },
             behind: 0,
             is_new: true,
@@ -498,7 +498,12 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         if prefix == IndexKey::METADATA {
             let metadata = self.shared().metadata_record(key).await?;
             return Ok(metadata.map_or((Found::Nothing, Bytes::new()), |record| {
-                whole(record.header.version, record.header.time, false, record.payload)
+                whole(
+                    record.header.version,
+                    record.header.time,
+                    false,
+                    record.payload,
+                )
             }));
         }
         let Some(blob) = self.shared().open_blob(key).await? else {

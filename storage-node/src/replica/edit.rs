@@ -226,7 +226,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                         self.fetch_from(&peer, key).await?;
                     }
                 }
-                Ok(answer) => warn!(peer = %peer.number, ?answer, "a peer does not say what it has"),
+                Ok(answer) => {
+                    warn!(peer = %peer.number, ?answer, "a peer does not say what it has")
+                }
                 Err(error) => info!(peer = %peer.number, %error, "a peer does not say what it has"),
             }
         }

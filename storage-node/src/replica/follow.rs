@@ -236,8 +236,7 @@ impl<D: Disk, I: Index> Follower<D, I> {
 
     /// Compares everything with the peer, and gets what is missing here.
     async fn compare(&self) -> Result<(), StoreError> {
-        self.progress
-            .send_modify(|progress| progress.compared = 0);
+        self.progress.send_modify(|progress| progress.compared = 0);
         // What ended goes first, so that nothing is fetched that is known to be over.
         for prefix in [IndexKey::TOMBSTONE, IndexKey::BLOB, IndexKey::METADATA] {
             let mut from = Some(Vec::new());
@@ -251,11 +250,7 @@ impl<D: Disk, I: Index> Follower<D, I> {
     }
 
     /// Compares one stretch, and gives where the next one begins.
-    async fn compare_from(
-        &self,
-        prefix: u8,
-        from: Vec<u8>,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn compare_from(&self, prefix: u8, from: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
         let start = from.clone();
         let page = self
             .store
@@ -295,15 +290,13 @@ fn look_for<D: Disk, I: Index>(
     missing: &mut Missing,
 ) -> Result<(), StoreError> {
     let key = &entry.key;
-    let is_newer = |known: Option<crate::format::Version>| {
-        known.is_none_or(|known| known < entry.version)
-    };
+    let is_newer =
+        |known: Option<crate::format::Version>| known.is_none_or(|known| known < entry.version);
     let tombstone = shared.version_of(IndexKey::Tombstone(key))?;
     match entry.kind {
         RecordKind::Blob | RecordKind::Manifest => {
-            let is_over = tombstone.is_some_and(|tombstone| {
-                crate::store::is_ended(key, entry.version, tombstone)
-            });
+            let is_over = tombstone
+                .is_some_and(|tombstone| crate::store::is_ended(key, entry.version, tombstone));
             if !is_over && is_newer(shared.version_of(IndexKey::Blob(key))?) {
                 missing.names.push((IndexKey::BLOB, key.clone()));
             }

@@ -192,7 +192,9 @@ impl<D: Disk, I: Index> Replica<D, I> {
 
     /// The stores of all volume paths.
     pub fn group_stores(self: &Arc<Self>) -> impl Iterator<Item = (VolumePath, GroupStore<D, I>)> {
-        self.stores.keys().filter_map(|path| Some((*path, self.store(*path)?)))
+        self.stores
+            .keys()
+            .filter_map(|path| Some((*path, self.store(*path)?)))
     }
 
     /// Waits for what goes on behind clients that were answered. Call it when no more of them come.
@@ -203,21 +205,15 @@ impl<D: Disk, I: Index> Replica<D, I> {
 
     /// Notes how far a peer has followed this node's log.
     pub(super) fn follows(&self, peer: NodeNumber, path: VolumePath, place: Position) {
-        let mut followed = self
-            .followed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         followed.insert((peer, path), place);
     }
 
     /// The place in the log of a volume path that all peers have passed; `None` if one of them was
     /// not heard of since this node's start.
     pub(super) fn followed_by_all(&self, path: VolumePath) -> Option<Position> {
-        let end = self.stores.get(&path)?.shared().log_end();
-        let followed = self
-            .followed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let end = *self.stores.get(&path)?.shared().log_end().borrow();
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut passed = end;
         for peer in self.peers() {
             passed = passed.min(*followed.get(&(peer.number, path))?);

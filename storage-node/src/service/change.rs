@@ -81,9 +81,7 @@ impl Session {
         };
         let changed = match self.content(store, size, time).await? {
             Err(unread) => return Ok(unread.refused(count)),
-            Ok(Content::Inline(payload)) => {
-                store.edit(name.to_key(), time, edit, payload).await
-            }
+            Ok(Content::Inline(payload)) => store.edit(name.to_key(), time, edit, payload).await,
             Ok(Content::Parts(mut parts)) => parts.finish_edit(name.to_key(), edit).await,
         };
         bytes.add(size, changed.is_ok());

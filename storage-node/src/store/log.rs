@@ -10,10 +10,10 @@ use super::shared::Shared;
 use crate::disk::Disk;
 use crate::error::{ReadError, StoreError};
 use crate::format::{
-    IndexKey, IndexValue, Manifest, Position, RecordKind, SUPERBLOCK_LEN, Version, VolumeNumber,
+    IndexKey, IndexValue, Manifest, Position, RecordKind, SUPERBLOCK_LEN, Version,
 };
 use crate::index::Index;
-use crate::volume::{ScanDepth, ScanItem, Scanner};
+use crate::volume::{ScanDepth, ScanItem, Scanner, Volume};
 
 /// Records that one look at the log steps over at most, whatever they are.
 const STEPS_MAX: usize = 16 * 1024;
@@ -50,17 +50,9 @@ pub struct IndexPage {
 }
 
 impl<D: Disk, I: Index> Shared<D, I> {
-    /// Where the log ends now.
-    pub fn log_end(&self) -> Position {
-        let last = self.volumes().pop();
-        last.map_or(START, |volume| Position {
-            volume: volume.number(),
-            offset: volume.committed_end(),
-        })
-    }
-
     /// Bytes of records behind `from`.
     pub fn log_behind(&self, from: Position) -> u64 {
+        let log_end = *self.log_end().borrow();
         let volumes = self.volumes();
         let behind = volumes.iter().map(|volume| {
             let start = match volume.number() {
@@ -69,7 +61,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 _ => 0,
             };
             let start = start.max(SUPERBLOCK_LEN as u64);
-            volume.committed_end().saturating_sub(start)
+            self.end_in(log_end, volume).saturating_sub(start)
         });
         behind.sum()
     }
@@ -77,7 +69,8 @@ impl<D: Disk, I: Index> Shared<D, I> {
     /// About `max` entries from `from` on. `None` if the log never came to that place, so that it is
     /// of another log. Blocks.
     pub fn log(&self, from: Position, max: usize) -> Result<Option<LogPage>, StoreError> {
-        if self.log_end() < from {
+        let log_end = *self.log_end().borrow();
+        if log_end < from {
             return Ok(None);
         }
         let mut page = LogPage {
@@ -88,7 +81,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
         let mut steps = 0;
         for volume in self.volumes() {
             let number = volume.number();
-            if number < page.next.volume {
+            if number < page.next.volume || log_end.volume < number {
                 continue;
             }
             if page.next.volume < number {
@@ -98,11 +91,15 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 };
             }
             let start = page.next.offset.max(SUPERBLOCK_LEN as u64);
-            let end = volume.committed_end();
+            let end = self.end_in(log_end, &volume);
             let mut scanner = Scanner::new(volume.file(), number, start, ScanDepth::Headers);
+            let mut is_over = false;
             while scanner.offset() < end && page.entries.len() < max && steps < STEPS_MAX {
                 steps += 1;
-                match scanner.next_item().map_err(|error| ReadError::Io(error.source))? {
+                match scanner
+                    .next_item()
+                    .map_err(|error| ReadError::Io(error.source))?
+                {
                     ScanItem::Record(record) => {
                         page.entries.extend(entries_of(
                             record.header.kind,
@@ -113,16 +110,30 @@ impl<D: Disk, I: Index> Shared<D, I> {
                     }
                     // Whoever reads the log compares all from time to time, and finds what is lost here.
                     ScanItem::Damage(_) => {}
-                    ScanItem::End { .. } => break,
+                    ScanItem::End { .. } => {
+                        is_over = true;
+                        break;
+                    }
                 }
             }
-            page.next.offset = scanner.offset().min(end).max(start);
+            // Nobody waits for what is unreadable up to the end.
+            let at = if is_over { end } else { scanner.offset() };
+            page.next.offset = at.min(end.max(start));
             if page.next.offset < end {
                 break;
             }
         }
         page.behind = self.log_behind(page.next);
         Ok(Some(page))
+    }
+
+    /// Where a volume ends for peers.
+    fn end_in(&self, log_end: Position, volume: &Volume<D::File>) -> u64 {
+        match volume.number().cmp(&log_end.volume) {
+            std::cmp::Ordering::Less => volume.committed_end(),
+            std::cmp::Ordering::Equal => volume.committed_end().min(log_end.offset),
+            std::cmp::Ordering::Greater => 0,
+        }
     }
 
     /// About `max` entries of a prefix of the index, from the key `from` on and before `to`. Blocks.
@@ -203,11 +214,6 @@ impl<D: Disk, I: Index> Shared<D, I> {
     }
 }
 
-const START: Position = Position {
-    volume: VolumeNumber(0),
-    offset: 0,
-};
-
 /// A tombstone may be a manifest that gave its blob another name.
 fn kind_of(prefix: u8, kind: RecordKind) -> RecordKind {
     match prefix {
@@ -231,10 +237,9 @@ fn entries_of(
     };
     let own = match kind {
         RecordKind::Part | RecordKind::Filler => None,
-        RecordKind::Blob
-        | RecordKind::Manifest
-        | RecordKind::Metadata
-        | RecordKind::Tombstone => Some(LogEntry { kind, key, version }),
+        RecordKind::Blob | RecordKind::Manifest | RecordKind::Metadata | RecordKind::Tombstone => {
+            Some(LogEntry { kind, key, version })
+        }
     };
     let ended = replaced.map(|key| LogEntry {
         kind: RecordKind::Tombstone,

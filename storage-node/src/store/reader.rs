@@ -9,9 +9,7 @@ use common::digest::{Crc32, Crc32Hasher};
 use super::shared::Shared;
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::format::{
-    Extent, IndexKey, IndexValue, Manifest, PartId, RecordKind, Segment, Version,
-};
+use crate::format::{Extent, IndexKey, IndexValue, Manifest, PartId, RecordKind, Segment, Version};
 use crate::index::{Index, IndexError};
 use crate::volume::FoundRecord;
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::change::Change;
 use crate::disk::{Disk, Space};
 use crate::error::{ReadError, StoreError};
-use crate::format::{Extent, IndexKey, IndexValue, PartId, VolumeNumber, VolumeStats};
+use crate::format::{Extent, IndexKey, IndexValue, PartId, Position, VolumeNumber, VolumeStats};
 use crate::index::{Cached, Index};
 use crate::metrics::StoreMetrics;
 use crate::volume::{FoundRecord, Volume, VolumeState};
@@ -38,8 +38,9 @@ pub struct Shared<D: Disk, I> {
     later: Mutex<Vec<Change>>,
     /// Another one for each start of the index: which log the volumes are.
     log: OnceLock<u64>,
-    /// Told after each group that was committed.
-    committed: watch::Sender<()>,
+    /// Where the log ends for peers. What lies behind it may be lost in a power cut, and something else
+    /// may come to lie there.
+    log_end: watch::Sender<Position>,
     /// Whether what may block is done where it is asked for, so that a simulation repeats itself.
     inline: bool,
 }
@@ -84,7 +85,10 @@ impl<D: Disk, I: Index> Shared<D, I> {
             active_room: AtomicU64::new(0),
             later: Mutex::default(),
             log: OnceLock::new(),
-            committed: watch::Sender::new(()),
+            log_end: watch::Sender::new(Position {
+                volume: VolumeNumber(0),
+                offset: 0,
+            }),
             inline: false,
         }
     }
@@ -125,13 +129,17 @@ impl<D: Disk, I: Index> Shared<D, I> {
         let _ = self.log.set(number);
     }
 
-    /// Is told after each group of changes.
-    pub fn committed(&self) -> watch::Receiver<()> {
-        self.committed.subscribe()
+    /// Where the log ends for peers, and whenever that changes.
+    pub fn log_end(&self) -> watch::Receiver<Position> {
+        self.log_end.subscribe()
     }
 
-    pub(super) fn tell_committed(&self) {
-        self.committed.send_replace(());
+    pub(super) fn set_log_end(&self, end: Position) {
+        self.log_end.send_if_modified(|known| {
+            let is_news = *known != end;
+            *known = end;
+            is_news
+        });
     }
 
     /// Leaves a change for the committer's next round.

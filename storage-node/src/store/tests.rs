@@ -16,9 +16,7 @@ use super::compact::CompactionReport;
 use super::*;
 use crate::disk::{CrashStyle, MemoryDisk};
 use crate::error::StoreError;
-use crate::format::{
-    IndexKey, Manifest, PartId, SUPERBLOCK_LEN, Segment, Version, VolumeNumber,
-};
+use crate::format::{IndexKey, Manifest, PartId, SUPERBLOCK_LEN, Segment, Version, VolumeNumber};
 use crate::index::MemoryIndex;
 use crate::metrics::StoreMetrics;
 use crate::volume::VolumeState;

@@ -94,14 +94,21 @@ fn request() -> impl Strategy<Value = Request> {
                 change,
             }
         ),
-        (path(), proptest::option::of(place()), any::<u32>()).prop_map(
-            |(path, from, patience)| Request::Log {
+        (path(), proptest::option::of(place()), any::<u32>()).prop_map(|(path, from, patience)| {
+            Request::Log {
                 path,
                 from,
                 patience,
             }
-        ),
-        (path(), any::<u8>(), key(), proptest::option::of(key()), any::<u64>(), any::<[u8; 32]>())
+        }),
+        (
+            path(),
+            any::<u8>(),
+            key(),
+            proptest::option::of(key()),
+            any::<u64>(),
+            any::<[u8; 32]>()
+        )
             .prop_map(|(path, prefix, from, to, count, digest)| Request::Compare {
                 path,
                 prefix,
@@ -152,14 +159,18 @@ fn found() -> impl Strategy<Value = Found> {
                 len,
             }
         ),
-        (version(), any::<u32>(), proptest::option::of(crc()), any::<u64>()).prop_map(
-            |(version, time, crc, len)| Found::Long {
+        (
+            version(),
+            any::<u32>(),
+            proptest::option::of(crc()),
+            any::<u64>()
+        )
+            .prop_map(|(version, time, crc, len)| Found::Long {
                 version,
                 time,
                 crc,
                 len,
-            }
-        ),
+            }),
     ]
 }
 
@@ -187,7 +198,10 @@ fn answer() -> impl Strategy<Value = Answer> {
         Just(Answer::Granted),
         Just(Answer::Pong),
         Just(Answer::Overruled),
-        (proptest::option::of(version()), proptest::option::of(version()))
+        (
+            proptest::option::of(version()),
+            proptest::option::of(version())
+        )
             .prop_map(|(blob, tombstone)| Answer::State { blob, tombstone }),
     ]
 }

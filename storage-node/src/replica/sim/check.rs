@@ -22,11 +22,13 @@ impl World {
     pub(super) fn are_same(&self) -> bool {
         let numbers = self.numbers();
         let (first, others) = numbers.split_first().expect("nodes");
-        [IndexKey::BLOB, IndexKey::METADATA].into_iter().all(|prefix| {
-            let entries = versions(&self.entries(*first, prefix));
-            let mut others = others.iter();
-            others.all(|other| versions(&self.entries(*other, prefix)) == entries)
-        })
+        [IndexKey::BLOB, IndexKey::METADATA]
+            .into_iter()
+            .all(|prefix| {
+                let entries = versions(&self.entries(*first, prefix));
+                let mut others = others.iter();
+                others.all(|other| versions(&self.entries(*other, prefix)) == entries)
+            })
     }
 
     /// What each node has, for a message.
@@ -55,6 +57,8 @@ impl World {
 
 /// What must be the same: how a blob is kept may differ.
 fn versions(entries: &[LogEntry]) -> Vec<(Vec<u8>, crate::format::Version)> {
-    let pairs = entries.iter().map(|entry| (entry.key.clone(), entry.version));
+    let pairs = entries
+        .iter()
+        .map(|entry| (entry.key.clone(), entry.version));
     pairs.collect()
 }

@@ -172,7 +172,8 @@ impl Clients {
             (0 | 1, _) => (name(None), true),
             (2, Some(master)) => {
                 let master = RemoteName::from_key(PATH, &master.key).expect("a name");
-                let prefix = SlavePrefix::from_bytes(format!("-s{number}").as_bytes()).expect("valid");
+                let prefix =
+                    SlavePrefix::from_bytes(format!("-s{number}").as_bytes()).expect("valid");
                 match master.slave(prefix, Extension::default()) {
                     Ok(name) => (name, false),
                     Err(_) => (name(Some(text.len() as u64)), false),
@@ -219,7 +220,10 @@ impl Clients {
             }
             Operation::Append { .. } => file.pieces.push((text, is_done)),
             Operation::Delete => file.deleted = fact,
-            Operation::Metadata if is_done => file.metadata = vec![Some(text)],
+            // Alone, two nodes may each change it; the later one by their clocks stays in the end.
+            Operation::Metadata if is_done && world.is_strict() => {
+                file.metadata = vec![Some(text)];
+            }
             Operation::Metadata => file.metadata.push(Some(text)),
             Operation::Read => {
                 let Ok(found) = outcome else {

@@ -48,12 +48,14 @@ struct State {
     paused: BTreeSet<NodeNumber>,
     /// Ways that lose everything, by direction.
     cut: BTreeSet<(NodeNumber, NodeNumber)>,
+    /// Messages so far, by direction.
+    sent: BTreeMap<(NodeNumber, NodeNumber), u64>,
 }
 
 /// The network.
 pub(super) struct Network {
     state: Mutex<State>,
-    random: Mutex<Random>,
+    seed: u64,
 }
 
 impl fmt::Debug for Network {
@@ -66,16 +68,12 @@ impl Network {
     pub(super) fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
-            random: Mutex::new(Random(seed)),
+            seed,
         })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn random(&self) -> MutexGuard<'_, Random> {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, number: NodeNumber, process: Process) {
@@ -123,14 +121,21 @@ impl Network {
         !state.cut.contains(&(from, to)) && !state.paused.contains(&to)
     }
 
-    async fn travel(&self) {
-        let delay = {
-            let mut random = self.random();
-            match random.below(50) {
-                0 => random.below(400_000),
-                1..10 => random.below(20_000),
-                _ => 50 + random.below(1000),
-            }
+    /// What a message needs depends on its place among those of its direction alone, so that what
+    /// happens elsewhere at the same time does not change it.
+    async fn travel(&self, from: NodeNumber, to: NodeNumber) {
+        let place = {
+            let mut state = self.state();
+            let sent = state.sent.entry((from, to)).or_default();
+            *sent += 1;
+            *sent
+        };
+        let way = u64::from(from.get()) << 40 | u64::from(to.get()) << 32;
+        let mut random = Random(self.seed ^ way ^ place);
+        let delay = match random.below(50) {
+            0 => random.below(400_000),
+            1..10 => random.below(20_000),
+            _ => 50 + random.below(1000),
         };
         sleep(Duration::from_micros(delay)).await;
     }
@@ -142,7 +147,7 @@ impl Network {
         to: NodeNumber,
         request: Parcel,
     ) -> Result<Parcel, LinkError> {
-        self.travel().await;
+        self.travel(from, to).await;
         if !self.passes(from, to) {
             // Lost without a word; whoever waits gives up in the end.
             return std::future::pending().await;
@@ -158,7 +163,7 @@ impl Network {
         });
         process.adopt(task.abort_handle());
         let answer = answer.await.map_err(|_| down())?;
-        self.travel().await;
+        self.travel(to, from).await;
         if self.passes(to, from) && !self.state().paused.contains(&to) {
             Ok(answer)
         } else {

@@ -120,6 +120,10 @@ impl World {
         world.relief();
         world.settled().await;
         clients.check(&world).await;
+        // Processes and network hold each other.
+        for number in world.numbers() {
+            world.network.kill(number);
+        }
         let log = std::mem::take(&mut *locked(&world.log));
         log
     }
@@ -246,6 +250,11 @@ impl World {
     /// All that happened so far.
     pub(super) fn history(&self) -> String {
         locked(&self.log).clone()
+    }
+
+    /// Whether a change needs more than one node.
+    pub(super) fn is_strict(&self) -> bool {
+        self.settings.scarcity == Scarcity::Refuse
     }
 
     /// Something goes wrong.

@@ -7,8 +7,8 @@ use common::limits;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::node::Node;
-use crate::service::{Content, Failure};
 use crate::replica::{GroupStore, Upload};
+use crate::service::{Content, Failure};
 
 /// Bytes that are read at a time to stand behind others in one record.
 const JOINED_LEN_MAX: usize = 256 * 1024;

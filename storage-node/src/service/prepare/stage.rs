@@ -17,9 +17,9 @@ use super::incoming::{Arrived, Incoming};
 use super::{Becoming, PreparedBlob, Refused, Rest, free_name};
 use crate::error::StoreError;
 use crate::node::Node;
+use crate::replica::{GroupEdit, GroupStore};
 use crate::service::change::{appender, store_in_group, too_long};
 use crate::service::{Content, Failure, Outcome, Session};
-use crate::replica::{GroupEdit, GroupStore};
 use crate::store::Answer;
 
 /// Bytes that a request with many pieces needs at once for each of its own: body, pieces and ranges.
@@ -150,9 +150,7 @@ async fn append(
     let crc = content.crc();
     let key = head.name.to_key();
     let answer = match content {
-        Content::Inline(payload) => {
-            store.edit(key, time, &GroupEdit::Append, payload).await?
-        }
+        Content::Inline(payload) => store.edit(key, time, &GroupEdit::Append, payload).await?,
         Content::Parts(mut parts) => parts.finish_edit(key, &GroupEdit::Append).await?,
     };
     match answer {

@@ -35,7 +35,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         group.clear();
         match outcome {
             Ok(()) => {
-                self.shared.tell_committed();
+                self.tell_log_end();
                 for (reply, answer) in waiting.drain(..) {
                     // Nobody may listen any more, which changes nothing.
                     let _ = reply.send(Ok(answer));
@@ -145,6 +145,16 @@ impl<D: Disk, I: Index> Engine<D, I> {
             }
         }
         changed
+    }
+
+    /// Tells the peers how far they can follow. With durability `always`, as far as a power cut takes
+    /// nothing; otherwise to the end, and after a crash the log gets another number.
+    pub(in crate::store) fn tell_log_end(&self) {
+        let position = self.replay_position();
+        self.shared.set_log_end(match self.settings.durability {
+            Durability::Always => position.synced,
+            Durability::Interval | Durability::Os => position.applied,
+        });
     }
 
     pub(super) fn replay_position(&self) -> ReplayPosition {

@@ -22,11 +22,12 @@ use super::engine::{Engine, EngineSettings};
 use super::group::Group;
 use super::plan::Plan;
 use super::shared::Shared;
+use super::space::Durability;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::{OpenError, StoreError};
 use crate::format::{
-    Extent, IndexKey, IndexValue, Manifest, Position, RecordHeader, RecordKind, ReplayPosition,
-    SUPERBLOCK_LEN, Stamp, Superblock, SuperblockError, VolumeNumber, VolumeStats,
+    Extent, IndexKey, IndexValue, LogName, Manifest, Position, RecordHeader, RecordKind,
+    ReplayPosition, SUPERBLOCK_LEN, Stamp, Superblock, SuperblockError, VolumeNumber, VolumeStats,
 };
 use crate::index::{Batch, Index, IndexError};
 use crate::volume::{Damage, ScanDepth, ScanItem, ScannedRecord, Scanner, Volume, VolumeState};
@@ -229,14 +230,22 @@ impl<D: Disk, I: Index> Opening<D, I> {
     fn name_log(&mut self) -> Result<(), OpenError> {
         let shared = &self.engine.shared;
         let known = shared.index.get(&IndexKey::Log.encode())?;
-        let known = known.and_then(|value| value.try_into().ok());
-        let number = known.map_or(self.engine.settings.log, u64::from_be_bytes);
-        if known.is_none() {
+        let known = known.map(|value| LogName::decode(&value)).transpose();
+        let known = known.map_err(IndexError::from)?;
+        // What peers saw of it may be lost, and something else stand there.
+        let is_clean = self.recovery.mode == RecoveryMode::Clean;
+        let goes_on = known.filter(|known| is_clean || !known.is_ahead);
+        let name = LogName {
+            number: goes_on.map_or(self.engine.settings.log, |known| known.number),
+            is_ahead: self.engine.settings.durability != Durability::Always,
+        };
+        if known != Some(name) {
             let mut batch = Batch::default();
-            batch.put(IndexKey::Log.encode(), number.to_be_bytes().to_vec());
+            batch.put(IndexKey::Log.encode(), name.encode().to_vec());
             shared.index.apply(&batch)?;
         }
-        shared.set_log_number(number);
+        shared.set_log_number(name.number);
+        self.engine.tell_log_end();
         Ok(())
     }
 

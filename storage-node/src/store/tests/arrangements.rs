@@ -28,7 +28,9 @@ fn extend(engine: &mut TestEngine, number: u64, parts: &[&[u8]]) -> Result<u64, 
     let content = Content::Parts { segments, crc };
     match submit(engine, edit(number, Edit::Append(content)))? {
         Answer::Appended { offset } => Ok(offset),
-        answer @ (Answer::Done | Answer::Known | Answer::Part(_)) => panic!("{answer:?} tells no place"),
+        answer @ (Answer::Done | Answer::Known | Answer::Part(_)) => {
+            panic!("{answer:?} tells no place")
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::error::OpenError;
-use crate::format::{RecordKind};
+use crate::format::RecordKind;
 use crate::index::Index as _;
 
 /// A store on a disk and an index that tests can hurt.
