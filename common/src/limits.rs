@@ -28,6 +28,9 @@ pub const SUBDIR_COUNT: u16 = 256;
 pub const GROUPS_MAX: usize = 512;
 /// Nodes of one group. The C client has fixed arrays of this size.
 pub const NODES_PER_GROUP_MAX: usize = 32;
+/// Removed nodes of one group that trackers remember, so that their numbers are not used again. Far
+/// more than a group replaces in its life; an operator can release numbers.
+pub const REMOVED_PER_GROUP_MAX: usize = 256;
 /// Trackers of one cluster. The C client has fixed arrays of this size.
 pub const TRACKERS_MAX: usize = 16;
 

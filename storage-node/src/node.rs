@@ -302,6 +302,7 @@ impl Node {
             free_mb: reserved_mb.min(space.free / MIB) + usable / MIB,
             reserved_mb,
             read_only: false,
+            is_complete: true,
         }
     }
 }
@@ -360,6 +361,7 @@ impl ReportSource for Node {
             changed_as_source: self.counters.changed(),
             changed_as_replica: 0,
             complete_up_to: clock::unix_seconds(),
+            ..NodeReport::default()
         }
     }
 }

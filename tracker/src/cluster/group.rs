@@ -1,6 +1,7 @@
 //! A group: nodes that hold the same blobs.
 
 use common::id::{GroupName, NodeNumber};
+use common::wire::report::{Member, RemovedMember, ReportAnswer};
 use common::wire::tracker::NodeStatus;
 
 use super::{Node, Space};
@@ -14,6 +15,10 @@ pub struct Group {
     space: Space,
     writable_count: usize,
     readable_count: usize,
+    /// What members are told, and how often it changed.
+    members: Vec<Member>,
+    removed: Vec<RemovedMember>,
+    view: u64,
     /// Where round robin over writers and readers goes on.
     pub(super) next_writer: usize,
     pub(super) next_reader: usize,
@@ -27,6 +32,9 @@ impl Group {
             space: Space::default(),
             writable_count: 0,
             readable_count: 0,
+            members: Vec::new(),
+            removed: Vec::new(),
+            view: 1,
             next_writer: 0,
             next_reader: 0,
         }
@@ -131,6 +139,30 @@ impl Group {
             .unwrap_or_default();
         self.writable_count = self.nodes.iter().filter(|node| node.is_writable()).count();
         self.readable_count = self.nodes.iter().filter(|node| node.is_readable()).count();
+        self.refresh_members();
+    }
+
+    /// Makes a new view of what members are told changed.
+    fn refresh_members(&mut self) {
+        let members: Vec<_> = self.nodes.iter().filter_map(Node::member).collect();
+        let removed: Vec<_> = self.nodes.iter().filter_map(Node::removed_member).collect();
+        if members != self.members || removed != self.removed {
+            (self.members, self.removed) = (members, removed);
+            self.view += 1;
+        }
+    }
+
+    /// What a member is told that has the view `known`.
+    pub fn members_answer(&self, known: u64) -> ReportAnswer {
+        let view = self.view;
+        if known == view {
+            return ReportAnswer::Unchanged { view };
+        }
+        ReportAnswer::Members {
+            view,
+            members: self.members.clone(),
+            removed: self.removed.clone(),
+        }
     }
 
     fn position(&self, number: NodeNumber) -> Result<usize, usize> {

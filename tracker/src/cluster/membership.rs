@@ -6,7 +6,7 @@ use common::code::ErrorCode;
 use common::id::{GroupName, NodeNumber};
 use common::limits;
 use common::wire::Status;
-use common::wire::report::{JoinAnswer, NodeJoin, NodeReport};
+use common::wire::report::{JoinAnswer, NodeJoin, NodeReport, ReportAnswer};
 use common::wire::tracker::{NodeStatus, ReadWriteMode};
 
 use super::{Cluster, Node, Now, Registration, SessionId};
@@ -165,6 +165,12 @@ impl Cluster {
         let to = node.state();
         group.refresh();
         Ok(StateChange { from, to })
+    }
+
+    /// What the node of a session is told about its group when it has the view `known`.
+    pub fn members_answer(&self, session: SessionId, known: u64) -> ReportAnswer {
+        let group = self.groups.get(&session.group);
+        group.map_or(ReportAnswer::Nothing, |it| it.members_answer(known))
     }
 
     /// Ends a session; its node is out of service at once. `false` when a later one took its place.

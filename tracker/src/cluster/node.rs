@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber, VolumePath};
-use common::wire::report::{NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace};
+use common::wire::report::{
+    Member, MemberMarks, NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace, RemovedMember,
+};
 use common::wire::tracker::{NodeStatus, ReadWriteMode};
 use common::wire::{AddressText, AddressWidth, VersionText};
 
@@ -194,6 +196,37 @@ impl Node {
     /// Where clients reach it.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
+    }
+
+    /// What its peers are told of it, unless it was removed.
+    pub(super) fn member(&self) -> Option<Member> {
+        let registration = &self.registration;
+        if registration.deleted {
+            return None;
+        }
+        Some(Member {
+            identity: registration.identity,
+            number: registration.number,
+            address: self.endpoint.address,
+            http_port: registration.http_port,
+            phase: self.report.phase,
+            is_alive: self.session.is_some_and(|session| !session.silent),
+            marks: MemberMarks {
+                draining: false,
+                read_only: !allows_writing(registration.mode),
+            },
+            place_version: 0,
+            marks_version: 0,
+        })
+    }
+
+    /// What its peers are told of it once it was removed.
+    pub(super) fn removed_member(&self) -> Option<RemovedMember> {
+        let registration = &self.registration;
+        registration.deleted.then_some(RemovedMember {
+            number: registration.number,
+            identity: registration.identity,
+        })
     }
 
     /// Where it stands.

@@ -56,6 +56,7 @@ fn space(path: u8, free_mb: u64) -> PathSpace {
         free_mb,
         reserved_mb: 0,
         read_only: false,
+        is_complete: true,
     }
 }
 

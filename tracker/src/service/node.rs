@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use common::wire::report::{
     HelloAnswer, JoinAnswer, NodeJoin, NodeReport, REPORT_VERSION, ReportError, TrackerHello,
+    version_of,
 };
 use common::wire::{Header, Status, encode_empty};
 use tracing::{debug, error, info, warn};
@@ -82,7 +83,12 @@ impl Service {
             Status::INVALID
         })?;
         let now = self.shared.now();
-        let taken = self.shared.cluster().report(session, report, now);
+        let known = report.view;
+        let (taken, answer) = {
+            let mut cluster = self.shared.cluster();
+            let taken = cluster.report(session, report, now);
+            (taken, cluster.members_answer(session, known))
+        };
         match taken {
             Ok(change) => {
                 if change.is_news() {
@@ -92,7 +98,12 @@ impl Service {
                         "node changed its state"
                     );
                 }
-                encode_empty(out);
+                if version_of(body) < 2 {
+                    // Its layout has no answer.
+                    encode_empty(out);
+                } else {
+                    put_answer(out, |body| answer.encode(body));
+                }
                 Ok(())
             }
             Err(error) => {

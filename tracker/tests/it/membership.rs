@@ -109,12 +109,12 @@ async fn a_taken_number_a_changed_group_and_a_later_version_are_refused_by_name(
     assert_eq!(answer, JoinAnswer::WrongGroup { registered });
 
     let mut client = tracker.client().await;
-    let later = [0, 2, 1, 2, 3];
+    let later = [0, 3, 1, 2, 3];
     let (status, body) = client.raw(Command::NodeJoin as u8, &later).await;
     assert_eq!(status, Status::OK);
     assert_eq!(
         JoinAnswer::decode(&body),
-        Ok(JoinAnswer::VersionTooNew { known: 1 })
+        Ok(JoinAnswer::VersionTooNew { known: 2 })
     );
     assert_eq!(state(&mut client, 1).await, Some(NodeStatus::Active));
 }

@@ -184,6 +184,7 @@ pub(crate) fn report() -> NodeReport {
             free_mb: 500,
             reserved_mb: 10,
             read_only: false,
+            is_complete: true,
         }],
         ..NodeReport::default()
     }

@@ -39,6 +39,8 @@ pub enum JoinAnswer {
         /// The limit that is reached.
         limit: u32,
     },
+    /// An operator removed this node. It may hold what was deleted since, so it does not come back.
+    Removed,
     /// The tracker does not know the version of the message.
     VersionTooNew {
         /// The latest version it knows.
@@ -67,6 +69,8 @@ const NUMBER_TAKEN: u8 = 1;
 const WRONG_GROUP: u8 = 2;
 const FULL: u8 = 3;
 const VERSION_TOO_NEW: u8 = 4;
+/// Since version 2; a node of version 1 is told [`NUMBER_TAKEN`] instead.
+const REMOVED: u8 = 5;
 
 impl JoinAnswer {
     /// Decodes a whole body.
@@ -92,6 +96,7 @@ impl JoinAnswer {
             VERSION_TOO_NEW => Self::VersionTooNew {
                 known: reader.u16()?,
             },
+            REMOVED => Self::Removed,
             _ => return Err(CodecError::Field("verdict").into()),
         };
         reader.finish()?;
@@ -123,6 +128,7 @@ impl JoinAnswer {
                 writer.u8(VERSION_TOO_NEW);
                 writer.u16(*known);
             }
+            Self::Removed => writer.u8(REMOVED),
         }
     }
 }

@@ -61,16 +61,17 @@ fn joins() -> impl Strategy<Value = NodeJoin> {
 }
 
 fn reports() -> impl Strategy<Value = NodeReport> {
-    let path = any::<(u64, u64, u64, bool)>();
+    let path = any::<(u64, u64, u64, bool, bool)>();
     (
         0_u8..3,
         any::<(bool, bool)>(),
         proptest::collection::btree_map(any::<u8>(), path, 0..=256),
         vec(any::<u64>(), StorageCounters::COUNT * 2),
-        any::<[u32; 6]>(),
+        any::<[u32; 7]>(),
+        any::<[u64; 5]>(),
     )
         .prop_map(
-            |(phase_byte, (readable, writable), paths, pairs, numbers)| {
+            |(phase_byte, (readable, writable), paths, pairs, numbers, ages)| {
                 let bytes: Vec<u8> = pairs.into_iter().flat_map(u64::to_be_bytes).collect();
                 let counters = StorageCounters::decode(&mut Reader::new(&bytes)).unwrap();
                 NodeReport {
@@ -80,12 +81,15 @@ fn reports() -> impl Strategy<Value = NodeReport> {
                     paths: paths
                         .into_iter()
                         .map(
-                            |(path, (total_mb, free_mb, reserved_mb, read_only))| PathSpace {
-                                path: VolumePath(path),
-                                total_mb,
-                                free_mb,
-                                reserved_mb,
-                                read_only,
+                            |(path, (total_mb, free_mb, reserved_mb, read_only, is_complete))| {
+                                PathSpace {
+                                    path: VolumePath(path),
+                                    total_mb,
+                                    free_mb,
+                                    reserved_mb,
+                                    read_only,
+                                    is_complete,
+                                }
                             },
                         )
                         .collect(),
@@ -98,6 +102,14 @@ fn reports() -> impl Strategy<Value = NodeReport> {
                     changed_as_source: numbers[3],
                     changed_as_replica: numbers[4],
                     complete_up_to: numbers[5],
+                    view: ages[0],
+                    lag_ms: ages[1],
+                    under_replicated: ages[2],
+                    unverified_age_s: numbers[6],
+                    rebuild: Progress {
+                        done: ages[3],
+                        total: ages[4],
+                    },
                 }
             },
         )
@@ -111,6 +123,61 @@ fn join_answers() -> impl Strategy<Value = JoinAnswer> {
         groups().prop_map(|registered| JoinAnswer::WrongGroup { registered }),
         any::<u32>().prop_map(|limit| JoinAnswer::Full { limit }),
         any::<u16>().prop_map(|known| JoinAnswer::VersionTooNew { known }),
+        Just(JoinAnswer::Removed),
+    ]
+}
+
+fn members() -> impl Strategy<Value = Vec<Member>> {
+    let member = (
+        any::<[u8; 16]>(),
+        socket_addresses(),
+        any::<u16>(),
+        0_u8..3,
+        any::<[bool; 3]>(),
+        any::<[u64; 2]>(),
+    );
+    let numbers = 1..=limits::NODE_NUMBER_MAX;
+    proptest::collection::btree_map(numbers, member, 0..=limits::NODES_PER_GROUP_MAX).prop_map(
+        |members| {
+            let member =
+                |(number, (identity, address, http_port, phase_byte, flags, versions)): (
+                    u32,
+                    ([u8; 16], SocketAddr, u16, u8, [bool; 3], [u64; 2]),
+                )| Member {
+                    identity: NodeIdentity(identity),
+                    number: number.try_into().unwrap(),
+                    address,
+                    http_port,
+                    phase: phase(phase_byte).unwrap(),
+                    is_alive: flags[0],
+                    marks: MemberMarks {
+                        draining: flags[1],
+                        read_only: flags[2],
+                    },
+                    place_version: versions[0],
+                    marks_version: versions[1],
+                };
+            members.into_iter().map(member).collect()
+        },
+    )
+}
+
+fn report_answers() -> impl Strategy<Value = ReportAnswer> {
+    let numbers = 1..=limits::NODE_NUMBER_MAX;
+    let removed = proptest::collection::btree_map(numbers, any::<[u8; 16]>(), 0..=256);
+    prop_oneof![
+        any::<u64>().prop_map(|view| ReportAnswer::Unchanged { view }),
+        (any::<u64>(), members(), removed).prop_map(|(view, members, removed)| {
+            let node = |(number, identity): (u32, _)| RemovedMember {
+                number: number.try_into().unwrap(),
+                identity: NodeIdentity(identity),
+            };
+            ReportAnswer::Members {
+                view,
+                members,
+                removed: removed.into_iter().map(node).collect(),
+            }
+        }),
     ]
 }
 
@@ -123,6 +190,16 @@ proptest! {
     #[test]
     fn reports_round_trip(report in reports()) {
         check(&report, NodeReport::encode, NodeReport::decode);
+    }
+
+    #[test]
+    fn joins_of_the_version_before_round_trip(join in joins()) {
+        check(&join, |join, out| join.encode_as(1, out), NodeJoin::decode);
+    }
+
+    #[test]
+    fn answers_to_reports_round_trip(answer in report_answers()) {
+        check(&answer, ReportAnswer::encode, ReportAnswer::decode);
     }
 
     #[test]
@@ -149,12 +226,13 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_are_refused_without_panic(mut body in vec(any::<u8>(), 0..2048)) {
-        for version in [None, Some([0, 1])] {
+        for version in [None, Some([0, 1]), Some([0, 2])] {
             if let (Some(version), Some(head)) = (version, body.first_chunk_mut()) {
                 *head = version;
             }
             let _ = NodeJoin::decode(&body);
             let _ = NodeReport::decode(&body);
+            let _ = ReportAnswer::decode(&body);
             let _ = JoinAnswer::decode(&body);
             let _ = TrackerHello::decode(&body);
             let _ = HelloAnswer::decode(&body);
@@ -164,11 +242,93 @@ proptest! {
 
 #[test]
 fn a_later_version_is_refused_by_name() {
-    let body = [0, 2, 1, 2, 3];
+    let body = [0, 3, 1, 2, 3];
     assert_eq!(
         NodeJoin::decode(&body),
-        Err(ReportError::TooNew { theirs: 2 })
+        Err(ReportError::TooNew { theirs: 3 })
     );
+}
+
+#[test]
+fn a_report_of_the_version_before_says_nothing_of_peers_and_is_complete_if_it_serves() {
+    for (phase, is_complete) in [(NodePhase::Serving, true), (NodePhase::CatchingUp, false)] {
+        let report = NodeReport {
+            phase,
+            paths: vec![PathSpace {
+                total_mb: 9,
+                ..PathSpace::default()
+            }],
+            lag_ms: 5,
+            view: 8,
+            ..NodeReport::default()
+        };
+        let mut body = BytesMut::new();
+        report.encode_as(1, &mut body);
+        let decoded = NodeReport::decode(&body).unwrap();
+        assert_eq!(decoded.paths[0].total_mb, 9);
+        assert_eq!(decoded.paths[0].is_complete, is_complete);
+        assert_eq!((decoded.lag_ms, decoded.view), (0, 0));
+    }
+}
+
+#[test]
+fn an_empty_answer_of_an_older_tracker_tells_nothing() {
+    assert_eq!(ReportAnswer::decode(b""), Ok(ReportAnswer::Nothing));
+}
+
+/// Made by hand from the doc comments, so that neither side of the codec can drift alone.
+#[test]
+fn the_bytes_of_a_view_are_these() {
+    let member = Member {
+        identity: NodeIdentity([0xaa; 16]),
+        number: 7.try_into().unwrap(),
+        address: "10.0.0.7:23000".parse().unwrap(),
+        http_port: 8888,
+        phase: NodePhase::CatchingUp,
+        is_alive: true,
+        marks: MemberMarks {
+            draining: false,
+            read_only: true,
+        },
+        place_version: 3,
+        marks_version: 4,
+    };
+    let removed = RemovedMember {
+        number: 9.try_into().unwrap(),
+        identity: NodeIdentity([0xbb; 16]),
+    };
+    let answer = ReportAnswer::Members {
+        view: 0x0102,
+        members: vec![member],
+        removed: vec![removed],
+    };
+    let mut address = [0; 46];
+    address[..8].copy_from_slice(b"10.0.0.7");
+    let expected: Vec<u8> = [
+        &[0, 2][..],
+        &[0, 0, 0, 0, 0, 0, 1, 2, 1],
+        &[0, 1],
+        &[0xaa; 16],
+        &[0, 0, 0, 7],
+        &address,
+        &[0x59, 0xd8],
+        &[0x22, 0xb8],
+        &[1, 0b101],
+        &[0, 0, 0, 0, 0, 0, 0, 3],
+        &[0, 0, 0, 0, 0, 0, 0, 4],
+        &[0, 1],
+        &[0, 0, 0, 9],
+        &[0xbb; 16],
+    ]
+    .concat();
+    let mut body = BytesMut::new();
+    answer.encode(&mut body);
+    assert_eq!(body, expected);
+    assert_eq!(ReportAnswer::decode(&expected), Ok(answer));
+
+    let mut unchanged = BytesMut::new();
+    ReportAnswer::Unchanged { view: 0x0102 }.encode(&mut unchanged);
+    assert_eq!(unchanged.as_ref(), [0, 2, 0, 0, 0, 0, 0, 0, 1, 2, 0]);
 }
 
 #[test]
