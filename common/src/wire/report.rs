@@ -17,9 +17,13 @@ use crate::id::{GroupName, NodeNumber, VolumePath};
 use crate::limits;
 
 mod answer;
+mod entries;
+mod hello;
 mod members;
 
-pub use answer::{HelloAnswer, JoinAnswer};
+pub use answer::JoinAnswer;
+pub use entries::{Entry, GroupEntry, GroupMarks, NodeEntry, NodeMarks, Place, Stamp, Standing};
+pub use hello::{HelloAnswer, TrackerHello};
 pub use members::{Member, MemberMarks, RemovedMember, ReportAnswer};
 
 /// Version of the layouts in this module.
@@ -152,13 +156,8 @@ pub struct NodeReport {
     pub unverified_age_s: u32,
     /// How far a rebuild of this node is.
     pub rebuild: Progress,
-}
-
-/// Body of command 162: a tracker greets another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrackerHello {
-    /// Drawn at its start; a tracker that meets its own recognises itself in its list of peers.
-    pub instance: u64,
+    /// Blobs that it holds and that were not deleted.
+    pub blobs: u64,
 }
 
 impl NodeJoin {
@@ -237,6 +236,7 @@ impl NodeReport {
                 done: reader.u64()?,
                 total: reader.u64()?,
             };
+            report.blobs = reader.u64()?;
         }
         reader.finish()?;
         Ok(report)
@@ -279,26 +279,8 @@ impl NodeReport {
             writer.u32(self.unverified_age_s);
             writer.u64(self.rebuild.done);
             writer.u64(self.rebuild.total);
+            writer.u64(self.blobs);
         }
-    }
-}
-
-impl TrackerHello {
-    /// Decodes a whole body.
-    pub fn decode(body: &[u8]) -> Result<Self, ReportError> {
-        let mut reader = versioned(body)?;
-        let hello = Self {
-            instance: reader.u64()?,
-        };
-        reader.finish()?;
-        Ok(hello)
-    }
-
-    /// Appends the body.
-    pub fn encode(&self, out: &mut BytesMut) {
-        let mut writer = Writer::new(out);
-        writer.u16(REPORT_VERSION);
-        writer.u64(self.instance);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A group: nodes that hold the same blobs.
 
 use common::id::{GroupName, NodeNumber};
-use common::wire::report::{Member, RemovedMember, ReportAnswer};
+use common::wire::report::{GroupEntry, GroupMarks, Member, RemovedMember, ReportAnswer, Stamp};
 use common::wire::tracker::NodeStatus;
 
 use super::{Node, Space};
@@ -9,7 +9,9 @@ use super::{Node, Space};
 /// Nodes in the order of their numbers, and what follows from their states.
 #[derive(Debug)]
 pub struct Group {
-    name: GroupName,
+    entry: GroupEntry,
+    /// Place of the entry in this tracker's list of changes; 0 while nobody said anything.
+    changed: u64,
     nodes: Vec<Node>,
     /// Derived by [`Group::refresh`], so that queries do not add up over all nodes.
     space: Space,
@@ -27,7 +29,12 @@ pub struct Group {
 impl Group {
     pub(super) fn new(name: GroupName) -> Self {
         Self {
-            name,
+            entry: GroupEntry {
+                name,
+                marks: GroupMarks::default(),
+                marked: Stamp::default(),
+            },
+            changed: 0,
             nodes: Vec::new(),
             space: Space::default(),
             writable_count: 0,
@@ -42,7 +49,32 @@ impl Group {
 
     /// Its name.
     pub fn name(&self) -> GroupName {
-        self.name
+        self.entry.name
+    }
+
+    /// What is remembered of it beside its nodes.
+    pub fn entry(&self) -> &GroupEntry {
+        &self.entry
+    }
+
+    /// What an operator said of it.
+    pub fn marks(&self) -> GroupMarks {
+        self.entry.marks
+    }
+
+    pub(super) fn set_entry(&mut self, entry: GroupEntry, changed: u64) {
+        self.entry = entry;
+        self.changed = changed;
+        self.refresh();
+    }
+
+    pub(super) fn changed(&self) -> u64 {
+        self.changed
+    }
+
+    /// Nodes that belong to it.
+    pub fn members(&self) -> impl Iterator<Item = &Node> + Clone {
+        self.nodes.iter().filter(|node| node.is_member())
     }
 
     /// Its nodes by number, also those that are deleted or offline.
@@ -70,7 +102,7 @@ impl Group {
     }
 
     pub(super) fn insert(&mut self, node: Node) {
-        match self.position(node.registration().number) {
+        match self.position(node.entry().number) {
             Ok(idx) => {
                 if let Some(place) = self.nodes.get_mut(idx) {
                     *place = node;
@@ -108,10 +140,7 @@ impl Group {
 
     /// The port of the storage protocol that all members share, `None` when they differ.
     pub fn shared_port(&self) -> Option<u16> {
-        let mut ports = self
-            .nodes
-            .iter()
-            .map(|node| node.registration().storage_port);
+        let mut ports = self.members().map(|node| node.entry().place.storage_port);
         let first = ports.next()?;
         ports.all(|port| port == first).then_some(first)
     }
@@ -123,17 +152,21 @@ impl Group {
 
     /// Derives again what follows from the nodes; to be called after every change of one.
     pub(super) fn refresh(&mut self) {
+        let GroupEntry { marks, marked, .. } = self.entry;
+        for node in &mut self.nodes {
+            node.set_group_marks(marks, marked);
+        }
         let smallest = |nodes: &mut dyn Iterator<Item = &Node>| {
             nodes.map(Node::space).min_by_key(|space| space.free_mb)
         };
         let mut active = self
             .nodes
             .iter()
-            .filter(|node| node.state() == NodeStatus::Active);
+            .filter(|node| node.state() == NodeStatus::Active && !node.is_draining());
         let mut known = self
             .nodes
             .iter()
-            .filter(|node| node.has_reported() && !node.registration().deleted);
+            .filter(|node| node.has_reported() && node.is_member());
         self.space = smallest(&mut active)
             .or_else(|| smallest(&mut known))
             .unwrap_or_default();
@@ -167,6 +200,6 @@ impl Group {
 
     fn position(&self, number: NodeNumber) -> Result<usize, usize> {
         self.nodes
-            .binary_search_by_key(&number, |node| node.registration().number)
+            .binary_search_by_key(&number, |node| node.entry().number)
     }
 }

@@ -1,18 +1,13 @@
 //! What a tracker answers. Refusals are bodies of successful responses: an error response carries
 //! nothing but its status, and a refused node must be able to tell its operator why.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::BytesMut;
 
-use super::{
-    REPORT_VERSION, ReportError, SOFTWARE_LEN, address, connections, group, put_connections,
-    put_optional_address, put_socket_address, socket_address, software, versioned,
-};
+use super::{ReportError, group, put_socket_address, socket_address};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::id::GroupName;
-use crate::wire::VersionText;
-use crate::wire::tracker::Connections;
 
 /// Answer to a [`super::NodeJoin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,21 +41,6 @@ pub enum JoinAnswer {
         /// The latest version it knows.
         known: u16,
     },
-}
-
-/// Answer to a [`super::TrackerHello`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HelloAnswer {
-    /// Drawn at the start of the answering tracker.
-    pub instance: u64,
-    /// The address that the greeting came from.
-    pub yours: IpAddr,
-    /// Unix seconds of its start.
-    pub started: u32,
-    /// Its connections.
-    pub connections: Connections,
-    /// Version of its program.
-    pub software: VersionText,
 }
 
 // The values are stable: they are the protocol.
@@ -130,32 +110,5 @@ impl JoinAnswer {
             }
             Self::Removed => writer.u8(REMOVED),
         }
-    }
-}
-
-impl HelloAnswer {
-    /// Decodes a whole body.
-    pub fn decode(body: &[u8]) -> Result<Self, ReportError> {
-        let mut reader = versioned(body)?;
-        let answer = Self {
-            instance: reader.u64()?,
-            yours: address(&mut reader)?,
-            started: reader.u32()?,
-            connections: connections(&mut reader)?,
-            software: software(&mut reader)?,
-        };
-        reader.finish()?;
-        Ok(answer)
-    }
-
-    /// Appends the body.
-    pub fn encode(&self, out: &mut BytesMut) {
-        let mut writer = Writer::new(out);
-        writer.u16(REPORT_VERSION);
-        writer.u64(self.instance);
-        put_optional_address(&mut writer, Some(self.yours));
-        writer.u32(self.started);
-        put_connections(&mut writer, self.connections);
-        writer.padded(self.software.as_bytes(), SOFTWARE_LEN);
     }
 }

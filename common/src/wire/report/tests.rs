@@ -68,7 +68,7 @@ fn reports() -> impl Strategy<Value = NodeReport> {
         proptest::collection::btree_map(any::<u8>(), path, 0..=256),
         vec(any::<u64>(), StorageCounters::COUNT * 2),
         any::<[u32; 7]>(),
-        any::<[u64; 5]>(),
+        any::<[u64; 6]>(),
     )
         .prop_map(
             |(phase_byte, (readable, writable), paths, pairs, numbers, ages)| {
@@ -110,6 +110,7 @@ fn reports() -> impl Strategy<Value = NodeReport> {
                         done: ages[3],
                         total: ages[4],
                     },
+                    blobs: ages[5],
                 }
             },
         )
@@ -125,6 +126,78 @@ fn join_answers() -> impl Strategy<Value = JoinAnswer> {
         any::<u16>().prop_map(|known| JoinAnswer::VersionTooNew { known }),
         Just(JoinAnswer::Removed),
     ]
+}
+
+fn stamps() -> impl Strategy<Value = Stamp> {
+    any::<(u64, u64)>().prop_map(|(count, tracker)| Stamp { count, tracker })
+}
+
+fn entry_values() -> impl Strategy<Value = Entry> {
+    let node = (
+        (1..=limits::NODE_NUMBER_MAX, any::<u32>(), any::<[u8; 16]>()),
+        (groups(), any::<u32>()),
+        (addresses(), any::<u16>(), any::<u16>()),
+        (0_usize..3, any::<[bool; 2]>()),
+        (stamps(), stamps(), stamps()),
+    );
+    let node = node.prop_map(|(who, (group, joined), place, (standing, flags), stamps)| {
+        Entry::Node(NodeEntry {
+            number: who.0.try_into().unwrap(),
+            epoch: who.1,
+            identity: NodeIdentity(who.2),
+            claimed: stamps.0,
+            group,
+            joined,
+            place: Place {
+                address: place.0,
+                storage_port: place.1,
+                http_port: place.2,
+            },
+            placed: stamps.1,
+            marks: NodeMarks {
+                standing: [Standing::Member, Standing::Removed, Standing::Released][standing],
+                draining: flags[0],
+                read_only: flags[1],
+            },
+            marked: stamps.2,
+        })
+    });
+    let group = (groups(), any::<[bool; 3]>(), stamps()).prop_map(|(name, flags, marked)| {
+        Entry::Group(GroupEntry {
+            name,
+            marks: GroupMarks {
+                removed: flags[0],
+                draining: flags[1],
+                read_only: flags[2],
+            },
+            marked,
+        })
+    });
+    prop_oneof![node, group]
+}
+
+fn hello_answers() -> impl Strategy<Value = HelloAnswer> {
+    (
+        any::<(u64, u64)>(),
+        addresses(),
+        any::<[u32; 4]>(),
+        vec(entry_values(), 0..20),
+    )
+        .prop_map(
+            |((instance, position), yours, numbers, entries)| HelloAnswer {
+                instance,
+                yours,
+                started: numbers[0],
+                connections: Connections {
+                    allocated: numbers[1],
+                    current: numbers[2],
+                    max: numbers[3],
+                },
+                software: software_version("0.1.0"),
+                position,
+                entries,
+            },
+        )
 }
 
 fn members() -> impl Strategy<Value = Vec<Member>> {
@@ -208,20 +281,20 @@ proptest! {
     }
 
     #[test]
-    fn greetings_round_trip(instance: u64, yours in addresses(), numbers: [u32; 4]) {
-        check(&TrackerHello { instance }, TrackerHello::encode, TrackerHello::decode);
-        let answer = HelloAnswer {
-            instance,
-            yours,
-            started: numbers[0],
-            connections: Connections {
-                allocated: numbers[1],
-                current: numbers[2],
-                max: numbers[3],
-            },
-            software: software_version("0.1.0"),
+    fn greetings_round_trip(numbers: [u64; 3]) {
+        let hello = TrackerHello {
+            instance: numbers[0],
+            told_by: numbers[1],
+            position: numbers[2],
         };
-        check(&answer, HelloAnswer::encode, HelloAnswer::decode);
+        check(&hello, TrackerHello::encode, TrackerHello::decode);
+    }
+
+    #[test]
+    fn answers_to_greetings_round_trip(answer in hello_answers()) {
+        check(&answer, |answer, out| answer.encode_as(2, out), HelloAnswer::decode);
+        let before = HelloAnswer { position: 0, entries: Vec::new(), ..answer };
+        check(&before, |answer, out| answer.encode_as(1, out), HelloAnswer::decode);
     }
 
     #[test]
@@ -274,6 +347,78 @@ fn a_report_of_the_version_before_says_nothing_of_peers_and_is_complete_if_it_se
 #[test]
 fn an_empty_answer_of_an_older_tracker_tells_nothing() {
     assert_eq!(ReportAnswer::decode(b""), Ok(ReportAnswer::Nothing));
+}
+
+#[test]
+fn a_greeting_of_the_version_before_asks_for_nothing() {
+    let hello = TrackerHello::decode(&[0, 1, 0, 0, 0, 0, 0, 0, 0, 5]).unwrap();
+    assert_eq!((hello.instance, hello.told_by, hello.position), (5, 0, 0));
+}
+
+/// Made by hand from the doc comments.
+#[test]
+fn the_bytes_of_entries_are_these() {
+    let stamp = |count| Stamp { count, tracker: 9 };
+    let node = NodeEntry {
+        number: 7.try_into().unwrap(),
+        epoch: 1,
+        identity: NodeIdentity([0xaa; 16]),
+        claimed: stamp(1),
+        group: "g1".parse().unwrap(),
+        joined: 2,
+        place: Place {
+            address: "10.0.0.7".parse().unwrap(),
+            storage_port: 23000,
+            http_port: 8888,
+        },
+        placed: stamp(3),
+        marks: NodeMarks {
+            standing: Standing::Removed,
+            draining: true,
+            read_only: false,
+        },
+        marked: stamp(4),
+    };
+    let group = GroupEntry {
+        name: "g2".parse().unwrap(),
+        marks: GroupMarks {
+            removed: true,
+            draining: false,
+            read_only: true,
+        },
+        marked: stamp(5),
+    };
+    let padded = |text: &[u8], width: usize| {
+        let mut field = text.to_vec();
+        field.resize(width, 0);
+        field
+    };
+    let stamped = |count: u64| [count.to_be_bytes(), 9_u64.to_be_bytes()].concat();
+    let expected = [
+        vec![0, 2],
+        vec![0, 0, 0, 0, 7, 0, 0, 0, 1],
+        vec![0xaa; 16],
+        stamped(1),
+        padded(b"g1", 16),
+        vec![0, 0, 0, 2],
+        padded(b"10.0.0.7", 46),
+        vec![0x59, 0xd8, 0x22, 0xb8],
+        stamped(3),
+        vec![1, 0b01],
+        stamped(4),
+        vec![1],
+        padded(b"g2", 16),
+        vec![0b110],
+        stamped(5),
+    ]
+    .concat();
+    let list = [Entry::Node(node), Entry::Group(group)];
+    let mut body = BytesMut::new();
+    entries::put_entries(&mut Writer::new(&mut body), &list);
+    assert_eq!(body, expected);
+    let mut reader = Reader::new(&expected);
+    assert_eq!(entries::entries(&mut reader).unwrap(), list);
+    assert_eq!(reader.left(), 0);
 }
 
 /// Made by hand from the doc comments, so that neither side of the codec can drift alone.
