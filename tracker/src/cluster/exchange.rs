@@ -1,8 +1,9 @@
 //! What trackers tell one another, and what comes of it.
 //!
-//! Merging is the same in any order and any number of times (the tests say so), so trackers that
-//! were apart agree once each has heard the others. Two things stay a tracker's own: whom it hears,
-//! and where a node told it to be reached while that node's session lasts.
+//! Who holds a number comes out the same in any order and any number of times (the tests say so), so
+//! trackers that were apart agree once each has heard the others. What was said of a node that loses
+//! its number to an earlier claim is forgotten with it. Two things stay a tracker's own: whom it
+//! hears, and where a node told it to be reached while that node's session lasts.
 
 use std::net::SocketAddr;
 

@@ -2,7 +2,6 @@
 
 use common::id::{GroupName, NodeNumber};
 use common::wire::report::{GroupEntry, GroupMarks, Member, RemovedMember, ReportAnswer, Stamp};
-use common::wire::tracker::NodeStatus;
 
 use super::{Node, Space};
 
@@ -162,7 +161,7 @@ impl Group {
         let mut active = self
             .nodes
             .iter()
-            .filter(|node| node.state() == NodeStatus::Active && !node.is_draining());
+            .filter(|node| node.answers() && !node.is_draining());
         let mut known = self
             .nodes
             .iter()

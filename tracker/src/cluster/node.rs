@@ -309,7 +309,7 @@ impl Node {
     }
 
     /// Whether it answers clients at all: it lives and belongs to the cluster.
-    fn answers(&self) -> bool {
+    pub(super) fn answers(&self) -> bool {
         self.is_member()
             && self
                 .session

@@ -127,11 +127,11 @@ fn damage_without_a_whole_one_says_what_is_lost_and_how_to_go_on() {
 fn a_snapshot_of_a_later_version_is_not_taken_for_damage() {
     let (_directory, store) = store();
     store.store(&[registration(1, false)]).unwrap();
-    let header = format!(r#"{{"format":"{FORMAT}","version":2,"crc32":""}}"#);
+    let header = format!(r#"{{"format":"{FORMAT}","version":3,"crc32":""}}"#);
     std::fs::write(store.path(LATEST), header).unwrap();
     assert!(matches!(
         store.load(),
-        Err(SnapshotError::TooNew { version: 2, .. })
+        Err(SnapshotError::TooNew { version: 3, .. })
     ));
 }
 

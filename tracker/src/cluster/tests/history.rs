@@ -251,11 +251,7 @@ impl Run {
                     .model
                     .iter()
                     .filter(|(it, _)| home(**it) == home(*node));
-                let mut serving = mates.filter(|(_, it)| {
-                    let report = it.report.as_ref();
-                    let is_serving = report.is_some_and(|it| it.phase == NodePhase::Serving);
-                    it.is_active() && is_serving && !it.draining
-                });
+                let mut serving = mates.filter(|(_, it)| it.is_active() && !it.draining);
                 serving.all(|(_, it)| {
                     let paths = it.report.iter().flat_map(|it| &it.paths);
                     0 < paths.map(|path| path.free_mb).sum::<u64>()
