@@ -102,7 +102,7 @@ fn a_status_without_some_fields_is_read_all_the_same() {
     status.append(page.status);
     assert_eq!(status.groups.len(), 1);
     assert_eq!(status.groups[0].nodes.len(), 2);
-    assert!(StatusPage::decode(b"[]").is_err());
+    assert!(StatusPage::decode(b"{").is_err());
 }
 
 #[test]
