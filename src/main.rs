@@ -52,6 +52,7 @@ enum Command {
     // Administration.
     User(cli::user::UserArgs),
     App(cli::app::AppArgs),
+    Cluster(cli::cluster::ClusterArgs),
 
     // Tools. Those of the data directory need the server to be stopped.
     Check(cli::check::CheckArgs),
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
 
         Command::User(args) => cli::exit(args.run()),
         Command::App(args) => cli::exit(args.run()),
+        Command::Cluster(args) => cli::client::run(args.run()),
 
         Command::Check(args) => args.run(),
         Command::Repair(args) => args.run(),

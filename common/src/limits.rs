@@ -28,6 +28,15 @@ pub const SUBDIR_COUNT: u16 = 256;
 pub const GROUPS_MAX: usize = 512;
 /// Nodes of one group. The C client has fixed arrays of this size.
 pub const NODES_PER_GROUP_MAX: usize = 32;
+/// Removed nodes of one group that trackers remember, so that their numbers are not used again. Far
+/// more than a group replaces in its life; an operator can release numbers.
+pub const REMOVED_PER_GROUP_MAX: usize = 256;
+/// Registrations that a tracker tells another in one answer: with 256 bytes for each, half a packet.
+pub const TRACKER_ENTRIES_MAX: usize = 500;
+/// Nodes, removed ones included, that a tracker remembers at all.
+pub const NODES_MAX: usize = GROUPS_MAX * NODES_PER_GROUP_MAX;
+/// Nodes that a tracker remembers to have refused, to show them.
+pub const REFUSED_NODES_MAX: usize = 64;
 /// Trackers of one cluster. The C client has fixed arrays of this size.
 pub const TRACKERS_MAX: usize = 16;
 
@@ -52,6 +61,7 @@ pub const DRAIN_LEN_MAX: u64 = 64 * 1024 * 1024;
 pub const BLOB_LEN_MAX: u64 = 1 << 44;
 
 const _: () = assert!(METADATA_NAME_LEN_MAX < METADATA_VALUE_LEN_MAX);
+const _: () = assert!(TRACKER_ENTRIES_MAX * 256 < PACKET_LEN_MAX);
 const _: () = assert!(PACKET_LEN_MAX <= RECORD_PAYLOAD_LEN_MAX);
 
 /// Ranges of one HTTP request; a request with more gets the whole blob. The original allows 5.

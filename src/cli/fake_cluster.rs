@@ -15,6 +15,7 @@ use common::client::Address;
 use common::digest::Crc32;
 use common::id::{FileId, GroupName, NewBlob, NodeNumber, RemoteName, VolumePath};
 use common::rpc::Connection;
+use common::wire::cluster::{self, ClusterStatus, GroupStatus, StatusPage};
 use common::wire::storage::{
     AppendHead, BlobRequest, DownloadRequest, FileInfo, Metadata, MetadataMode, ModifyHead,
     QueryFileInfo, RegenerateRequest, SetMetadata, SlaveHead, StoredResponse, Streamed,
@@ -127,6 +128,12 @@ async fn serve(stream: TcpStream, state: Arc<State>, node: NodeAddress) {
 fn tracker_command(header: &Header, body: &[u8], node: NodeAddress, out: &mut BytesMut) {
     let (width, group) = (AddressWidth::V4, group());
     let path = VolumePath(0);
+    if header.command == Command::ClusterStatus as u8 {
+        let mut body = BytesMut::new();
+        cluster_status(node).encode(&mut body);
+        out.extend_from_slice(&response(&body));
+        return;
+    }
     match Request::decode(header.command, body).unwrap() {
         Request::QueryStore { .. } => StoreTarget { group, node, path }.encode(width, out),
         Request::QueryFetch { .. } | Request::QueryUpdate { .. } => {
@@ -138,6 +145,31 @@ fn tracker_command(header: &Header, body: &[u8], node: NodeAddress, out: &mut By
             encode_storages([&storage_record(node)], ClientDialect::default(), out);
         }
         other => panic!("{other:?}"),
+    }
+}
+
+fn cluster_status(node: NodeAddress) -> StatusPage {
+    let node = cluster::NodeStatus {
+        number: 1,
+        address: format!("{}:{}", node.address, node.port),
+        state: "active".to_owned(),
+        is_alive: true,
+        last_report: 3,
+        ..cluster::NodeStatus::default()
+    };
+    let group = GroupStatus {
+        name: group().to_string(),
+        total_bytes: 1 << 30,
+        free_bytes: 1 << 29,
+        nodes: vec![node],
+        ..GroupStatus::default()
+    };
+    StatusPage {
+        status: ClusterStatus {
+            groups: vec![group],
+            ..ClusterStatus::default()
+        },
+        next: None,
     }
 }
 

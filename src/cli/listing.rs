@@ -1,4 +1,4 @@
-//! Groups and nodes as `hayloft ls` and `hayloft monitor` show them.
+//! Groups and nodes as `hayloft ls` shows them, of any server that speaks `FastDFS`.
 
 use common::client::{Client, ClientError, GroupRecord, StorageRecord};
 use common::wire::tracker::Counter;

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use common::client::Client;
 use common::env::clock;
+use common::wire::cluster::ClusterStatus;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::Cluster;
-use super::listing::{self, Group};
+use super::cluster::view::{self, Detail};
 use super::output::{self, EXIT_CODES, Failure, Tally};
 
 /// Clears the screen and goes to its corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-/// Watch groups and storage nodes, with rates
+/// Watch trackers, groups and storage nodes, with rates and with what is wrong
+///
+/// LAG is how far a node is behind its peers, MISSING the records with too few copies, UNVERIFIED the
+/// age of the oldest byte that nobody verified since, WHY what keeps a node from plain service.
 ///
 /// Examples:
 ///   hayloft monitor                        a table that refreshes until Ctrl-C
@@ -60,16 +64,17 @@ struct Look<'a> {
     time: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     per_second: Option<Rates>,
-    groups: &'a [Group],
+    #[serde(flatten)]
+    status: &'a ClusterStatus,
 }
 
 impl Totals {
-    fn of(groups: &[Group]) -> Self {
+    fn of(status: &ClusterStatus) -> Self {
         let mut totals = Self::default();
-        for node in groups.iter().flat_map(|group| &group.nodes) {
-            totals.uploads += node.uploads.success;
-            totals.downloads += node.downloads.success;
-            totals.deletes += node.deletes.success;
+        for node in status.groups.iter().flat_map(|group| &group.nodes) {
+            totals.uploads += node.uploads;
+            totals.downloads += node.downloads;
+            totals.deletes += node.deletes;
             totals.upload_bytes += node.upload_bytes;
             totals.download_bytes += node.download_bytes;
         }
@@ -132,8 +137,8 @@ impl MonitorArgs {
         client: &Client,
         last: &mut Option<(std::time::Instant, Totals)>,
     ) -> Result<(), Failure> {
-        let groups = listing::fetch(client).await?;
-        let (now, totals) = (clock::monotonic(), Totals::of(&groups));
+        let status = client.trackers().status().await?;
+        let (now, totals) = (clock::monotonic(), Totals::of(&status));
         let per_second = last.map(|(then, earlier)| {
             let seconds = now.saturating_duration_since(then).as_secs_f64();
             totals.since(earlier, seconds.max(f64::MIN_POSITIVE))
@@ -144,7 +149,7 @@ impl MonitorArgs {
             return output::json(&Look {
                 time,
                 per_second,
-                groups: &groups,
+                status: &status,
             });
         }
         let mut text = String::new();
@@ -156,7 +161,7 @@ impl MonitorArgs {
             text.push_str(&rates.text());
         }
         text.push_str("\n\n");
-        text.push_str(&listing::text(&groups, time));
+        text.push_str(&view::text(&status, time, Detail::Nodes));
         output::line(&text)
     }
 }

@@ -40,6 +40,9 @@ pub(crate) enum Failure {
         /// Size or checksum found.
         found: String,
     },
+    /// A tracker does not carry an order out; says cause and remedy.
+    #[error("{0}")]
+    Order(String),
     /// The command line asks for something that cannot be done.
     #[error("{0}")]
     Usage(&'static str),
@@ -97,7 +100,11 @@ impl Failure {
             Self::Connections { .. } => {
                 Some("is the server running, and its connection limit high enough?")
             }
-            Self::Local { .. } | Self::Usage(_) | Self::Run(_) | Self::Output(_) => None,
+            Self::Local { .. }
+            | Self::Order(_)
+            | Self::Usage(_)
+            | Self::Run(_)
+            | Self::Output(_) => None,
         }
     }
 }
@@ -122,6 +129,7 @@ impl Tally {
             Failure::Client(_)
             | Failure::Local { .. }
             | Failure::Content { .. }
+            | Failure::Order(_)
             | Failure::Run(_)
             | Failure::Output(_) => {}
         }

@@ -182,7 +182,7 @@ fn tracker_settings(config: &Config, registry: &Registry) -> tracker::Settings {
         state_directory: Some(config.data_dir.join("tracker")),
         peers: own.peers.iter().map(ToString::to_string).collect(),
         // Silence shall be noticed soon after it is too long.
-        tick: defaults.tick.min(own.check_active / 2),
+        tick: defaults.tick.min(own.check_active / 10),
         network_timeout: own.network_timeout,
         connections_max: count(own.connections_max),
         drain: config.drain,
@@ -509,7 +509,7 @@ mod tests {
         assert_eq!(settings.listeners[1].dialect.listing, ListingLayout::V5);
         assert_eq!(settings.state_directory, Some("/d/tracker".into()));
         assert_eq!(settings.peers, ["t2:22122"]);
-        assert_eq!(settings.tick.as_millis(), 500);
+        assert_eq!(settings.tick.as_millis(), 120);
         assert_eq!(
             settings.policy,
             Policy {
@@ -520,6 +520,15 @@ mod tests {
                 silence_max: config.tracker.check_active,
             }
         );
+    }
+
+    #[test]
+    fn a_dead_or_paused_node_is_out_of_rotation_in_less_than_three_seconds_by_default() {
+        let config = config("");
+        let settings = tracker_settings(&config, &Registry::new());
+        assert!((settings.tick + settings.policy.silence_max).as_millis() < 3000);
+        // One late heartbeat is no death.
+        assert!(config.storage.heartbeat * 2 < settings.policy.silence_max);
     }
 
     #[test]

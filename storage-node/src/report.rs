@@ -2,7 +2,8 @@
 //!
 //! One connection per tracker: a join, then reports every heartbeat and soon after a change. Its end
 //! is what tells a tracker that the node is gone, so it is never closed while the node serves. Names
-//! are resolved anew for every connection.
+//! are resolved anew for every connection. The answers tell who else belongs to the group, see
+//! [`Members`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use common::env::Shutdown;
 use common::rpc::{Connection, ConnectionError};
-use common::wire::report::{JoinAnswer, NodeJoin, NodeReport, ReportError};
+use common::wire::report::{
+    JoinAnswer, NodeJoin, NodeReport, REPORT_VERSION, REPORT_VERSION_MIN, ReportAnswer, ReportError,
+};
 use common::wire::{Command, Header, Status};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -20,8 +23,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
-/// Bytes of an answer; ours have far fewer.
-const ANSWER_LEN_MAX: usize = 1024;
+mod members;
+
+use members::Directory;
+pub use members::Members;
+
+/// Bytes of an answer: a full group with all the removed nodes that are remembered has fewer.
+const ANSWER_LEN_MAX: usize = 16 * 1024;
 
 /// Changes are told at most this often, however many there are.
 const CHANGE_GAP: Duration = Duration::from_millis(100);
@@ -95,6 +103,7 @@ pub struct TrackerStatus {
 pub struct ReportHandle {
     changes: watch::Sender<()>,
     states: watch::Receiver<Vec<TrackerStatus>>,
+    members: watch::Receiver<Members>,
 }
 
 impl ReportHandle {
@@ -107,6 +116,11 @@ impl ReportHandle {
     pub fn states(&self) -> watch::Receiver<Vec<TrackerStatus>> {
         self.states.clone()
     }
+
+    /// The nodes of this node's group, itself included, as all trackers together know them.
+    pub fn members(&self) -> watch::Receiver<Members> {
+        self.members.clone()
+    }
 }
 
 /// Tells all trackers; see [`Reporter::run`].
@@ -116,6 +130,7 @@ pub struct Reporter<S> {
     settings: ReportSettings,
     changes: watch::Sender<()>,
     states: watch::Sender<Vec<TrackerStatus>>,
+    directory: Directory,
 }
 
 /// Why a conversation with a tracker ended.
@@ -145,15 +160,18 @@ impl<S: ReportSource> Reporter<S> {
         let (states, states_receiver) =
             watch::channel(settings.trackers.iter().map(status).collect());
         let changes = watch::Sender::new(());
+        let (directory, members) = Directory::new(settings.trackers.len());
         let handle = ReportHandle {
             changes: changes.clone(),
             states: states_receiver,
+            members,
         };
         let reporter = Self {
             source,
             settings,
             changes,
             states,
+            directory,
         };
         (reporter, handle)
     }
@@ -187,6 +205,7 @@ impl<S: ReportSource> Reporter<S> {
         let mut pause = self.settings.retry_min;
         loop {
             let Err(failure) = self.converse(idx, tracker).await;
+            self.directory.lost(idx);
             let had_joined = matches!(self.state(idx), Some(TrackerState::Reporting { .. }));
             if had_joined {
                 pause = self.settings.retry_min;
@@ -220,24 +239,20 @@ impl<S: ReportSource> Reporter<S> {
         // Marked before the first report is made, so that no change falls between the two.
         let mut changes = self.changes.subscribe();
 
-        let join = self.source.join();
-        let answer = self
-            .exchange(&mut connection, Command::NodeJoin, |body| join.encode(body))
-            .await?;
-        let announced = match JoinAnswer::decode(&answer)? {
-            JoinAnswer::Accepted { address } => address,
-            refusal @ (JoinAnswer::NumberTaken { .. }
-            | JoinAnswer::WrongGroup { .. }
-            | JoinAnswer::Full { .. }
-            | JoinAnswer::VersionTooNew { .. }) => return Err(ReportFailure::Refused(refusal)),
-        };
+        let (announced, version) = self.join(&mut connection).await?;
+        let mut view = 0;
         loop {
             changes.mark_unchanged();
-            let report = self.source.report();
-            self.exchange(&mut connection, Command::NodeReport, |body| {
-                report.encode(body);
-            })
-            .await?;
+            let report = NodeReport {
+                view,
+                ..self.source.report()
+            };
+            let answer = self
+                .exchange(&mut connection, Command::NodeReport, |body| {
+                    report.encode_as(version, body);
+                })
+                .await?;
+            view = self.directory.take(idx, ReportAnswer::decode(&answer)?);
             if self.set(idx, TrackerState::Reporting { announced }) {
                 info!(tracker, %announced, "reporting to tracker");
             }
@@ -247,6 +262,37 @@ impl<S: ReportSource> Reporter<S> {
             // gone, which this owns.
             let rest = self.settings.heartbeat.saturating_sub(gap);
             let _ = timeout(rest, changes.changed()).await;
+        }
+    }
+
+    /// Introduces this node, in the layout of the tracker if that is older. Returns the address that
+    /// the tracker announces, and the version to speak.
+    async fn join(
+        &self,
+        connection: &mut Connection<TcpStream>,
+    ) -> Result<(SocketAddr, u16), ReportFailure> {
+        let join = self.source.join();
+        let mut version = REPORT_VERSION;
+        loop {
+            let answer = self
+                .exchange(connection, Command::NodeJoin, |body| {
+                    join.encode_as(version, body);
+                })
+                .await?;
+            match JoinAnswer::decode(&answer)? {
+                JoinAnswer::Accepted { address } => return Ok((address, version)),
+                // Strictly earlier each time, so this ends.
+                JoinAnswer::VersionTooNew { known }
+                    if (REPORT_VERSION_MIN..version).contains(&known) =>
+                {
+                    version = known;
+                }
+                refusal @ (JoinAnswer::NumberTaken { .. }
+                | JoinAnswer::WrongGroup { .. }
+                | JoinAnswer::Full { .. }
+                | JoinAnswer::Removed
+                | JoinAnswer::VersionTooNew { .. }) => return Err(ReportFailure::Refused(refusal)),
+            }
         }
     }
 
@@ -286,7 +332,12 @@ impl<S: ReportSource> Reporter<S> {
                 tracker, %number, %holder, %yours,
                 "this node's number belongs to another node; remedy: set another \
                  [storage] node_number here before anything is stored, or, if that node is gone for \
-                 good, remove it from the tracker"
+                 good, give the number free: hayloft cluster remove {number} --release-number"
+            ),
+            JoinAnswer::Removed => error!(
+                tracker, %number, %group,
+                "this node was removed from the cluster and may hold what was deleted since; \
+                 remedy: empty its data directory to use the machine again, as a new node"
             ),
             JoinAnswer::WrongGroup { registered } => error!(
                 tracker, %number, %group, %registered,

@@ -12,6 +12,10 @@ use prometheus::{
 
 use crate::cluster::Cluster;
 
+mod nodes;
+
+use nodes::NodeMetrics;
+
 const BYTES_PER_MB: u64 = 1 << 20;
 
 /// Upper bounds of the latency buckets in seconds: a query takes microseconds, one that waits for a
@@ -19,7 +23,7 @@ const BYTES_PER_MB: u64 = 1 << 20;
 const LATENCY_BUCKETS: [f64; 9] = [1e-6, 5e-6, 2e-5, 1e-4, 5e-4, 2e-3, 1e-2, 0.1, 1.0];
 
 /// Commands that trackers answer, and their names in labels.
-const COMMANDS: [(Command, &str); 27] = [
+const COMMANDS: [(Command, &str); 29] = [
     (Command::FetchStorageIds, "fetch_storage_ids"),
     (Command::GetStorageId, "get_storage_id"),
     (Command::GetStorageStatus, "get_storage_status"),
@@ -47,6 +51,8 @@ const COMMANDS: [(Command, &str); 27] = [
     (Command::NodeJoin, "node_join"),
     (Command::NodeReport, "node_report"),
     (Command::TrackerHello, "tracker_hello"),
+    (Command::ClusterStatus, "cluster_status"),
+    (Command::ClusterOrder, "cluster_order"),
 ];
 
 const STATES: [NodeStatus; 6] = [
@@ -73,6 +79,8 @@ pub struct Metrics {
     free_bytes: IntGauge,
     snapshot_failures: IntCounter,
     peers_alive: IntGauge,
+    refused_nodes: IntGauge,
+    each: NodeMetrics,
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +149,11 @@ impl Metrics {
                 "Registrations that could not be stored.",
             )?,
             peers_alive: gauge("hayloft_tracker_peers_alive", "Other trackers that answer.")?,
+            refused_nodes: gauge(
+                "hayloft_tracker_refused_nodes",
+                "Nodes that were refused lately and did not come in since.",
+            )?,
+            each: NodeMetrics::register(registry)?,
         })
     }
 
@@ -193,6 +206,9 @@ impl Metrics {
 
     /// Brings the figures that follow from the cluster up to date.
     pub(crate) fn observe(&self, cluster: &Cluster, peers_alive: usize) {
+        self.each.observe(cluster);
+        self.refused_nodes
+            .set(to_gauge(cluster.refused().count() as u64));
         for state in STATES {
             let count = cluster.nodes().filter(|node| node.state() == state).count();
             let label = state.text().to_ascii_lowercase();
@@ -200,7 +216,7 @@ impl Metrics {
                 .with_label_values(&[&label])
                 .set(to_gauge(count as u64));
         }
-        self.groups.set(to_gauge(cluster.groups().len() as u64));
+        self.groups.set(to_gauge(cluster.groups().count() as u64));
         let (mut total_mb, mut free_mb) = (0_u64, 0_u64);
         for space in cluster.groups().map(crate::cluster::Group::space) {
             total_mb = total_mb.saturating_add(space.total_mb);

@@ -1,8 +1,9 @@
 //! The other trackers: who lives, and who of all leads.
 //!
-//! Trackers agree on nothing. Every node reports to each of them, and any of them answers. The leader
-//! is only a name that some tools ask for: of the trackers that live, the one with the smallest
-//! address.
+//! Every node reports to each tracker, and any of them answers. What nodes cannot tell, namely what
+//! operators ordered and who is registered but away, each tracker pulls from the others with its
+//! greetings; see [`crate::cluster::Cluster::merge`] for how they agree. The leader is only a name that
+//! some tools ask for: of the trackers that live, the one with the smallest address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,17 +11,19 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use common::env::Shutdown;
+use common::limits;
 use common::rpc::{Connection, ConnectionError};
-use common::wire::report::{HelloAnswer, ReportError, TrackerHello};
-use common::wire::{Command, Header, Status};
+use common::wire::report::{Entry, HelloAnswer, ReportError, TrackerHello};
+use common::wire::tracker::Connections;
+use common::wire::{Command, Header, Status, VersionText};
 use tokio::net::TcpStream;
 use tokio::time::{interval, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::shared::Shared;
 
-/// Bytes of an answer to a greeting; ours have far fewer.
-const ANSWER_LEN_MAX: usize = 1024;
+/// Bytes of an answer to a greeting; one full of entries has fewer.
+const ANSWER_LEN_MAX: usize = limits::PACKET_LEN_MAX / 2;
 
 /// The other trackers, as far as they are known.
 #[derive(Debug)]
@@ -62,7 +65,10 @@ enum PeerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) address: SocketAddr,
-    pub(crate) answer: HelloAnswer,
+    pub(crate) connections: Connections,
+    pub(crate) software: VersionText,
+    /// Unix seconds of its start.
+    pub(crate) started: u32,
     /// Unix seconds.
     pub(crate) at: u32,
 }
@@ -157,6 +163,16 @@ impl Peers {
         seen.collect()
     }
 
+    /// The names of those that never answered.
+    pub(crate) fn never_seen(&self) -> impl Iterator<Item = String> {
+        let peers = self.table().peers.clone();
+        let silent = PeerState::Silent { last: None };
+        peers
+            .into_iter()
+            .filter(move |peer| peer.state == silent)
+            .map(|peer| peer.name)
+    }
+
     /// Keeps greeting the peer with that index until the signal.
     ///
     /// # Cancel safety
@@ -192,9 +208,13 @@ impl Peers {
         let address = stream.peer_addr().map_err(PeerError::Connect)?;
         let mut connection = Connection::new(stream, patience);
         let mut ticks = interval(patience);
+        let mut hello = TrackerHello {
+            instance: self.instance,
+            ..TrackerHello::default()
+        };
         loop {
             ticks.tick().await;
-            let exchange = timeout(patience, self.greet(&mut connection)).await;
+            let exchange = timeout(patience, self.greet(&mut connection, hello)).await;
             let answer = exchange.map_err(|_| PeerError::Silent(patience))??;
             if answer.instance == self.instance {
                 self.set(idx, PeerState::Myself { address });
@@ -202,7 +222,9 @@ impl Peers {
             }
             let seen = Seen {
                 address,
-                answer,
+                connections: answer.connections,
+                software: answer.software,
+                started: answer.started,
                 at: shared.now().unix,
             };
             let before = self.set(idx, PeerState::Alive(seen));
@@ -210,18 +232,23 @@ impl Peers {
             if !matches!(before, Some(PeerState::Alive(_))) {
                 info!(peer = name, "tracker answers");
             }
+            hello.told_by = answer.instance;
+            hello.position = answer.position;
+            if !answer.entries.is_empty() {
+                take_in(name, &answer.entries, shared);
+                // Perhaps there is more.
+                ticks.reset_immediately();
+            }
         }
     }
 
     async fn greet(
         &self,
         connection: &mut Connection<TcpStream>,
+        hello: TrackerHello,
     ) -> Result<HelloAnswer, PeerError> {
         let mut body = BytesMut::new();
-        TrackerHello {
-            instance: self.instance,
-        }
-        .encode(&mut body);
+        hello.encode(&mut body);
         let header = Header::request(Command::TrackerHello, body.len() as u64);
         let mut packet = BytesMut::from(header.encode().as_slice());
         packet.extend_from_slice(&body);
@@ -261,5 +288,28 @@ impl Peers {
     fn table(&self) -> MutexGuard<'_, Table> {
         // Every change is one assignment, so a poisoned table is whole.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Merges what another tracker told, and has it stored.
+fn take_in(peer: &str, entries: &[Entry], shared: &Shared) {
+    let mut is_any_news = false;
+    {
+        let mut cluster = shared.cluster();
+        for entry in entries {
+            let merged = cluster.merge(*entry);
+            is_any_news |= merged.is_news;
+            if let Some(conflict) = merged.conflict {
+                error!(
+                    peer, number = %conflict.number,
+                    holder = %conflict.holder, refused = %conflict.loser,
+                    "two nodes joined with one number at different trackers, the later one is \
+                     refused; remedy: give it a node number of its own"
+                );
+            }
+        }
+    }
+    if is_any_news {
+        shared.persistence.changed.notify_one();
     }
 }

@@ -59,17 +59,18 @@ impl Tracker {
             let bound = listener.local_addr().map_err(failed)?;
             listeners.push((listener, bound, dialect));
         }
+        let instance = entropy::random_u64();
         let own = listeners.first().map(|(_, bound, _)| *bound);
         let peers = Peers::new(
             settings.peers,
-            entropy::random_u64(),
+            instance,
             settings.peer_interval,
             settings.advertise,
             own.ok_or(TrackerError::NoListener)?,
         );
         let connections_max = settings.connections_max.saturating_mul(listeners.len());
         let shared = Shared::new(
-            Cluster::new(settings.policy, known),
+            Cluster::new(settings.policy, known, instance),
             metrics,
             peers,
             Persistence::new(store.is_some()),
@@ -215,16 +216,16 @@ async fn persist(shared: Arc<Shared>, store: SnapshotStore, shutdown: Shutdown) 
 
 async fn store_changes(shared: &Shared, store: &SnapshotStore) -> bool {
     let attempts = &shared.persistence.attempts;
-    let (generation, registrations) = {
+    let (generation, entries) = {
         let cluster = shared.cluster();
-        (cluster.generation(), cluster.registrations())
+        (cluster.generation(), cluster.entries())
     };
     let last = *attempts.borrow();
     if last.is_stored && last.generation == generation {
         return true;
     }
     let store = store.clone();
-    let stored = tokio::task::spawn_blocking(move || store.store(&registrations)).await;
+    let stored = tokio::task::spawn_blocking(move || store.store(&entries)).await;
     let is_stored = match stored {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {

@@ -34,7 +34,8 @@ pub struct Settings {
     pub advertise: Option<SocketAddr>,
     /// How often each peer is greeted, and how long it may take to answer.
     pub peer_interval: Duration,
-    /// How often nodes are checked for silence and figures are brought up to date.
+    /// How often nodes are checked for silence and figures are brought up to date; several times
+    /// within the silence that is allowed.
     pub tick: Duration,
     /// A half packet, a new connection without any request and a silent node end after this.
     pub network_timeout: Duration,
@@ -55,7 +56,8 @@ impl Default for Settings {
             peers: Vec::new(),
             advertise: None,
             peer_interval: Duration::from_secs(1),
-            tick: Duration::from_millis(500),
+            // With the default silence of a node, a dead one is out of service after 2.75 s at most.
+            tick: Duration::from_millis(250),
             network_timeout: Duration::from_mins(1),
             connections_max: 10_000,
             drain: Duration::from_secs(10),

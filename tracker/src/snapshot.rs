@@ -10,17 +10,16 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use common::digest::Crc32;
+use common::wire::report::Entry;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
-
-use crate::cluster::Registration;
 
 mod model;
 
 use model::Body;
 
 const FORMAT: &str = "hayloft tracker snapshot";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const LATEST: &str = "tracker-snapshot.json";
 const PREVIOUS: &str = "tracker-snapshot.previous.json";
 const UNFINISHED: &str = "tracker-snapshot.new";
@@ -100,7 +99,7 @@ struct Header {
 /// One file that was looked at.
 enum Found {
     Nothing,
-    Whole(Vec<Registration>),
+    Whole(Vec<Entry>),
     Damaged(Damage),
 }
 
@@ -114,7 +113,7 @@ impl SnapshotStore {
     }
 
     /// The latest registrations that are whole; none at the first start.
-    pub fn load(&self) -> Result<Vec<Registration>, SnapshotError> {
+    pub fn load(&self) -> Result<Vec<Entry>, SnapshotError> {
         let (latest, previous) = (self.path(LATEST), self.path(PREVIOUS));
         let damage = match look(&latest)? {
             Found::Whole(registrations) => return Ok(registrations),
@@ -143,7 +142,7 @@ impl SnapshotStore {
     }
 
     /// Stores registrations so that they survive a power cut from the moment this returns. Blocks.
-    pub fn store(&self, registrations: &[Registration]) -> Result<(), SnapshotError> {
+    pub fn store(&self, registrations: &[Entry]) -> Result<(), SnapshotError> {
         let (latest, previous) = (self.path(LATEST), self.path(PREVIOUS));
         let unfinished = self.path(UNFINISHED);
         write_synced(&unfinished, &encode(registrations)).map_err(failed("write", &unfinished))?;
@@ -171,7 +170,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Snapsh
     }
 }
 
-fn encode(registrations: &[Registration]) -> Vec<u8> {
+fn encode(registrations: &[Entry]) -> Vec<u8> {
     // Plain data with text keys always has a JSON form.
     let body = serde_json::to_vec_pretty(&Body::of(registrations)).unwrap_or_default();
     let header = Header {
@@ -209,7 +208,7 @@ fn look(path: &Path) -> Result<Found, SnapshotError> {
         return Ok(Found::Damaged(Damage::Checksum));
     }
     let body: Option<Body> = serde_json::from_slice(body).ok();
-    match body.and_then(Body::into_registrations) {
+    match body.and_then(Body::into_entries) {
         Some(registrations) => Ok(Found::Whole(registrations)),
         None => Ok(Found::Damaged(Damage::Content)),
     }

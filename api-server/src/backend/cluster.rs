@@ -98,7 +98,9 @@ impl Blobs for ClusterBlobs {
             let nodes = bounded(trackers.storages(group.name)).await?;
             groups.push(GroupState::new(&group, &nodes));
         }
-        Ok(ClusterState { groups })
+        // A tracker of the version before does not know the question. The listings are enough then.
+        let status = bounded(trackers.status()).await.unwrap_or_default();
+        Ok(ClusterState { groups, status })
     }
 
     async fn readiness(&self) -> Readiness {

@@ -2,6 +2,7 @@
 
 use common::client::{GroupRecord, StorageRecord};
 use common::id::GroupName;
+use common::wire::cluster::ClusterStatus;
 use common::wire::tracker::{NodeStatus, ReadWriteMode, StorageCounters};
 
 const MIB: u64 = 1024 * 1024;
@@ -11,6 +12,8 @@ const MIB: u64 = 1024 * 1024;
 pub(crate) struct ClusterState {
     /// Its groups, in the tracker's order.
     pub(crate) groups: Vec<GroupState>,
+    /// What trackers of Hayloft tell beyond `FastDFS`'s listings; empty of a tracker that does not.
+    pub(crate) status: ClusterStatus,
 }
 
 /// A group. Space is that of its node with the least free space, for each holds all blobs.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::Address;
 use super::error::ClientError;
@@ -11,11 +11,13 @@ use super::exchange::{self, Replay, Request};
 use super::pool::Pool;
 use crate::code::ErrorCode;
 use crate::id::{FileId, GroupName};
+use crate::limits;
+use crate::wire::cluster::{ClusterStatus, StatusCursor, StatusPage};
 use crate::wire::tracker::{
     self as wire, FetchTarget, FetchTargets, GroupRecord, Scope, StorageRecord, StoreTarget,
     StoreTargets,
 };
-use crate::wire::{NodeText, WireError};
+use crate::wire::{Command, Header, NodeText, WireError};
 
 /// Speaks to the trackers of a cluster. Cheap to clone.
 ///
@@ -117,6 +119,30 @@ impl TrackerClient {
         .await
     }
 
+    /// How all groups and nodes fare. Only Hayloft's own trackers tell; an earlier version answers
+    /// "invalid".
+    pub async fn status(&self) -> Result<ClusterStatus, ClientError> {
+        let mut status = ClusterStatus::default();
+        let mut cursor = Some(StatusCursor::default());
+        // Every page tells a node at least, so there are no more pages than nodes.
+        for _ in 0..=limits::NODES_MAX {
+            let Some(from) = cursor else { break };
+            let request = Request::new(Command::ClusterStatus, Replay::Safe, |out| {
+                let mut body = BytesMut::new();
+                from.encode(&mut body);
+                let header = Header::request(Command::ClusterStatus, body.len() as u64);
+                out.extend_from_slice(&header.encode());
+                out.extend_from_slice(&body);
+            });
+            let page = self
+                .ask_raw(&request, |body| Ok(StatusPage::decode(body)?))
+                .await?;
+            cursor = page.cursor();
+            status.append(page.status);
+        }
+        Ok(status)
+    }
+
     /// The parameters that clients load, as `key=value` lines.
     pub async fn parameters(&self) -> Result<String, ClientError> {
         self.ask(wire::Request::GetParameters, |body| {
@@ -158,6 +184,14 @@ impl TrackerClient {
         );
         let replay = if changes { Replay::Never } else { Replay::Safe };
         let request = Request::new(request.command(), replay, |out| request.encode(out));
+        self.ask_raw(&request, decode).await
+    }
+
+    async fn ask_raw<T>(
+        &self,
+        request: &Request,
+        decode: impl Fn(&Bytes) -> Result<T, WireError>,
+    ) -> Result<T, ClientError> {
         let tried = self.trackers.len();
         let first = self.preferred.load(Ordering::Relaxed);
         let mut last = ClientError::NoTracker;
@@ -166,7 +200,7 @@ impl TrackerClient {
             let Some(tracker) = self.trackers.get(index) else {
                 continue;
             };
-            match exchange::call(&self.pool, tracker, &request).await {
+            match exchange::call(&self.pool, tracker, request).await {
                 Ok(body) => {
                     self.preferred.store(index, Ordering::Relaxed);
                     return decode(&body).map_err(|source| ClientError::Answer {

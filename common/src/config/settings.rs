@@ -82,9 +82,9 @@ section! {
         /// Space that uploads never use: of each node ("10GiB"), or of each store path ("10%").
         /// Trackers and storage nodes should have the same value.
         reserved_space: ReservedSpace = "1GiB";
-        /// A node that was silent for so long gets no more clients.
+        /// A node that was silent for so long gets no more clients, at most a tenth later.
         /// Must be longer than the nodes' heartbeat.
-        check_active: Duration = "3s" in "200ms" to "10min";
+        check_active: Duration = "2500ms" in "200ms" to "10min";
         /// A connection in the middle of a packet that makes no progress for so long is closed.
         network_timeout: Duration = "60s" in "100ms" to "1h";
         /// Connections at the same time on one address; one more is closed at once.

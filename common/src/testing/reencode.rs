@@ -76,7 +76,9 @@ fn has_structured_answer(command: Command) -> bool {
         // Between servers.
         | Command::NodeJoin
         | Command::NodeReport
-        | Command::TrackerHello => false,
+        | Command::TrackerHello
+        | Command::ClusterStatus
+        | Command::ClusterOrder => false,
         _ => true,
     }
 }

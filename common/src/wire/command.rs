@@ -84,6 +84,10 @@ pub enum Command {
     NodeReport = 161,
     /// Tracker, from a tracker: who are you.
     TrackerHello = 162,
+    /// Tracker, from an operator or an API server: how the cluster fares, node by node.
+    ClusterStatus = 163,
+    /// Tracker, from an operator: mark, drain or remove a node or a group.
+    ClusterOrder = 164,
     /// Storage, from an API server: take content that becomes a blob only when committed.
     PrepareUpload = 170,
     /// Storage, from an API server: make what was prepared a blob.
@@ -97,7 +101,7 @@ pub enum Command {
 }
 
 impl Command {
-    const ALL: [Self; 44] = [
+    const ALL: [Self; 46] = [
         Self::Upload,
         Self::Delete,
         Self::SetMetadata,
@@ -137,6 +141,8 @@ impl Command {
         Self::NodeJoin,
         Self::NodeReport,
         Self::TrackerHello,
+        Self::ClusterStatus,
+        Self::ClusterOrder,
         Self::PrepareUpload,
         Self::CommitUpload,
         Self::AbandonUpload,

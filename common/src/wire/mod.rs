@@ -9,6 +9,7 @@ mod header;
 mod packet;
 mod status;
 
+pub mod cluster;
 pub mod report;
 pub mod storage;
 pub mod tracker;

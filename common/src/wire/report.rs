@@ -1,8 +1,10 @@
 //! What nodes and trackers tell one another: commands 160 to 162. No client sees them.
 //!
 //! A node joins, then reports on the same connection; the end of the connection takes it out of
-//! service at once. Trackers greet one another to know who lives. Every message begins with the
-//! version of this layout, so a newer peer is refused by name instead of being misread.
+//! service at once. Each report is answered with the members of the node's group. Trackers greet one
+//! another to know who lives. Every message begins with the version of this layout, so a newer peer
+//! is refused by name instead of being misread, and a peer of the version before is spoken to in
+//! its own: clusters are upgraded one process at a time.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,11 +17,21 @@ use crate::id::{GroupName, NodeNumber, VolumePath};
 use crate::limits;
 
 mod answer;
+mod entries;
+mod hello;
+mod members;
 
-pub use answer::{HelloAnswer, JoinAnswer};
+pub use answer::JoinAnswer;
+pub use entries::{Entry, GroupEntry, GroupMarks, NodeEntry, NodeMarks, Place, Stamp, Standing};
+pub use hello::{HelloAnswer, TrackerHello};
+pub use members::{Member, MemberMarks, RemovedMember, ReportAnswer};
 
 /// Version of the layouts in this module.
-pub const REPORT_VERSION: u16 = 1;
+pub const REPORT_VERSION: u16 = 2;
+/// The earliest version that is still spoken.
+pub const REPORT_VERSION_MIN: u16 = 1;
+/// The first version whose reports tell completeness and whose answers tell members.
+const WITH_MEMBERS: u16 = 2;
 
 /// Bytes of an address field: the longest text is an IPv6 address with a mapped IPv4 tail.
 const ADDRESS_LEN: usize = 46;
@@ -97,10 +109,22 @@ pub struct PathSpace {
     pub reserved_mb: u64,
     /// Whether it takes no writes.
     pub read_only: bool,
+    /// Whether the node holds everything that its group stored in this path. Only then clients are
+    /// sent here for it.
+    pub is_complete: bool,
 }
 
-/// Body of command 161: heartbeat. Answered with an empty body, or with status 13 when the connection
-/// did not join before.
+/// How far a rebuild is, in records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Here already.
+    pub done: u64,
+    /// As far as known; 0 when nothing is rebuilt.
+    pub total: u64,
+}
+
+/// Body of command 161: heartbeat. Answered with a [`ReportAnswer`], or with status 13 when the
+/// connection did not join before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeReport {
     /// How far the node is from serving.
@@ -121,13 +145,19 @@ pub struct NodeReport {
     pub changed_as_replica: u32,
     /// Unix seconds up to which it holds everything its group stored; 0 when it cannot tell.
     pub complete_up_to: u32,
-}
-
-/// Body of command 162: a tracker greets another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrackerHello {
-    /// Drawn at its start; a tracker that meets its own recognises itself in its list of peers.
-    pub instance: u64,
+    /// The latest view of its group that the node took from this tracker on this connection; 0 for
+    /// none.
+    pub view: u64,
+    /// Age of the oldest change of a peer that is not applied here, in milliseconds; 0 for none.
+    pub lag_ms: u64,
+    /// Records that have fewer copies than the group keeps.
+    pub under_replicated: u64,
+    /// Seconds since the byte was verified that waits longest for it.
+    pub unverified_age_s: u32,
+    /// How far a rebuild of this node is.
+    pub rebuild: Progress,
+    /// Blobs that it holds and that were not deleted.
+    pub blobs: u64,
 }
 
 impl NodeJoin {
@@ -152,10 +182,15 @@ impl NodeJoin {
         Ok(join)
     }
 
-    /// Appends the body.
+    /// Appends the body in the latest layout.
     pub fn encode(&self, out: &mut BytesMut) {
+        self.encode_as(REPORT_VERSION, out);
+    }
+
+    /// Appends the body in the layout of `version`, which is that of a peer.
+    pub fn encode_as(&self, version: u16, out: &mut BytesMut) {
         let mut writer = Writer::new(out);
-        writer.u16(REPORT_VERSION);
+        writer.u16(spoken(version));
         writer.bytes(&self.identity.0);
         writer.u32(self.number.get());
         writer.bytes(self.group.as_field());
@@ -178,25 +213,45 @@ impl NodeReport {
     /// Decodes a whole body.
     pub fn decode(body: &[u8]) -> Result<Self, ReportError> {
         let mut reader = versioned(body)?;
-        let report = Self {
-            phase: phase(reader.u8()?)?,
+        let version = version_of(body);
+        let phase = phase(reader.u8()?)?;
+        let mut report = Self {
+            phase,
             readable: flag(&mut reader, "readable")?,
             writable: flag(&mut reader, "writable")?,
-            paths: path_spaces(&mut reader)?,
+            paths: path_spaces(&mut reader, version, phase)?,
             counters: StorageCounters::decode(&mut reader)?,
             connections: connections(&mut reader)?,
             changed_as_source: reader.u32()?,
             changed_as_replica: reader.u32()?,
             complete_up_to: reader.u32()?,
+            ..Self::default()
         };
+        if WITH_MEMBERS <= version {
+            report.view = reader.u64()?;
+            report.lag_ms = reader.u64()?;
+            report.under_replicated = reader.u64()?;
+            report.unverified_age_s = reader.u32()?;
+            report.rebuild = Progress {
+                done: reader.u64()?,
+                total: reader.u64()?,
+            };
+            report.blobs = reader.u64()?;
+        }
         reader.finish()?;
         Ok(report)
     }
 
-    /// Appends the body.
+    /// Appends the body in the latest layout.
     pub fn encode(&self, out: &mut BytesMut) {
+        self.encode_as(REPORT_VERSION, out);
+    }
+
+    /// Appends the body in the layout of `version`, which is that of a peer.
+    pub fn encode_as(&self, version: u16, out: &mut BytesMut) {
+        let version = spoken(version);
         let mut writer = Writer::new(out);
-        writer.u16(REPORT_VERSION);
+        writer.u16(version);
         writer.u8(self.phase as u8);
         writer.u8(u8::from(self.readable));
         writer.u8(u8::from(self.writable));
@@ -208,31 +263,24 @@ impl NodeReport {
             writer.u64(space.free_mb);
             writer.u64(space.reserved_mb);
             writer.u8(u8::from(space.read_only));
+            if WITH_MEMBERS <= version {
+                writer.u8(u8::from(space.is_complete));
+            }
         }
         self.counters.encode(&mut writer);
         put_connections(&mut writer, self.connections);
         writer.u32(self.changed_as_source);
         writer.u32(self.changed_as_replica);
         writer.u32(self.complete_up_to);
-    }
-}
-
-impl TrackerHello {
-    /// Decodes a whole body.
-    pub fn decode(body: &[u8]) -> Result<Self, ReportError> {
-        let mut reader = versioned(body)?;
-        let hello = Self {
-            instance: reader.u64()?,
-        };
-        reader.finish()?;
-        Ok(hello)
-    }
-
-    /// Appends the body.
-    pub fn encode(&self, out: &mut BytesMut) {
-        let mut writer = Writer::new(out);
-        writer.u16(REPORT_VERSION);
-        writer.u64(self.instance);
+        if WITH_MEMBERS <= version {
+            writer.u64(self.view);
+            writer.u64(self.lag_ms);
+            writer.u64(self.under_replicated);
+            writer.u32(self.unverified_age_s);
+            writer.u64(self.rebuild.done);
+            writer.u64(self.rebuild.total);
+            writer.u64(self.blobs);
+        }
     }
 }
 
@@ -263,6 +311,16 @@ fn versioned(body: &[u8]) -> Result<Reader<'_>, ReportError> {
         theirs if REPORT_VERSION < theirs => Err(ReportError::TooNew { theirs }),
         _ => Ok(reader),
     }
+}
+
+/// The version that a body begins with; 0 for a body without one. Answers are made in it.
+pub fn version_of(body: &[u8]) -> u16 {
+    Reader::new(body).u16().unwrap_or_default()
+}
+
+/// A peer's version, as far as this program speaks it.
+fn spoken(version: u16) -> u16 {
+    version.clamp(REPORT_VERSION_MIN, REPORT_VERSION)
 }
 
 fn phase(byte: u8) -> Result<NodePhase, CodecError> {
@@ -297,7 +355,11 @@ fn volume_paths(reader: &mut Reader<'_>) -> Result<Vec<VolumePath>, CodecError> 
     Ok(bytes.iter().copied().map(VolumePath).collect())
 }
 
-fn path_spaces(reader: &mut Reader<'_>) -> Result<Vec<PathSpace>, CodecError> {
+fn path_spaces(
+    reader: &mut Reader<'_>,
+    version: u16,
+    phase: NodePhase,
+) -> Result<Vec<PathSpace>, CodecError> {
     let count = count(reader)?;
     let mut spaces = Vec::with_capacity(count);
     for _ in 0..count {
@@ -307,6 +369,12 @@ fn path_spaces(reader: &mut Reader<'_>) -> Result<Vec<PathSpace>, CodecError> {
             free_mb: reader.u64()?,
             reserved_mb: reader.u64()?,
             read_only: flag(reader, "read-only")?,
+            // Before, a node was complete as a whole or not at all.
+            is_complete: if WITH_MEMBERS <= version {
+                flag(reader, "is-complete")?
+            } else {
+                phase == NodePhase::Serving
+            },
         });
     }
     if !spaces.is_sorted_by(|left, right| left.path < right.path) {

@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::wire::report::{NodeIdentity, NodePhase, PathSpace, software_version};
+use common::wire::report::{
+    Member, MemberMarks, NodeIdentity, NodePhase, PathSpace, software_version, version_of,
+};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -172,6 +174,75 @@ async fn a_change_is_told_without_waiting_for_the_heartbeat() {
     fixture.node.free_mb.store(2, Ordering::Relaxed);
     fixture.handle.report_soon();
     assert_eq!(take_report(&mut connection).await, 2);
+}
+
+#[tokio::test]
+async fn a_tracker_of_the_version_before_is_spoken_to_in_its_own() {
+    let fixture = reporter(ReportSettings::default()).await;
+    let mut connection = fixture.accept().await;
+    let (_, body) = receive(&mut connection).await;
+    assert_eq!(version_of(&body), REPORT_VERSION);
+    answer_join(&mut connection, JoinAnswer::VersionTooNew { known: 1 }).await;
+    let (command, body) = receive(&mut connection).await;
+    assert_eq!((command, version_of(&body)), (Command::NodeJoin as u8, 1));
+    answer_join(&mut connection, accepted()).await;
+    let (command, body) = receive(&mut connection).await;
+    assert_eq!((command, version_of(&body)), (Command::NodeReport as u8, 1));
+    send(&mut connection, b"").await;
+    fixture
+        .wait_for(|state| matches!(state, TrackerState::Reporting { .. }))
+        .await;
+    assert!(!fixture.handle.members().borrow().is_known);
+}
+
+#[tokio::test]
+async fn a_tracker_that_speaks_nothing_this_node_knows_is_a_refusal() {
+    let fixture = reporter(ReportSettings::default()).await;
+    let mut connection = fixture.accept().await;
+    receive(&mut connection).await;
+    let refusal = JoinAnswer::VersionTooNew { known: 0 };
+    answer_join(&mut connection, refusal).await;
+    fixture
+        .wait_for(|state| *state == TrackerState::Refused(refusal))
+        .await;
+}
+
+#[tokio::test]
+async fn members_come_with_the_answers_and_the_next_report_names_their_view() {
+    let fixture = reporter(ReportSettings {
+        heartbeat: Duration::from_millis(10),
+        ..ReportSettings::default()
+    })
+    .await;
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+    let view_of = |body: &[u8]| NodeReport::decode(body).unwrap().view;
+    let (_, body) = receive(&mut connection).await;
+    assert_eq!(view_of(&body), 0);
+    let peer = Member {
+        identity: NodeIdentity([9; 16]),
+        number: 9.try_into().unwrap(),
+        address: "10.0.0.9:23000".parse().unwrap(),
+        http_port: 8888,
+        phase: NodePhase::Serving,
+        is_alive: true,
+        marks: MemberMarks::default(),
+        place_version: 1,
+        marks_version: 1,
+    };
+    let answer = ReportAnswer::Members {
+        view: 44,
+        members: vec![peer],
+        removed: Vec::new(),
+    };
+    let mut encoded = BytesMut::new();
+    answer.encode(&mut encoded);
+    send(&mut connection, &encoded).await;
+    let mut members = fixture.handle.members();
+    let known = within(members.wait_for(|members| members.is_known)).await;
+    assert_eq!(known.unwrap().members, [peer]);
+    let (_, body) = receive(&mut connection).await;
+    assert_eq!(view_of(&body), 44);
 }
 
 #[tokio::test]

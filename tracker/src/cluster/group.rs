@@ -1,19 +1,25 @@
 //! A group: nodes that hold the same blobs.
 
 use common::id::{GroupName, NodeNumber};
-use common::wire::tracker::NodeStatus;
+use common::wire::report::{GroupEntry, GroupMarks, Member, RemovedMember, ReportAnswer, Stamp};
 
 use super::{Node, Space};
 
 /// Nodes in the order of their numbers, and what follows from their states.
 #[derive(Debug)]
 pub struct Group {
-    name: GroupName,
+    entry: GroupEntry,
+    /// Place of the entry in this tracker's list of changes; 0 while nobody said anything.
+    changed: u64,
     nodes: Vec<Node>,
     /// Derived by [`Group::refresh`], so that queries do not add up over all nodes.
     space: Space,
     writable_count: usize,
     readable_count: usize,
+    /// What members are told, and how often it changed.
+    members: Vec<Member>,
+    removed: Vec<RemovedMember>,
+    view: u64,
     /// Where round robin over writers and readers goes on.
     pub(super) next_writer: usize,
     pub(super) next_reader: usize,
@@ -22,11 +28,19 @@ pub struct Group {
 impl Group {
     pub(super) fn new(name: GroupName) -> Self {
         Self {
-            name,
+            entry: GroupEntry {
+                name,
+                marks: GroupMarks::default(),
+                marked: Stamp::default(),
+            },
+            changed: 0,
             nodes: Vec::new(),
             space: Space::default(),
             writable_count: 0,
             readable_count: 0,
+            members: Vec::new(),
+            removed: Vec::new(),
+            view: 1,
             next_writer: 0,
             next_reader: 0,
         }
@@ -34,7 +48,32 @@ impl Group {
 
     /// Its name.
     pub fn name(&self) -> GroupName {
-        self.name
+        self.entry.name
+    }
+
+    /// What is remembered of it beside its nodes.
+    pub fn entry(&self) -> &GroupEntry {
+        &self.entry
+    }
+
+    /// What an operator said of it.
+    pub fn marks(&self) -> GroupMarks {
+        self.entry.marks
+    }
+
+    pub(super) fn set_entry(&mut self, entry: GroupEntry, changed: u64) {
+        self.entry = entry;
+        self.changed = changed;
+        self.refresh();
+    }
+
+    pub(super) fn changed(&self) -> u64 {
+        self.changed
+    }
+
+    /// Nodes that belong to it.
+    pub fn members(&self) -> impl Iterator<Item = &Node> + Clone {
+        self.nodes.iter().filter(|node| node.is_member())
     }
 
     /// Its nodes by number, also those that are deleted or offline.
@@ -62,7 +101,7 @@ impl Group {
     }
 
     pub(super) fn insert(&mut self, node: Node) {
-        match self.position(node.registration().number) {
+        match self.position(node.entry().number) {
             Ok(idx) => {
                 if let Some(place) = self.nodes.get_mut(idx) {
                     *place = node;
@@ -100,10 +139,7 @@ impl Group {
 
     /// The port of the storage protocol that all members share, `None` when they differ.
     pub fn shared_port(&self) -> Option<u16> {
-        let mut ports = self
-            .nodes
-            .iter()
-            .map(|node| node.registration().storage_port);
+        let mut ports = self.members().map(|node| node.entry().place.storage_port);
         let first = ports.next()?;
         ports.all(|port| port == first).then_some(first)
     }
@@ -115,26 +151,54 @@ impl Group {
 
     /// Derives again what follows from the nodes; to be called after every change of one.
     pub(super) fn refresh(&mut self) {
+        let GroupEntry { marks, marked, .. } = self.entry;
+        for node in &mut self.nodes {
+            node.set_group_marks(marks, marked);
+        }
         let smallest = |nodes: &mut dyn Iterator<Item = &Node>| {
             nodes.map(Node::space).min_by_key(|space| space.free_mb)
         };
         let mut active = self
             .nodes
             .iter()
-            .filter(|node| node.state() == NodeStatus::Active);
+            .filter(|node| node.answers() && !node.is_draining());
         let mut known = self
             .nodes
             .iter()
-            .filter(|node| node.has_reported() && !node.registration().deleted);
+            .filter(|node| node.has_reported() && node.is_member());
         self.space = smallest(&mut active)
             .or_else(|| smallest(&mut known))
             .unwrap_or_default();
         self.writable_count = self.nodes.iter().filter(|node| node.is_writable()).count();
         self.readable_count = self.nodes.iter().filter(|node| node.is_readable()).count();
+        self.refresh_members();
+    }
+
+    /// Makes a new view of what members are told changed.
+    fn refresh_members(&mut self) {
+        let members: Vec<_> = self.nodes.iter().filter_map(Node::member).collect();
+        let removed: Vec<_> = self.nodes.iter().filter_map(Node::removed_member).collect();
+        if members != self.members || removed != self.removed {
+            (self.members, self.removed) = (members, removed);
+            self.view += 1;
+        }
+    }
+
+    /// What a member is told that has the view `known`.
+    pub fn members_answer(&self, known: u64) -> ReportAnswer {
+        let view = self.view;
+        if known == view {
+            return ReportAnswer::Unchanged { view };
+        }
+        ReportAnswer::Members {
+            view,
+            members: self.members.clone(),
+            removed: self.removed.clone(),
+        }
     }
 
     fn position(&self, number: NodeNumber) -> Result<usize, usize> {
         self.nodes
-            .binary_search_by_key(&number, |node| node.registration().number)
+            .binary_search_by_key(&number, |node| node.entry().number)
     }
 }

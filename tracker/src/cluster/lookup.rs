@@ -2,7 +2,8 @@
 //!
 //! The tracker knows no blobs, only what names say: who made the blob and when. A node that told how
 //! far it is complete is preferred over one that did not; when nobody qualifies, any node in service
-//! is named, because a node answers for its whole group.
+//! is named, because a node answers for its whole group. A node counts for a volume path only while
+//! it holds everything there: one that rebuilds a disk serves its other disks meanwhile.
 
 use common::id::{BlobKind, GroupName, RemoteName, Source};
 use common::wire::AddressWidth;
@@ -20,7 +21,9 @@ impl Cluster {
         width: AddressWidth,
     ) -> Option<Endpoint> {
         let group = self.groups.get_mut(group)?;
-        let is_readable = |node: &Node| node.is_readable() && node.fits(width);
+        let path = name.volume_path();
+        let is_readable = |node: &Node| node.is_readable_at(path) && node.fits(width);
+        let answers = |node: &Node| node.answers_reads() && node.fits(width);
         if let Some(source) = group.source(name).filter(|node| is_readable(node)) {
             return Some(source.endpoint());
         }
@@ -29,7 +32,8 @@ impl Cluster {
         let idx = next_after(nodes, start, |node| {
             is_readable(node) && is_complete(node, name)
         })
-        .or_else(|| next_after(nodes, start, is_readable))?;
+        .or_else(|| next_after(nodes, start, is_readable))
+        .or_else(|| next_after(nodes, start, answers))?;
         group.next_reader = idx + 1;
         Some(group.nodes_slice().get(idx)?.endpoint())
     }
@@ -42,7 +46,8 @@ impl Cluster {
         width: AddressWidth,
     ) -> Option<Vec<Endpoint>> {
         let group = self.groups.get(group)?;
-        let is_readable = |node: &&Node| node.is_readable() && node.fits(width);
+        let path = name.volume_path();
+        let is_readable = |node: &&Node| node.is_readable_at(path) && node.fits(width);
         let source = group.source(name).filter(is_readable);
         let mut endpoints = Vec::with_capacity(group.readable_count());
         endpoints.extend(source.map(Node::endpoint));
@@ -50,15 +55,19 @@ impl Cluster {
         // known to have them.
         let follows_source = matches!(name.kind(), BlobKind::Appender | BlobKind::Slave);
         if source.is_none() || !follows_source {
-            let source = source.map(|node| node.registration().number);
+            let source = source.map(|node| node.entry().number);
             let readable = group.nodes().filter(is_readable);
             let complete = readable.filter(|node| is_complete(node, name));
-            let others = complete.filter(|node| Some(node.registration().number) != source);
+            let others = complete.filter(|node| Some(node.entry().number) != source);
             endpoints.extend(others.map(Node::endpoint));
         }
         if endpoints.is_empty() {
             let readable = group.nodes().filter(is_readable);
             endpoints.extend(readable.map(Node::endpoint));
+        }
+        if endpoints.is_empty() {
+            let answers = |node: &&Node| node.answers_reads() && node.fits(width);
+            endpoints.extend(group.nodes().filter(answers).map(Node::endpoint));
         }
         (!endpoints.is_empty()).then_some(endpoints)
     }
@@ -72,7 +81,8 @@ impl Cluster {
         width: AddressWidth,
     ) -> Option<Endpoint> {
         let group = self.groups.get_mut(group)?;
-        let is_writable = |node: &Node| node.is_writable() && node.fits(width);
+        let path = name.volume_path();
+        let is_writable = |node: &Node| node.is_changeable_at(path) && node.fits(width);
         if let Some(source) = group.source(name).filter(|node| is_writable(node)) {
             return Some(source.endpoint());
         }
@@ -91,7 +101,7 @@ impl Group {
             Source::Node(number) => self.node(number),
             Source::Address(address) => self
                 .nodes()
-                .find(|node| node.registration().address == address),
+                .find(|node| node.entry().place.address == address),
         }
     }
 }

@@ -1,15 +1,16 @@
-//! Who belongs to the cluster: joins, reports, silence, removal.
+//! Who belongs to the cluster: joins, reports, silence.
 
 use std::net::{IpAddr, SocketAddr};
 
-use common::code::ErrorCode;
 use common::id::{GroupName, NodeNumber};
 use common::limits;
-use common::wire::Status;
-use common::wire::report::{JoinAnswer, NodeJoin, NodeReport};
-use common::wire::tracker::{NodeStatus, ReadWriteMode};
+use common::wire::report::{
+    GroupEntry, GroupMarks, JoinAnswer, NodeEntry, NodeJoin, NodeMarks, NodeReport, Place,
+    ReportAnswer, Standing,
+};
+use common::wire::tracker::NodeStatus;
 
-use super::{Cluster, Node, Now, Registration, SessionId};
+use super::{Cluster, Group, Node, Now, SessionId};
 
 /// A node was taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,25 @@ pub enum JoinRefusal {
         /// The refused node.
         yours: SocketAddr,
     },
+    /// Another identity held the number until an operator removed it.
+    #[error(
+        "node number {number} of {yours} belonged to the node at {holder}, which was removed, \
+         and was not released"
+    )]
+    NumberOfRemoved {
+        /// The number.
+        number: NodeNumber,
+        /// Where its holder was last seen.
+        holder: SocketAddr,
+        /// The refused node.
+        yours: SocketAddr,
+    },
+    /// An operator removed this node.
+    #[error("the node at {yours} was removed from the cluster")]
+    Removed {
+        /// The refused node.
+        yours: SocketAddr,
+    },
     /// The identity belongs to another group.
     #[error("the node belongs to group {registered}")]
     WrongGroup {
@@ -53,13 +73,22 @@ pub enum JoinRefusal {
 }
 
 impl JoinRefusal {
-    /// What the node is told.
-    pub fn answer(self) -> JoinAnswer {
+    /// What a node is told that speaks the layout of `version`.
+    pub fn answer(self, version: u16) -> JoinAnswer {
         let limit = |limit: usize| JoinAnswer::Full {
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
         };
         match self {
-            Self::NumberTaken { holder, yours, .. } => JoinAnswer::NumberTaken { holder, yours },
+            Self::NumberTaken { holder, yours, .. }
+            | Self::NumberOfRemoved { holder, yours, .. } => {
+                JoinAnswer::NumberTaken { holder, yours }
+            }
+            // The verdict came with version 2; of those before, this one keeps the node out.
+            Self::Removed { yours } if version < 2 => JoinAnswer::NumberTaken {
+                holder: yours,
+                yours,
+            },
+            Self::Removed { .. } => JoinAnswer::Removed,
             Self::WrongGroup { registered } => JoinAnswer::WrongGroup { registered },
             Self::GroupFull => limit(limits::NODES_PER_GROUP_MAX),
             Self::TooManyGroups => limit(limits::GROUPS_MAX),
@@ -88,45 +117,32 @@ impl StateChange {
 #[error("the session has ended")]
 pub struct NotJoined;
 
-/// Why something is not removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeleteRefusal {
-    /// No such group or node.
-    #[error("no such group or node")]
-    Unknown,
-    /// It is connected, or the group still has nodes.
-    #[error("in service, or not empty")]
-    InUse,
-    /// It was removed before.
-    #[error("removed already")]
-    Already,
-}
-
 impl Cluster {
     /// Takes a node in, or says why not. `peer` is where its connection comes from.
     pub fn join(&mut self, join: &NodeJoin, peer: IpAddr, now: Now) -> Result<Joined, JoinRefusal> {
-        let address = join.address.unwrap_or(peer).to_canonical();
-        let yours = SocketAddr::new(address, join.storage_port);
-        let earlier = self.earlier(join, yours)?;
-        self.check_limits(join, earlier.as_ref())?;
-
-        let registration = Registration {
-            identity: join.identity,
-            number: join.number,
-            group: join.group,
-            address,
+        let place = Place {
+            address: join.address.unwrap_or(peer).to_canonical(),
             storage_port: join.storage_port,
             http_port: join.http_port,
-            joined: join.joined,
-            deleted: false,
-            mode: earlier.map_or(ReadWriteMode::Both, |earlier| earlier.mode),
         };
-        let before = self.forget_other_places(join, earlier);
-        let replaced_live_session = before
-            .as_ref()
-            .is_some_and(|node| !matches!(node.state(), NodeStatus::Offline | NodeStatus::Deleted));
-        let mut node = before.unwrap_or_else(|| Node::known(registration));
-        node.register(registration);
+        let admitted = self.admit(join, place.storage());
+        let admitted = admitted.and_then(|()| self.check_limits(join));
+        if let Err(refusal) = admitted {
+            self.note_refused(join, place.storage(), refusal, now);
+            return Err(refusal);
+        }
+        self.forget_refused(&join.identity);
+        self.release_other_numbers(join);
+
+        let before = self.take(join.number);
+        let earlier = before.as_ref().map(|node| *node.entry());
+        let entry = self.entry_of(join, place, earlier);
+        // What a former holder of the number reported is not this node's.
+        let before = before.filter(|node| node.entry().identity == join.identity);
+        let known_at = before.as_ref().map(|node| node.entry().place.storage());
+        let replaced_live_session = before.as_ref().is_some_and(Node::is_alive);
+        let mut node = before.unwrap_or_else(|| Node::known(entry));
+        node.set_entry(entry);
 
         self.session_count += 1;
         let session = SessionId {
@@ -135,15 +151,16 @@ impl Cluster {
             serial: self.session_count,
         };
         node.join(join, session.serial, now);
-        self.insert(node);
-        if earlier != Some(registration) {
-            self.generation += 1;
+        if earlier == Some(entry) {
+            self.put(node);
+        } else {
+            self.insert(node);
         }
-        let known_at = earlier.map(|it| SocketAddr::new(it.address, it.storage_port));
+        self.revive_group(join.group);
         Ok(Joined {
             session,
-            address: yours,
-            moved_from: known_at.filter(|known_at| *known_at != yours),
+            address: place.storage(),
+            moved_from: known_at.filter(|known_at| *known_at != place.storage()),
             replaced_live_session,
         })
     }
@@ -167,6 +184,12 @@ impl Cluster {
         Ok(StateChange { from, to })
     }
 
+    /// What the node of a session is told about its group when it has the view `known`.
+    pub fn members_answer(&self, session: SessionId, known: u64) -> ReportAnswer {
+        let group = self.groups.get(&session.group);
+        group.map_or(ReportAnswer::Nothing, |it| it.members_answer(known))
+    }
+
     /// Ends a session; its node is out of service at once. `false` when a later one took its place.
     pub fn leave(&mut self, session: SessionId) -> bool {
         let Some(group) = self.groups.get_mut(&session.group) else {
@@ -180,14 +203,21 @@ impl Cluster {
     }
 
     /// Takes silent nodes out of service and returns those for which that is news.
+    ///
+    /// To be called several times within `silence_max`. A tracker that could not call it for longer
+    /// was asleep itself: what nodes sent meanwhile waits to be read, so nobody is silent yet.
     pub fn tick(&mut self, now: Now) -> Vec<NodeNumber> {
         let silence_max = self.policy.silence_max;
+        let last = self.last_tick.replace(now.uptime);
+        let was_asleep = last.is_some_and(|last| silence_max / 2 < now.uptime.saturating_sub(last));
         let mut silent = Vec::new();
         for group in self.groups.values_mut() {
             let before = silent.len();
             for node in group.nodes_mut() {
-                if node.check_silence(silence_max, now) {
-                    silent.push(node.registration().number);
+                if was_asleep && node.is_alive() {
+                    node.forgive_silence(now);
+                } else if node.check_silence(silence_max, now) {
+                    silent.push(node.entry().number);
                 }
             }
             if before < silent.len() {
@@ -197,151 +227,149 @@ impl Cluster {
         silent
     }
 
-    /// Sets what an operator allows on a node.
-    pub fn set_mode(
-        &mut self,
-        number: NodeNumber,
-        mode: ReadWriteMode,
-    ) -> Result<(), DeleteRefusal> {
-        let mut groups = self.groups.values_mut();
-        let group = groups.find(|group| group.node(number).is_some());
-        let group = group.ok_or(DeleteRefusal::Unknown)?;
-        let node = group.node_mut(number).ok_or(DeleteRefusal::Unknown)?;
-        node.set_mode(mode);
-        group.refresh();
-        self.generation += 1;
+    /// Whether number and group are the node's own, or free.
+    fn admit(&self, join: &NodeJoin, yours: SocketAddr) -> Result<(), JoinRefusal> {
+        let number = join.number;
+        let entries = || self.nodes().map(Node::entry);
+        if let Some(holder) =
+            entries().find(|it| it.number == number && it.identity != join.identity)
+        {
+            let holder_at = holder.place.storage();
+            match holder.marks.standing {
+                Standing::Member => {
+                    return Err(JoinRefusal::NumberTaken {
+                        number,
+                        holder: holder_at,
+                        yours,
+                    });
+                }
+                Standing::Removed => {
+                    return Err(JoinRefusal::NumberOfRemoved {
+                        number,
+                        holder: holder_at,
+                        yours,
+                    });
+                }
+                Standing::Released => {}
+            }
+        }
+        for own in entries().filter(|it| it.identity == join.identity) {
+            match own.marks.standing {
+                Standing::Removed => return Err(JoinRefusal::Removed { yours }),
+                Standing::Member if own.group != join.group => {
+                    let registered = own.group;
+                    return Err(JoinRefusal::WrongGroup { registered });
+                }
+                Standing::Member | Standing::Released => {}
+            }
+        }
         Ok(())
     }
 
-    /// Marks a node as removed. It stays on the lists; when it joins again it is new.
-    pub fn delete_node(
-        &mut self,
-        group: &GroupName,
-        number: NodeNumber,
-    ) -> Result<(), DeleteRefusal> {
-        let group = self.groups.get_mut(group).ok_or(DeleteRefusal::Unknown)?;
-        let node = group.node_mut(number).ok_or(DeleteRefusal::Unknown)?;
-        match node.state() {
-            NodeStatus::Deleted => Err(DeleteRefusal::Already),
-            NodeStatus::Offline => {
-                node.delete();
-                group.refresh();
-                self.generation += 1;
-                Ok(())
-            }
-            NodeStatus::Init
-            | NodeStatus::WaitSync
-            | NodeStatus::Syncing
-            | NodeStatus::IpChanged
-            | NodeStatus::Online
-            | NodeStatus::Active
-            | NodeStatus::Recovery
-            | NodeStatus::None => Err(DeleteRefusal::InUse),
-        }
-    }
-
-    /// Forgets a group whose nodes were all removed.
-    pub fn delete_group(&mut self, name: &GroupName) -> Result<(), DeleteRefusal> {
-        let group = self.groups.get(name).ok_or(DeleteRefusal::Unknown)?;
-        if group.nodes().any(|node| !node.registration().deleted) {
-            return Err(DeleteRefusal::InUse);
-        }
-        self.groups.remove(name);
-        self.generation += 1;
-        Ok(())
-    }
-
-    /// The record of the same identity, after checking that number and group are the node's own.
-    ///
-    /// Records of removed nodes bar nobody: neither from their number nor from a new group.
-    fn earlier(
-        &self,
-        join: &NodeJoin,
-        yours: SocketAddr,
-    ) -> Result<Option<Registration>, JoinRefusal> {
-        let registrations = || self.nodes().map(Node::registration);
-        let holder = registrations()
-            .find(|it| it.number == join.number && it.identity != join.identity && !it.deleted);
-        if let Some(holder) = holder {
-            return Err(JoinRefusal::NumberTaken {
-                number: join.number,
-                holder: SocketAddr::new(holder.address, holder.storage_port),
-                yours,
-            });
-        }
-        let earlier = registrations().find(|it| it.identity == join.identity);
-        match earlier {
-            Some(earlier) if earlier.group != join.group && !earlier.deleted => {
-                Err(JoinRefusal::WrongGroup {
-                    registered: earlier.group,
-                })
-            }
-            _ => Ok(earlier.copied()),
-        }
-    }
-
-    fn check_limits(
-        &self,
-        join: &NodeJoin,
-        earlier: Option<&Registration>,
-    ) -> Result<(), JoinRefusal> {
-        let Some(group) = self.groups.get(&join.group) else {
-            return if self.groups.len() < limits::GROUPS_MAX {
+    fn check_limits(&self, join: &NodeJoin) -> Result<(), JoinRefusal> {
+        let Some(group) = self.group(&join.group) else {
+            return if self.groups().count() < limits::GROUPS_MAX {
                 Ok(())
             } else {
                 Err(JoinRefusal::TooManyGroups)
             };
         };
-        let is_known = earlier.is_some_and(|earlier| earlier.group == join.group);
-        let living = group.nodes().filter(|node| !node.registration().deleted);
-        if is_known || living.count() < limits::NODES_PER_GROUP_MAX {
+        let mut members = group.members();
+        let is_known = members.any(|node| node.entry().identity == join.identity);
+        if is_known || group.members().count() < limits::NODES_PER_GROUP_MAX {
             Ok(())
         } else {
             Err(JoinRefusal::GroupFull)
         }
     }
 
-    /// Removes what stands in the joining node's way: its own record, which is returned, a removed
-    /// node of its number, and the oldest removed nodes when the group's list is full.
-    fn forget_other_places(
-        &mut self,
-        join: &NodeJoin,
-        earlier: Option<Registration>,
-    ) -> Option<Node> {
-        let own = earlier.and_then(|it| self.groups.get_mut(&it.group)?.remove(it.number));
-        for group in self.groups.values_mut() {
-            group.remove(join.number);
+    /// A node has one number: one that it had before is free.
+    fn release_other_numbers(&mut self, join: &NodeJoin) {
+        let other = |it: &&NodeEntry| {
+            it.identity == join.identity
+                && it.number != join.number
+                && it.marks.standing == Standing::Member
+        };
+        let others: Vec<_> = self
+            .nodes()
+            .map(Node::entry)
+            .filter(other)
+            .copied()
+            .collect();
+        for entry in others {
+            let marks = NodeMarks {
+                standing: Standing::Released,
+                ..entry.marks
+            };
+            self.mark_node(entry.number, marks);
         }
-        self.groups.retain(|name, group| {
-            let is_empty = group.nodes().len() == 0;
-            *name == join.group || !is_empty
-        });
-        if let Some(group) = self.groups.get_mut(&join.group) {
-            while limits::NODES_PER_GROUP_MAX <= group.nodes().len() {
-                let removed = group
-                    .nodes()
-                    .map(Node::registration)
-                    .filter(|it| it.deleted);
-                let Some(oldest) = removed.min_by_key(|it| it.joined).map(|it| it.number) else {
-                    break;
-                };
-                group.remove(oldest);
+    }
+
+    /// What is remembered of a node from now on, given who had its number.
+    fn entry_of(&mut self, join: &NodeJoin, place: Place, earlier: Option<NodeEntry>) -> NodeEntry {
+        match earlier {
+            Some(mine)
+                if mine.identity == join.identity && mine.marks.standing == Standing::Member =>
+            {
+                let is_moved = mine.place != place;
+                NodeEntry {
+                    joined: join.joined,
+                    place,
+                    placed: if is_moved { self.stamp() } else { mine.placed },
+                    ..mine
+                }
+            }
+            before => {
+                let now = self.stamp();
+                NodeEntry {
+                    number: join.number,
+                    epoch: before.map_or(0, |before| before.epoch.saturating_add(1)),
+                    identity: join.identity,
+                    claimed: now,
+                    group: join.group,
+                    joined: join.joined,
+                    place,
+                    placed: now,
+                    marks: NodeMarks::default(),
+                    marked: now,
+                }
             }
         }
-        for group in self.groups.values_mut() {
-            group.refresh();
-        }
-        own
     }
-}
 
-impl DeleteRefusal {
-    /// The status byte of the refusal. `Already` has no kind of its own among the error codes.
-    pub fn status(self) -> Status {
-        match self {
-            Self::Unknown => ErrorCode::NotFound.wire_status(),
-            Self::InUse => ErrorCode::Busy.wire_status(),
-            Self::Already => Status::ALREADY,
+    /// A node that joins a removed group begins it anew.
+    fn revive_group(&mut self, name: GroupName) {
+        if self.groups.get(&name).is_some_and(|it| it.marks().removed) {
+            self.mark_group(name, GroupMarks::default());
         }
+    }
+
+    /// Notes a decision about a node as the latest change.
+    pub(super) fn mark_node(&mut self, number: NodeNumber, marks: NodeMarks) {
+        let marked = self.stamp();
+        if let Some(mut node) = self.take(number) {
+            node.set_entry(NodeEntry {
+                marks,
+                marked,
+                ..*node.entry()
+            });
+            self.insert(node);
+        }
+    }
+
+    /// Notes a decision about a group as the latest change.
+    pub(super) fn mark_group(&mut self, name: GroupName, marks: GroupMarks) {
+        let marked = self.stamp();
+        self.generation += 1;
+        let generation = self.generation;
+        let group = self.groups.entry(name).or_insert_with(|| Group::new(name));
+        group.set_entry(
+            GroupEntry {
+                name,
+                marks,
+                marked,
+            },
+            generation,
+        );
     }
 }

@@ -6,25 +6,35 @@
 //!   writing.
 //! * TRK-3: the end of a session takes its node out of service, a later session's node stays.
 //!
-//! Everything but the [`Registration`]s is soft: it comes back with the nodes' next reports.
+//! Everything but the [`Entry`]s is soft: it comes back with the nodes' next reports. Entries are
+//! exchanged with the other trackers, see [`Cluster::merge`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::id::GroupName;
+use common::id::{GroupName, NodeNumber};
+use common::wire::report::{Entry, NodeIdentity, Stamp};
 
+mod exchange;
 mod group;
 mod lookup;
 mod membership;
 mod node;
+mod orders;
 mod placement;
+mod reasons;
+mod refused;
 mod space;
 
+pub use exchange::{Conflict, Merged};
 pub use group::Group;
-pub use membership::{DeleteRefusal, JoinRefusal, Joined, NotJoined, StateChange};
-pub use node::{Endpoint, Node, Registration, SessionId};
+pub use membership::{JoinRefusal, Joined, NotJoined, StateChange};
+pub use node::{Endpoint, Node, SessionId};
+pub use orders::{OrderRefusal, Removal};
 pub use placement::{Placement, StoreRefusal};
+pub use reasons::counted;
+pub use refused::Refused;
 pub use space::{ReservedSpace, Space};
 
 /// How a group is chosen for a write that names none.
@@ -83,7 +93,7 @@ impl Default for Policy {
             store_server: StoreServer::default(),
             store_path: StorePath::default(),
             reserved: ReservedSpace::default(),
-            silence_max: Duration::from_secs(3),
+            silence_max: Duration::from_millis(2500),
         }
     }
 }
@@ -105,21 +115,33 @@ pub struct Cluster {
     /// The group that round robin tries first: the next one behind this name.
     last_group: Option<GroupName>,
     session_count: u64,
+    /// Grows with every change of an entry; entries carry the value of their last change.
     generation: u64,
+    /// The greatest count of any stamp that was seen.
+    stamped: u64,
+    /// This tracker, in stamps.
+    instance: u64,
+    refused: BTreeMap<NodeIdentity, Refused>,
+    last_tick: Option<Duration>,
 }
 
 impl Cluster {
-    /// A cluster whose nodes are known from earlier but have not called yet.
-    pub fn new(policy: Policy, known: Vec<Registration>) -> Self {
+    /// A cluster whose nodes are known from earlier but have not called yet. `instance` tells this
+    /// tracker from others.
+    pub fn new(policy: Policy, known: Vec<Entry>, instance: u64) -> Self {
         let mut cluster = Self {
             policy,
             groups: BTreeMap::new(),
             last_group: None,
             session_count: 0,
             generation: 0,
+            stamped: 0,
+            instance,
+            refused: BTreeMap::new(),
+            last_tick: None,
         };
-        for registration in known {
-            cluster.insert(Node::known(registration));
+        for entry in known {
+            cluster.merge(entry);
         }
         cluster
     }
@@ -129,43 +151,78 @@ impl Cluster {
         &self.policy
     }
 
-    /// All groups, by name.
-    pub fn groups(&self) -> impl ExactSizeIterator<Item = &Group> {
-        self.groups.values()
+    /// All groups that were not removed and ever had a node, by name.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        let groups = self.groups.values();
+        groups.filter(|group| !group.marks().removed && group.nodes().len() != 0)
     }
 
     /// One group.
     pub fn group(&self, name: &GroupName) -> Option<&Group> {
-        self.groups.get(name)
+        self.groups.get(name).filter(|group| !group.marks().removed)
+    }
+
+    /// One node, whatever its standing.
+    pub fn node(&self, number: NodeNumber) -> Option<&Node> {
+        self.groups.values().find_map(|group| group.node(number))
     }
 
     /// All nodes, group by group, in the order of their numbers.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.groups().flat_map(Group::nodes)
+        self.groups.values().flat_map(Group::nodes)
     }
 
     /// The node that clients reach at this address, deleted ones aside.
     pub fn node_at(&self, address: SocketAddr) -> Option<&Node> {
         self.nodes()
-            .find(|node| !node.registration().deleted && node.endpoint().address == address)
+            .find(|node| node.is_member() && node.endpoint().address == address)
     }
 
-    /// Grows with every change of what [`Self::registrations`] tells.
+    /// Grows with every change of what [`Self::entries`] tells.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
     /// What must survive a restart.
-    pub fn registrations(&self) -> Vec<Registration> {
-        self.nodes().map(|node| *node.registration()).collect()
+    pub fn entries(&self) -> Vec<Entry> {
+        let marked = self.groups.values().filter(|group| group.changed() != 0);
+        let groups = marked.map(|group| Entry::Group(*group.entry()));
+        groups
+            .chain(self.nodes().map(|node| Entry::Node(*node.entry())))
+            .collect()
     }
 
-    /// Adds the node to its group, which is made if there is none.
-    fn insert(&mut self, node: Node) {
-        let name = node.registration().group;
+    /// A stamp that is greater than every one that was seen.
+    fn stamp(&mut self) -> Stamp {
+        self.stamped = self.stamped.saturating_add(1);
+        Stamp {
+            count: self.stamped,
+            tracker: self.instance,
+        }
+    }
+
+    /// Adds the node to its group, which is made if there is none, as the latest change.
+    fn insert(&mut self, mut node: Node) {
+        self.generation += 1;
+        node.set_changed(self.generation);
+        self.put(node);
+    }
+
+    /// Adds the node to its group without a change to tell.
+    fn put(&mut self, node: Node) {
+        let name = node.entry().group;
         let group = self.groups.entry(name).or_insert_with(|| Group::new(name));
         group.insert(node);
         group.refresh();
+    }
+
+    /// Takes the node with that number out of its group.
+    fn take(&mut self, number: NodeNumber) -> Option<Node> {
+        self.groups.values_mut().find_map(|group| {
+            let node = group.remove(number)?;
+            group.refresh();
+            Some(node)
+        })
     }
 }
 

@@ -1,38 +1,18 @@
 //! One storage node: what is remembered of it, and what it said last.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber, VolumePath};
-use common::wire::report::{NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace};
+use common::wire::report::{
+    GroupMarks, Member, MemberMarks, NodeEntry, NodeJoin, NodePhase, NodeReport, PathSpace,
+    RemovedMember, Stamp, Standing,
+};
 use common::wire::tracker::{NodeStatus, ReadWriteMode};
 use common::wire::{AddressText, AddressWidth, VersionText};
 
 use super::space::takes_writes;
 use super::{Now, ReservedSpace, Space, StorePath};
-
-/// What survives a restart of the tracker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// Who the node is.
-    pub identity: NodeIdentity,
-    /// The number that its file ids carry.
-    pub number: NodeNumber,
-    /// Its group.
-    pub group: GroupName,
-    /// Where it was last seen.
-    pub address: IpAddr,
-    /// Its port of the storage protocol.
-    pub storage_port: u16,
-    /// Its port of HTTP downloads.
-    pub http_port: u16,
-    /// Unix seconds of its first start.
-    pub joined: u32,
-    /// Whether an operator removed it.
-    pub deleted: bool,
-    /// What an operator allows.
-    pub mode: ReadWriteMode,
-}
 
 /// Where clients reach a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,11 +26,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn of(registration: &Registration) -> Self {
-        let text = registration.address.to_string();
+    fn of(entry: &NodeEntry) -> Self {
+        let text = entry.place.address.to_string();
         Self {
-            number: registration.number,
-            address: SocketAddr::new(registration.address, registration.storage_port),
+            number: entry.number,
+            address: entry.place.storage(),
             text: AddressText::from_bytes(text.as_bytes()).unwrap_or_default(),
         }
     }
@@ -82,7 +62,14 @@ struct Session {
 /// A storage node.
 #[derive(Debug)]
 pub struct Node {
-    registration: Registration,
+    entry: NodeEntry,
+    /// Place of the entry in this tracker's list of changes.
+    changed: u64,
+    /// What an operator said of its group; kept here because every query needs it.
+    group_marks: GroupMarks,
+    group_marked: Stamp,
+    /// When it was heard last since this tracker's start.
+    heard: Option<Duration>,
     endpoint: Endpoint,
     session: Option<Session>,
     software: VersionText,
@@ -97,10 +84,14 @@ pub struct Node {
 
 impl Node {
     /// A node known from earlier that has not called yet.
-    pub(super) fn known(registration: Registration) -> Self {
+    pub(super) fn known(entry: NodeEntry) -> Self {
         Self {
-            registration,
-            endpoint: Endpoint::of(&registration),
+            entry,
+            changed: 0,
+            group_marks: GroupMarks::default(),
+            group_marked: Stamp::default(),
+            heard: None,
+            endpoint: Endpoint::of(&entry),
             session: None,
             software: VersionText::default(),
             started: 0,
@@ -121,6 +112,7 @@ impl Node {
             silent: false,
             reported: false,
         });
+        self.heard = Some(now.uptime);
         self.software = join.software;
         self.started = join.started;
         self.upload_priority = join.upload_priority;
@@ -141,6 +133,7 @@ impl Node {
         session.heard = now.uptime;
         session.silent = false;
         session.reported = true;
+        self.heard = Some(now.uptime);
         self.space = Space::of_paths(&report.paths, reserved);
         self.path_count = report.paths.len();
         self.report = report;
@@ -170,25 +163,65 @@ impl Node {
         }
     }
 
-    pub(super) fn register(&mut self, registration: Registration) {
-        self.endpoint = Endpoint::of(&registration);
-        self.registration = registration;
+    /// Forgives a silence during which this tracker itself could not listen.
+    pub(super) fn forgive_silence(&mut self, now: Now) {
+        if let Some(session) = &mut self.session {
+            session.heard = now.uptime;
+        }
     }
 
-    pub(super) fn set_mode(&mut self, mode: ReadWriteMode) {
-        self.registration.mode = mode;
+    /// Replaces what is remembered of it.
+    pub(super) fn set_entry(&mut self, entry: NodeEntry) {
+        self.endpoint = Endpoint::of(&entry);
+        self.entry = entry;
+        if entry.marks.standing != Standing::Member {
+            // A session that wakes up has to join again, and is told why it cannot.
+            self.session = None;
+        }
     }
 
-    /// Marks the node as removed. A silent session that wakes up has to join again, so that it knows
-    /// it is new.
-    pub(super) fn delete(&mut self) {
-        self.registration.deleted = true;
-        self.session = None;
+    /// Moves it to the end of the list of changes.
+    pub(super) fn set_changed(&mut self, changed: u64) {
+        self.changed = changed;
     }
 
-    /// What is remembered of it.
-    pub fn registration(&self) -> &Registration {
-        &self.registration
+    pub(super) fn changed(&self) -> u64 {
+        self.changed
+    }
+
+    pub(super) fn set_group_marks(&mut self, marks: GroupMarks, marked: Stamp) {
+        self.group_marks = marks;
+        self.group_marked = marked;
+    }
+
+    /// Whether a node holds a session now, silent or not.
+    pub(super) fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Whether it belongs to the cluster.
+    pub fn is_member(&self) -> bool {
+        self.entry.marks.standing == Standing::Member
+    }
+
+    /// Whether this tracker hears it.
+    pub fn is_alive(&self) -> bool {
+        self.session.is_some_and(|session| !session.silent)
+    }
+
+    /// Whether it takes no new blobs because it, or its group, shall be removed.
+    pub fn is_draining(&self) -> bool {
+        self.entry.marks.draining || self.group_marks.draining
+    }
+
+    /// Whether an operator forbade writes to it or to its group.
+    pub fn is_marked_read_only(&self) -> bool {
+        self.entry.marks.read_only || self.group_marks.read_only
+    }
+
+    /// How long it has been silent; `None` when it was not heard since the tracker's start.
+    pub fn silence(&self, now: Now) -> Option<Duration> {
+        Some(now.uptime.saturating_sub(self.heard?))
     }
 
     /// Where clients reach it.
@@ -196,10 +229,43 @@ impl Node {
         self.endpoint
     }
 
+    /// What its peers are told of it, unless it was removed.
+    pub(super) fn member(&self) -> Option<Member> {
+        let entry = &self.entry;
+        self.is_member().then(|| Member {
+            identity: entry.identity,
+            number: entry.number,
+            address: self.endpoint.address,
+            http_port: entry.place.http_port,
+            phase: self.report.phase,
+            is_alive: self.is_alive(),
+            marks: MemberMarks {
+                draining: self.is_draining(),
+                read_only: self.is_marked_read_only(),
+            },
+            place_version: entry.placed.count,
+            marks_version: entry.marked.count.max(self.group_marked.count),
+        })
+    }
+
+    /// What its peers are told of it once it was removed.
+    pub(super) fn removed_member(&self) -> Option<RemovedMember> {
+        let is_removed = self.entry.marks.standing == Standing::Removed;
+        is_removed.then_some(RemovedMember {
+            number: self.entry.number,
+            identity: self.entry.identity,
+        })
+    }
+
+    /// What is remembered of it.
+    pub fn entry(&self) -> &NodeEntry {
+        &self.entry
+    }
+
     /// Where it stands.
     pub fn state(&self) -> NodeStatus {
         match &self.session {
-            _ if self.registration.deleted => NodeStatus::Deleted,
+            _ if !self.is_member() => NodeStatus::Deleted,
             None => NodeStatus::Offline,
             Some(session) if session.silent => NodeStatus::Offline,
             Some(session) if !session.reported => NodeStatus::Online,
@@ -213,10 +279,8 @@ impl Node {
 
     /// What both the operator and the node allow.
     pub fn mode(&self) -> ReadWriteMode {
-        let allowed = self.registration.mode;
-        let reads = self.report.readable && allows_reading(allowed);
-        let writes = self.report.writable && allows_writing(allowed);
-        match (reads, writes) {
+        let writes = self.takes_changes() && !self.is_draining();
+        match (self.report.readable, writes) {
             (false, false) => ReadWriteMode::None,
             (false, true) => ReadWriteMode::Write,
             (true, false) => ReadWriteMode::Read,
@@ -224,22 +288,64 @@ impl Node {
         }
     }
 
+    /// What the operator allows.
+    pub fn allowed_mode(&self) -> ReadWriteMode {
+        if self.is_marked_read_only() || self.is_draining() {
+            ReadWriteMode::Read
+        } else {
+            ReadWriteMode::Both
+        }
+    }
+
+    /// Whether the node and the operator let what is stored be changed.
+    fn takes_changes(&self) -> bool {
+        self.report.writable && !self.is_marked_read_only()
+    }
+
     /// Whether an address field of that width can hold its address. Clients that could only be told
     /// a part of the address are not sent here.
     pub fn fits(&self, width: AddressWidth) -> bool {
-        width == AddressWidth::V6 || self.registration.address.is_ipv4()
+        width == AddressWidth::V6 || self.entry.place.address.is_ipv4()
     }
 
-    /// Whether clients are sent here to read.
+    /// Whether it answers clients at all: it lives and belongs to the cluster.
+    pub(super) fn answers(&self) -> bool {
+        self.is_member()
+            && self
+                .session
+                .is_some_and(|session| session.reported && !session.silent)
+    }
+
+    /// Whether clients are sent here to read of a volume path: only while it holds everything there.
+    pub fn is_readable_at(&self, path: VolumePath) -> bool {
+        let mut paths = self.report.paths.iter();
+        self.answers_reads() && paths.any(|it| it.path == path && it.is_complete)
+    }
+
+    /// Whether it answers reads, of a volume path that is not complete by asking its peers.
+    pub fn answers_reads(&self) -> bool {
+        self.answers() && self.report.readable
+    }
+
+    /// Whether clients are sent here to read, of any volume path.
     pub fn is_readable(&self) -> bool {
-        self.state() == NodeStatus::Active && allows_reading(self.mode())
+        self.answers_reads() && self.report.paths.iter().any(|path| path.is_complete)
     }
 
-    /// Whether clients are sent here to write, space aside.
+    /// Whether clients are sent here to store new blobs, space aside.
     pub fn is_writable(&self) -> bool {
-        self.state() == NodeStatus::Active
-            && allows_writing(self.mode())
-            && self.report.paths.iter().any(|path| !path.read_only)
+        let is_open = |path: &PathSpace| !path.read_only && path.is_complete;
+        self.answers()
+            && self.takes_changes()
+            && !self.is_draining()
+            && self.report.paths.iter().any(is_open)
+    }
+
+    /// Whether clients are sent here to change what is stored in a volume path: also while it is
+    /// drained, because deleting empties it.
+    pub fn is_changeable_at(&self, path: VolumePath) -> bool {
+        let is_open = |it: &PathSpace| it.path == path && !it.read_only && it.is_complete;
+        self.answers() && self.takes_changes() && self.report.paths.iter().any(is_open)
     }
 
     /// Whether it holds everything that its group stored up to and including the given second.
@@ -326,12 +432,4 @@ impl Node {
     pub fn started(&self) -> u32 {
         self.started
     }
-}
-
-fn allows_reading(mode: ReadWriteMode) -> bool {
-    matches!(mode, ReadWriteMode::Read | ReadWriteMode::Both)
-}
-
-fn allows_writing(mode: ReadWriteMode) -> bool {
-    matches!(mode, ReadWriteMode::Write | ReadWriteMode::Both)
 }

@@ -74,11 +74,11 @@ impl Space {
     }
 }
 
-/// Whether a volume path takes a write: not read-only, and free beyond its share of the reserve and
+/// Whether a volume path takes a write: complete, not read-only, and free beyond its share of the reserve and
 /// beyond what its node keeps.
 pub(super) fn takes_writes(path: &PathSpace, reserved: ReservedSpace, count: usize) -> bool {
     let kept = reserved.of_path(path.total_mb, count).max(path.reserved_mb);
-    !path.read_only && kept < path.free_mb
+    path.is_complete && !path.read_only && kept < path.free_mb
 }
 
 fn share(total_mb: u64, part: u16) -> u64 {
@@ -94,6 +94,7 @@ mod tests {
         PathSpace {
             total_mb,
             free_mb,
+            is_complete: true,
             ..PathSpace::default()
         }
     }

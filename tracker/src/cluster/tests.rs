@@ -5,13 +5,18 @@ use common::digest::Crc32;
 use common::id::{Extension, GroupName, NewBlob, NodeNumber, RemoteName, VolumePath};
 use common::limits;
 use common::wire::AddressWidth;
-use common::wire::report::{JoinAnswer, NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace};
-use common::wire::tracker::{NodeStatus, ReadWriteMode};
+use common::wire::cluster::{Order, Target};
+use common::wire::report::{
+    JoinAnswer, NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace, ReportAnswer,
+};
+use common::wire::tracker::NodeStatus;
 use proptest::prelude::*;
 
 use super::*;
 
 mod history;
+mod operator;
+mod trackers;
 
 const WIDTH: AddressWidth = AddressWidth::V4;
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -20,6 +25,14 @@ fn at(seconds: u64) -> Now {
     Now {
         uptime: Duration::from_secs(seconds),
         unix: 1_700_000_000 + u32::try_from(seconds).unwrap(),
+    }
+}
+
+/// Milliseconds instead of seconds.
+fn at_ms(milliseconds: u64) -> Now {
+    Now {
+        uptime: Duration::from_millis(milliseconds),
+        ..at(milliseconds / 1000)
     }
 }
 
@@ -56,6 +69,7 @@ fn space(path: u8, free_mb: u64) -> PathSpace {
         free_mb,
         reserved_mb: 0,
         read_only: false,
+        is_complete: true,
     }
 }
 
@@ -78,7 +92,7 @@ fn policy() -> Policy {
 }
 
 fn cluster_of(policy: Policy, nodes: &[(u32, &str, u64)]) -> (Cluster, Vec<SessionId>) {
-    let mut cluster = Cluster::new(policy, Vec::new());
+    let mut cluster = Cluster::new(policy, Vec::new(), 1);
     let sessions = nodes
         .iter()
         .map(|(node, group, free_mb)| {
@@ -162,6 +176,7 @@ fn first_and_priority_choose_as_they_are_called() {
                 ..policy()
             },
             Vec::new(),
+            1,
         );
         for (node, upload_priority) in [(1, 10), (2, 3), (3, 3)] {
             let join = NodeJoin {
@@ -336,30 +351,13 @@ fn a_taken_number_is_refused_naming_both_addresses() {
     };
     let refusal = cluster.join(&thief, PEER, at(1)).unwrap_err();
     assert_eq!(
-        refusal.answer(),
+        refusal.answer(2),
         JoinAnswer::NumberTaken {
             holder: "10.0.0.1:23000".parse().unwrap(),
             yours: "10.9.9.9:23000".parse().unwrap(),
         }
     );
     assert!(cluster.group(&group("other")).is_none());
-}
-
-#[test]
-fn the_number_of_a_removed_node_can_be_given_to_a_new_one_but_not_taken_back() {
-    let (mut cluster, sessions) = cluster_of(policy(), &[(1, "g", 10)]);
-    cluster.leave(sessions[0]);
-    cluster.delete_node(&group("g"), number(1)).unwrap();
-    let heir = NodeJoin {
-        identity: NodeIdentity([9; 16]),
-        ..join(1, "g")
-    };
-    assert!(cluster.join(&heir, PEER, at(1)).is_ok());
-    assert_eq!(cluster.nodes().count(), 1);
-    assert!(matches!(
-        cluster.join(&join(1, "g"), PEER, at(2)),
-        Err(JoinRefusal::NumberTaken { .. })
-    ));
 }
 
 #[test]
@@ -389,27 +387,37 @@ fn a_moved_node_keeps_its_record_and_an_old_session_cannot_end_the_new_one() {
 }
 
 #[test]
-fn a_node_does_not_change_its_group_unless_it_was_removed() {
+fn a_node_does_not_change_its_group_unless_its_number_was_released() {
     let (mut cluster, sessions) = cluster_of(policy(), &[(1, "g", 10)]);
     let refusal = cluster.join(&join(1, "h"), PEER, at(1)).unwrap_err();
     assert_eq!(
-        refusal.answer(),
+        refusal.answer(2),
         JoinAnswer::WrongGroup {
             registered: group("g")
         }
     );
+    // Also once it was removed: what it holds is of the old group. A release makes it new.
     cluster.leave(sessions[0]);
     cluster.delete_node(&group("g"), number(1)).unwrap();
+    let removed = cluster.join(&join(1, "h"), PEER, at(2)).unwrap_err();
+    assert_eq!(removed.answer(2), JoinAnswer::Removed);
+    let release = Order::Remove {
+        force: false,
+        release: true,
+    };
+    cluster.order(Target::Node(number(1)), release).unwrap();
     cluster.join(&join(1, "h"), PEER, at(2)).unwrap();
-    assert_eq!(cluster.groups().len(), 1);
+    assert_eq!(cluster.groups().count(), 1);
 }
 
 #[test]
 fn a_silent_node_leaves_rotation_and_comes_back_with_its_next_report() {
     let (mut cluster, sessions) = cluster_of(policy(), &[(1, "g", 10)]);
-    assert_eq!(cluster.tick(at(3)), []);
-    assert_eq!(cluster.tick(at(4)), [number(1)]);
-    assert_eq!(cluster.tick(at(5)), []);
+    for milliseconds in (0..=2500).step_by(250) {
+        assert_eq!(cluster.tick(at_ms(milliseconds)), []);
+    }
+    assert_eq!(cluster.tick(at_ms(2750)), [number(1)]);
+    assert_eq!(cluster.tick(at_ms(3000)), []);
     assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoWriter));
     let change = cluster.report(sessions[0], serving(10), at(6)).unwrap();
     assert_eq!(
@@ -420,8 +428,20 @@ fn a_silent_node_leaves_rotation_and_comes_back_with_its_next_report() {
 }
 
 #[test]
+fn a_tracker_that_slept_does_not_call_nodes_silent_that_it_could_not_hear() {
+    let (mut cluster, _) = cluster_of(policy(), &[(1, "g", 10)]);
+    cluster.tick(at(0));
+    assert_eq!(cluster.tick(at(3600)), []);
+    assert!(cluster.store_one(None, WIDTH).is_ok());
+    // A node that stays silent afterwards is.
+    cluster.tick(at_ms(3_601_000));
+    cluster.tick(at_ms(3_602_000));
+    assert_eq!(cluster.tick(at_ms(3_602_750)), [number(1)]);
+}
+
+#[test]
 fn a_joined_node_serves_nobody_before_its_first_report() {
-    let mut cluster = Cluster::new(policy(), Vec::new());
+    let mut cluster = Cluster::new(policy(), Vec::new(), 1);
     cluster.join(&join(1, "g"), PEER, at(0)).unwrap();
     let node = cluster.nodes().next().unwrap();
     assert_eq!(node.state(), NodeStatus::Online);
@@ -434,26 +454,26 @@ fn only_offline_nodes_and_groups_of_removed_nodes_are_removed() {
     let g = group("g");
     assert_eq!(
         cluster.delete_node(&g, number(2)),
-        Err(DeleteRefusal::Unknown)
+        Err(OrderRefusal::NoNode(number(2)))
     );
     assert_eq!(
         cluster.delete_node(&g, number(1)),
-        Err(DeleteRefusal::InUse)
+        Err(OrderRefusal::InService(number(1)))
     );
     cluster.leave(sessions[0]);
-    assert_eq!(cluster.delete_group(&g), Err(DeleteRefusal::InUse));
+    assert_eq!(cluster.delete_group(&g), Err(OrderRefusal::HasNodes(g)));
     assert_eq!(cluster.delete_node(&g, number(1)), Ok(()));
     assert_eq!(
         cluster.delete_node(&g, number(1)),
-        Err(DeleteRefusal::Already)
+        Err(OrderRefusal::AlreadyRemoved(number(1)))
     );
     assert_eq!(cluster.delete_group(&g), Ok(()));
-    assert_eq!(cluster.delete_group(&g), Err(DeleteRefusal::Unknown));
+    assert_eq!(cluster.delete_group(&g), Err(OrderRefusal::NoGroup(g)));
 }
 
 #[test]
 fn groups_and_nodes_end_at_their_limits() {
-    let mut cluster = Cluster::new(policy(), Vec::new());
+    let mut cluster = Cluster::new(policy(), Vec::new(), 1);
     let count = u32::try_from(limits::NODES_PER_GROUP_MAX).unwrap();
     for node in 1..=count {
         cluster.join(&join(node, "g"), PEER, at(0)).unwrap();
@@ -468,7 +488,8 @@ fn groups_and_nodes_end_at_their_limits() {
     cluster.leave(again.session);
     cluster.delete_node(&group("g"), number(1)).unwrap();
     cluster.join(&one_more, PEER, at(0)).unwrap();
-    assert_eq!(cluster.nodes().count(), limits::NODES_PER_GROUP_MAX);
+    let members = cluster.nodes().filter(|node| node.is_member());
+    assert_eq!(members.count(), limits::NODES_PER_GROUP_MAX);
 
     for number in 1..limits::GROUPS_MAX {
         let node = 1000 + u32::try_from(number).unwrap();
@@ -485,9 +506,11 @@ fn groups_and_nodes_end_at_their_limits() {
 fn a_restarted_cluster_knows_its_nodes_and_what_an_operator_set() {
     let (mut cluster, _) = cluster_of(policy(), &[(1, "g", 10), (2, "h", 10)]);
     let generation = cluster.generation();
-    cluster.set_mode(number(2), ReadWriteMode::Read).unwrap();
+    cluster
+        .order(Target::Node(number(2)), Order::ReadOnly)
+        .unwrap();
     assert!(generation < cluster.generation());
-    let mut cluster = Cluster::new(policy(), cluster.registrations());
+    let mut cluster = Cluster::new(policy(), cluster.entries(), 2);
     assert!(
         cluster
             .nodes()

@@ -12,7 +12,7 @@ use common::wire::{AddressText, HostText, NodeText, Status, encode_empty};
 use tracing::{error, info};
 
 use super::{Service, listing};
-use crate::cluster::{Cluster, DeleteRefusal, Endpoint, Node};
+use crate::cluster::{Cluster, Endpoint, Node, OrderRefusal};
 use crate::shared::parameters;
 
 impl Service {
@@ -88,7 +88,7 @@ impl Service {
                 let node = node_at(&cluster, &group, &host).ok_or(Status::NOT_FOUND)?;
                 NodeStatusResponse {
                     status: node.state(),
-                    port: u32::from(node.registration().storage_port),
+                    port: u32::from(node.entry().place.storage_port),
                     id: listing::node_text(node),
                     address: node.endpoint().text,
                 }
@@ -107,7 +107,8 @@ impl Service {
                 Ok(())
             }
             Request::DeleteStorage { group, node } => {
-                let change = |cluster: &mut Cluster| delete_node(cluster, &group, &node);
+                let number = number(&node).ok_or(Status::NOT_FOUND)?;
+                let change = |cluster: &mut Cluster| cluster.delete_node(&group, number);
                 let deleted = self.change(change).await;
                 self.deleted(deleted, &group, node.as_str(), out)
             }
@@ -174,7 +175,9 @@ impl Service {
         let cluster = self.shared.cluster();
         let group = cluster.group(group).ok_or(Status::NOT_FOUND)?;
         let records: Vec<_> = match node {
-            None => group.nodes().map(listing::storage_record).collect(),
+            None => listing::listed(group)
+                .map(listing::storage_record)
+                .collect(),
             Some(id) => {
                 let node = number(&id).and_then(|number| group.node(number));
                 vec![listing::storage_record(node.ok_or(Status::NOT_FOUND)?)]
@@ -198,18 +201,18 @@ impl Service {
         let port = u16::try_from(port).map_err(|_| Status::NOT_FOUND)?;
         let cluster = self.shared.cluster();
         let node = cluster.node_at(SocketAddr::new(address, port));
-        GroupResponse(node.ok_or(Status::NOT_FOUND)?.registration().group).encode(out);
+        GroupResponse(node.ok_or(Status::NOT_FOUND)?.entry().group).encode(out);
         Ok(())
     }
 
     /// Makes a change of registrations and waits until it is stored.
     async fn change(
         &self,
-        change: impl FnOnce(&mut Cluster) -> Result<(), DeleteRefusal>,
+        change: impl FnOnce(&mut Cluster) -> Result<(), OrderRefusal>,
     ) -> Result<(), Status> {
         let generation = {
             let mut cluster = self.shared.cluster();
-            change(&mut cluster).map_err(DeleteRefusal::status)?;
+            change(&mut cluster).map_err(|refusal| refusal.status())?;
             cluster.generation()
         };
         if self.shared.persistence.stored(generation).await {
@@ -242,15 +245,6 @@ impl Service {
     }
 }
 
-fn delete_node(
-    cluster: &mut Cluster,
-    group: &GroupName,
-    id: &NodeText,
-) -> Result<(), DeleteRefusal> {
-    let number = number(id).ok_or(DeleteRefusal::Unknown)?;
-    cluster.delete_node(group, number)
-}
-
 fn number(id: &NodeText) -> Option<NodeNumber> {
     id.as_str().parse().ok()
 }
@@ -269,5 +263,5 @@ fn node_at<'a>(cluster: &'a Cluster, group: &GroupName, host: &HostText) -> Opti
         return nodes.find(|node| node.endpoint().address == address);
     }
     let address: IpAddr = host.as_str().parse().ok()?;
-    nodes.find(|node| node.registration().address == address)
+    nodes.find(|node| node.entry().place.address == address)
 }

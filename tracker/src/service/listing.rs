@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Group, Node};
 use crate::shared::Shared;
 
 pub(super) fn node_text(node: &Node) -> NodeText {
-    let number = node.registration().number.to_string();
+    let number = node.entry().number.to_string();
     NodeText::from_bytes(number.as_bytes()).unwrap_or_default()
 }
 
@@ -24,18 +24,33 @@ pub(super) fn host(address: SocketAddr) -> HostText {
     HostText::from_bytes(address.to_string().as_bytes()).unwrap_or_default()
 }
 
+/// The nodes of a group for clients: its members, and of the removed ones the latest that find place.
+/// The C client has an array of fixed size.
+pub(super) fn listed(group: &Group) -> impl Iterator<Item = &Node> {
+    let room = limits::NODES_PER_GROUP_MAX.saturating_sub(group.members().count());
+    let mut removed: Vec<_> = group.nodes().filter(|node| !node.is_member()).collect();
+    removed.sort_by_key(|node| std::cmp::Reverse(node.entry().marked));
+    let shown: Vec<_> = removed
+        .into_iter()
+        .take(room)
+        .map(|it| it.entry().number)
+        .collect();
+    let is_shown = move |node: &&Node| node.is_member() || shown.contains(&node.entry().number);
+    group.nodes().filter(is_shown)
+}
+
 pub(super) fn group_record(group: &Group) -> GroupRecord {
     let space = group.space();
-    let first = group.nodes().next();
+    let first = group.members().next();
     GroupRecord {
         name: group.name(),
         total_mb: space.total_mb,
         free_mb: space.free_mb,
         reserved_mb: space.reserved_mb,
         trunk_free_mb: 0,
-        node_count: group.nodes().len() as u64,
+        node_count: listed(group).count() as u64,
         storage_port: group.shared_port(),
-        http_port: first.map_or(0, |node| node.registration().http_port),
+        http_port: first.map_or(0, |node| node.entry().place.http_port),
         readable_count: group.readable_count() as u64,
         writable_count: group.writable_count() as u64,
         write_node_idx: group.write_server_index() as u64,
@@ -46,7 +61,7 @@ pub(super) fn group_record(group: &Group) -> GroupRecord {
 }
 
 pub(super) fn storage_record(node: &Node) -> StorageRecord {
-    let registration = node.registration();
+    let entry = node.entry();
     let (report, space) = (node.report(), node.space());
     StorageRecord {
         status: node.state(),
@@ -55,7 +70,7 @@ pub(super) fn storage_record(node: &Node) -> StorageRecord {
         address: node.endpoint().text,
         sync_source: NodeText::default(),
         version: node.software(),
-        join_time: u64::from(registration.joined),
+        join_time: u64::from(entry.joined),
         start_time: u64::from(node.started()),
         total_mb: space.total_mb,
         free_mb: space.free_mb,
@@ -64,8 +79,8 @@ pub(super) fn storage_record(node: &Node) -> StorageRecord {
         volume_path_count: node.path_count() as u64,
         subdir_count: u64::from(limits::SUBDIR_COUNT),
         write_path: u64::from(node.next_path().0),
-        port: registration.storage_port,
-        http_port: registration.http_port,
+        port: entry.place.storage_port,
+        http_port: entry.place.http_port,
         connections: report.connections,
         counters: report.counters,
         last_source_change: u64::from(report.changed_as_source),
@@ -101,9 +116,9 @@ pub(super) fn trackers(
             host: host(seen.address),
             is_leader: false,
             is_active,
-            connections: seen.answer.connections,
-            version: seen.answer.software,
-            start_time: u64::from(seen.answer.started),
+            connections: seen.connections,
+            version: seen.software,
+            start_time: u64::from(seen.started),
             last_heartbeat: u64::from(seen.at),
         });
     }
@@ -115,7 +130,7 @@ pub(super) fn trackers(
 }
 
 pub(super) fn storage_statistics(cluster: &Cluster, filter: StorageFilter) -> StorageStatistics {
-    let nodes = cluster.nodes().filter(|node| {
+    let nodes = cluster.groups().flat_map(listed).filter(|node| {
         let status = match filter.status {
             None => true,
             Some(StatusFilter::Is(status)) => node.state() == status,
@@ -177,7 +192,7 @@ pub(super) fn storage_ids(
     allow_empty: bool,
     out: &mut BytesMut,
 ) -> Result<(), Status> {
-    let known = || cluster.nodes().filter(|node| !node.registration().deleted);
+    let known = || cluster.nodes().filter(|node| node.is_member());
     let total = u32::try_from(known().count()).unwrap_or(u32::MAX);
     if total <= start && !(allow_empty && total == 0) {
         return Err(Status::INVALID);
@@ -189,13 +204,12 @@ pub(super) fn storage_ids(
 }
 
 fn storage_id_line(node: &Node) -> StorageIdLine {
-    let registration = node.registration();
     let hosts = node.endpoint().address.to_string();
     StorageIdLine {
         id: node_text(node),
-        group: registration.group,
+        group: node.entry().group,
         hosts: HostsText::from_bytes(hosts.as_bytes()).unwrap_or_default(),
         // Only said where it differs from what everybody assumes.
-        mode: Some(registration.mode).filter(|mode| *mode != ReadWriteMode::Both),
+        mode: Some(node.allowed_mode()).filter(|mode| *mode != ReadWriteMode::Both),
     }
 }

@@ -24,6 +24,7 @@ use crate::shared::Shared;
 mod client;
 mod listing;
 mod node;
+mod operator;
 
 /// Answers that pile up before they are sent even though more requests wait: bounds what a client that
 /// sends without reading can make us keep.
@@ -132,6 +133,8 @@ impl Service {
             Some(Command::NodeJoin) => self.node_join(body, out).await,
             Some(Command::NodeReport) => self.node_report(body, out),
             Some(Command::TrackerHello) => self.tracker_hello(body, out),
+            Some(Command::ClusterStatus) => self.cluster_status(body, out),
+            Some(Command::ClusterOrder) => self.cluster_order(body, out).await,
             _ => match Request::decode(header.command, body) {
                 Ok(Request::Quit) => return Next::Close,
                 Ok(request) => self.client_request(request, out).await,
@@ -163,4 +166,12 @@ impl Drop for Service {
         self.end_session();
         self.shared.metrics.disconnected();
     }
+}
+
+/// Appends a successful answer.
+fn put_answer(out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
+    let mut body = BytesMut::new();
+    encode(&mut body);
+    out.extend_from_slice(&Header::success(body.len() as u64).encode());
+    out.extend_from_slice(&body);
 }

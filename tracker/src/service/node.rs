@@ -3,11 +3,12 @@
 use bytes::BytesMut;
 use common::wire::report::{
     HelloAnswer, JoinAnswer, NodeJoin, NodeReport, REPORT_VERSION, ReportError, TrackerHello,
+    version_of,
 };
-use common::wire::{Header, Status, encode_empty};
+use common::wire::{Status, encode_empty};
 use tracing::{debug, error, info, warn};
 
-use super::Service;
+use super::{Service, put_answer};
 
 impl Service {
     pub(super) async fn node_join(
@@ -65,10 +66,11 @@ impl Service {
             Err(refusal) => {
                 error!(
                     %number, %group, peer = %self.peer, %refusal,
-                    "node refused; remedy: give it a node number and group of its own, \
-                     or remove the node that holds the number if it is gone for good"
+                    "node refused; remedy: give it a node number and group of its own, or, if the \
+                     node that has the number is gone for good, give the number free: \
+                     hayloft cluster remove {number} --release-number"
                 );
-                refusal.answer()
+                refusal.answer(version_of(body))
             }
         };
         put_answer(out, |body| answer.encode(body));
@@ -82,7 +84,12 @@ impl Service {
             Status::INVALID
         })?;
         let now = self.shared.now();
-        let taken = self.shared.cluster().report(session, report, now);
+        let known = report.view;
+        let (taken, answer) = {
+            let mut cluster = self.shared.cluster();
+            let taken = cluster.report(session, report, now);
+            (taken, cluster.members_answer(session, known))
+        };
         match taken {
             Ok(change) => {
                 if change.is_news() {
@@ -92,7 +99,12 @@ impl Service {
                         "node changed its state"
                     );
                 }
-                encode_empty(out);
+                if version_of(body) < 2 {
+                    // Its layout has no answer.
+                    encode_empty(out);
+                } else {
+                    put_answer(out, |body| answer.encode(body));
+                }
                 Ok(())
             }
             Err(error) => {
@@ -105,19 +117,26 @@ impl Service {
 
     pub(super) fn tracker_hello(&mut self, body: &[u8], out: &mut BytesMut) -> Result<(), Status> {
         // Any greeting gets an answer in our version: the other side judges whether it understands.
-        match TrackerHello::decode(body) {
-            Ok(_) | Err(ReportError::TooNew { .. }) => {}
+        let hello = match TrackerHello::decode(body) {
+            Ok(hello) => hello,
+            Err(ReportError::TooNew { .. }) => TrackerHello::default(),
             Err(ReportError::Malformed(_)) => return Err(Status::INVALID),
-        }
+        };
         let shared = &self.shared;
+        // A position that another instance gave says nothing about this one's changes.
+        let known = Some(hello.position).filter(|_| hello.told_by == shared.peers.instance);
+        let (entries, position) = shared.cluster().changes_since(known.unwrap_or_default());
         let answer = HelloAnswer {
             instance: shared.peers.instance,
             yours: self.peer.ip().to_canonical(),
             started: shared.started,
             connections: shared.metrics.connections(shared.connections_max),
             software: shared.software,
+            position,
+            entries,
         };
-        put_answer(out, |body| answer.encode(body));
+        let version = version_of(body);
+        put_answer(out, |body| answer.encode_as(version, body));
         Ok(())
     }
 
@@ -130,11 +149,4 @@ impl Service {
             warn!(number = %session.number(), peer = %self.peer, "node left");
         }
     }
-}
-
-fn put_answer(out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
-    let mut body = BytesMut::new();
-    encode(&mut body);
-    out.extend_from_slice(&Header::success(body.len() as u64).encode());
-    out.extend_from_slice(&body);
 }

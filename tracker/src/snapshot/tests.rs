@@ -2,22 +2,56 @@ use super::*;
 
 use std::net::Ipv4Addr;
 
-use common::wire::report::NodeIdentity;
-use common::wire::tracker::ReadWriteMode;
+use common::wire::report::{
+    GroupEntry, GroupMarks, NodeEntry, NodeIdentity, NodeMarks, Place, Stamp, Standing,
+};
 use tempfile::TempDir;
 
-fn registration(number: u32, deleted: bool) -> Registration {
-    Registration {
-        identity: NodeIdentity([u8::try_from(number).unwrap(); 16]),
+fn node(number: u32, is_removed: bool) -> NodeEntry {
+    let stamp = |count| Stamp { count, tracker: 5 };
+    NodeEntry {
         number: number.try_into().unwrap(),
+        epoch: 3,
+        identity: NodeIdentity([u8::try_from(number).unwrap(); 16]),
+        claimed: stamp(1),
         group: format!("group{}", number % 2).parse().unwrap(),
-        address: Ipv4Addr::new(10, 0, 0, 1).into(),
-        storage_port: 23000,
-        http_port: 8888,
         joined: 1_700_000_000,
-        deleted,
-        mode: ReadWriteMode::Read,
+        place: Place {
+            address: Ipv4Addr::new(10, 0, 0, 1).into(),
+            storage_port: 23000,
+            http_port: 8888,
+        },
+        placed: stamp(2),
+        marks: NodeMarks {
+            standing: if is_removed {
+                Standing::Removed
+            } else {
+                Standing::Member
+            },
+            draining: true,
+            read_only: true,
+        },
+        marked: stamp(u64::MAX),
     }
+}
+
+fn registration(number: u32, is_removed: bool) -> Entry {
+    Entry::Node(node(number, is_removed))
+}
+
+fn marked_group() -> Entry {
+    Entry::Group(GroupEntry {
+        name: "group9".parse().unwrap(),
+        marks: GroupMarks {
+            removed: true,
+            draining: false,
+            read_only: true,
+        },
+        marked: Stamp {
+            count: 7,
+            tracker: 8,
+        },
+    })
 }
 
 fn store() -> (TempDir, SnapshotStore) {
@@ -37,7 +71,11 @@ fn flip(path: &Path, at_from_end: usize) {
 fn registrations_come_back_and_the_first_start_has_none() {
     let (_directory, store) = store();
     assert_eq!(store.load().unwrap(), []);
-    let registrations = [registration(2, false), registration(1, true)];
+    let registrations = [
+        marked_group(),
+        registration(2, false),
+        registration(1, true),
+    ];
     store.store(&registrations).unwrap();
     assert_eq!(store.load().unwrap(), registrations);
 }
@@ -89,10 +127,47 @@ fn damage_without_a_whole_one_says_what_is_lost_and_how_to_go_on() {
 fn a_snapshot_of_a_later_version_is_not_taken_for_damage() {
     let (_directory, store) = store();
     store.store(&[registration(1, false)]).unwrap();
-    let header = format!(r#"{{"format":"{FORMAT}","version":2,"crc32":""}}"#);
+    let header = format!(r#"{{"format":"{FORMAT}","version":3,"crc32":""}}"#);
     std::fs::write(store.path(LATEST), header).unwrap();
     assert!(matches!(
         store.load(),
-        Err(SnapshotError::TooNew { version: 2, .. })
+        Err(SnapshotError::TooNew { version: 3, .. })
     ));
+}
+
+#[test]
+fn a_snapshot_of_version_1_is_read() {
+    let (_directory, store) = store();
+    let body = concat!(
+        r#"{"groups":{"g":[{"number":7,"identity":"000000000000000000000000000000aa","#,
+        r#""address":"10.0.0.7","storage_port":23000,"http_port":8888,"joined":5,"#,
+        r#""deleted":false,"mode":"read"},"#,
+        r#"{"number":8,"identity":"000000000000000000000000000000bb","#,
+        r#""address":"10.0.0.8","storage_port":23000,"http_port":8888,"joined":6,"#,
+        r#""deleted":true,"mode":"both"}]}}"#,
+    );
+    let crc = Crc32::of(body.as_bytes());
+    let head = format!(r#"{{"format":"{FORMAT}","version":1,"crc32":"{crc}"}}"#);
+    std::fs::write(store.path(LATEST), format!("{head}\n{body}")).unwrap();
+    let entries = store.load().unwrap();
+    let nodes: Vec<_> = entries
+        .iter()
+        .map(|entry| match entry {
+            Entry::Node(node) => (node.number.get(), node.marks, node.marked),
+            Entry::Group(group) => panic!("{group:?}"),
+        })
+        .collect();
+    let marks = |standing, read_only| NodeMarks {
+        standing,
+        draining: false,
+        read_only,
+    };
+    let never = Stamp::default();
+    assert_eq!(
+        nodes,
+        [
+            (7, marks(Standing::Member, true), never),
+            (8, marks(Standing::Released, false), never)
+        ]
+    );
 }

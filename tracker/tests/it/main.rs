@@ -9,5 +9,6 @@
 mod commands;
 mod connections;
 mod membership;
+mod operator;
 mod peers;
 mod support;

@@ -9,12 +9,12 @@ use tracker::Settings;
 use crate::support::{Client, Node, Running, eventually, local, settings};
 
 /// A port that was free a moment ago, for trackers that must know one another's before they start.
-async fn free_port() -> u16 {
+pub(crate) async fn free_port() -> u16 {
     let listener = tokio::net::TcpListener::bind(local(0)).await.unwrap();
     listener.local_addr().unwrap().port()
 }
 
-fn peer(address: SocketAddr, peers: &[SocketAddr]) -> Running {
+pub(crate) fn peer(address: SocketAddr, peers: &[SocketAddr]) -> Running {
     let mut settings = settings();
     settings.listeners[0].address = address;
     Running::start(Settings {

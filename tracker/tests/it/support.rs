@@ -7,6 +7,9 @@ use bytes::{Bytes, BytesMut};
 use common::env::{Shutdown, ShutdownTrigger};
 use common::id::{GroupName, NodeNumber, VolumePath};
 use common::rpc::Connection;
+use common::wire::cluster::{
+    ClusterStatus, Order, OrderAnswer, OrderRequest, StatusCursor, StatusPage,
+};
 use common::wire::report::{
     JoinAnswer, NodeIdentity, NodeJoin, NodeReport, PathSpace, software_version,
 };
@@ -138,6 +141,32 @@ impl Client {
         self.ask(request).await.0
     }
 
+    /// Gives an order.
+    pub(crate) async fn order(&mut self, order: Order, target: &str) -> OrderAnswer {
+        let target = target.parse().unwrap();
+        let mut body = BytesMut::new();
+        OrderRequest { order, target }.encode(&mut body);
+        let (status, body) = self.raw(Command::ClusterOrder as u8, &body).await;
+        assert_eq!(status, Status::OK);
+        OrderAnswer::decode(&body).unwrap()
+    }
+
+    /// How the cluster fares, all pages of it.
+    pub(crate) async fn cluster_status(&mut self) -> ClusterStatus {
+        let mut status = ClusterStatus::default();
+        let mut cursor = Some(StatusCursor::default());
+        while let Some(from) = cursor {
+            let mut body = BytesMut::new();
+            from.encode(&mut body);
+            let (answer, body) = self.raw(Command::ClusterStatus as u8, &body).await;
+            assert_eq!(answer, Status::OK);
+            let page = StatusPage::decode(&body).unwrap();
+            cursor = page.cursor();
+            status.append(page.status);
+        }
+        status
+    }
+
     /// The body of an answer that must be a success.
     pub(crate) async fn body(&mut self, request: Request) -> Bytes {
         let (status, body) = self.ask(request).await;
@@ -184,6 +213,7 @@ pub(crate) fn report() -> NodeReport {
             free_mb: 500,
             reserved_mb: 10,
             read_only: false,
+            is_complete: true,
         }],
         ..NodeReport::default()
     }
@@ -214,9 +244,14 @@ impl Node {
     }
 
     pub(crate) async fn report(&mut self, report: &NodeReport) -> Status {
+        self.report_as(2, report).await.0
+    }
+
+    /// Reports in the layout of a version.
+    pub(crate) async fn report_as(&mut self, version: u16, report: &NodeReport) -> (Status, Bytes) {
         let mut body = BytesMut::new();
-        report.encode(&mut body);
-        self.client.raw(Command::NodeReport as u8, &body).await.0
+        report.encode_as(version, &mut body);
+        self.client.raw(Command::NodeReport as u8, &body).await
     }
 }
 

@@ -426,11 +426,30 @@ pub(super) struct Overview {
     pub(super) pictures: u64,
     pub(super) uptime_seconds: u64,
     pub(super) groups: Vec<Group>,
+    pub(super) trackers: Vec<Tracker>,
+    pub(super) refused: Vec<RefusedNode>,
+}
+
+/// A tracker, as the one that was asked sees it.
+#[derive(Debug, Serialize)]
+pub(super) struct Tracker {
+    pub(super) address: String,
+    pub(super) alive: bool,
+}
+
+/// A node that a tracker did not take in.
+#[derive(Debug, Serialize)]
+pub(super) struct RefusedNode {
+    pub(super) number: u32,
+    pub(super) address: String,
+    pub(super) reason: String,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Group {
     pub(super) name: String,
+    pub(super) draining: bool,
+    pub(super) read_only: bool,
     pub(super) total_bytes: u64,
     pub(super) free_bytes: u64,
     pub(super) nodes: Vec<Node>,
@@ -450,6 +469,22 @@ pub(super) struct Node {
     pub(super) upload_bytes: u64,
     pub(super) download_bytes: u64,
     pub(super) last_report: u64,
+    /// Why it is not simply in service, most important first.
+    pub(super) reasons: Vec<String>,
+    pub(super) lag_ms: u64,
+    pub(super) under_replicated: u64,
+    pub(super) unverified_seconds: u64,
+    pub(super) paths: Vec<VolumePath>,
+}
+
+/// A volume path of a node.
+#[derive(Debug, Serialize)]
+pub(super) struct VolumePath {
+    pub(super) name: String,
+    pub(super) total_bytes: u64,
+    pub(super) free_bytes: u64,
+    pub(super) complete: bool,
+    pub(super) read_only: bool,
 }
 
 /// `GET admin/accounts`.

@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 use common::env::clock;
+use common::wire::cluster::{
+    ClusterStatus, NodeStatus as NodeStatusTold, PathStatus, RefusedNode, TrackerStatus,
+};
 use common::wire::tracker::{NodeStatus, ReadWriteMode};
 use tokio::sync::Mutex;
 
@@ -52,7 +55,13 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
             shares,
             pictures: sums.holdings.pictures,
             uptime_seconds: self.started.elapsed().as_secs(),
-            groups: cluster.groups.iter().map(group).collect(),
+            groups: cluster
+                .groups
+                .iter()
+                .map(|it| group(it, &cluster.status))
+                .collect(),
+            trackers: cluster.status.trackers.iter().map(tracker).collect(),
+            refused: cluster.status.refused.iter().map(refused).collect(),
         })
     }
 
@@ -103,16 +112,43 @@ impl<C: Catalog, B: Blobs> Console<C, B> {
     }
 }
 
-fn group(group: &GroupState) -> model::Group {
-    model::Group {
-        name: group.name.to_string(),
-        total_bytes: group.space_total,
-        free_bytes: group.space_free,
-        nodes: group.nodes.iter().map(node).collect(),
+fn tracker(tracker: &TrackerStatus) -> model::Tracker {
+    model::Tracker {
+        address: tracker.address.clone(),
+        alive: tracker.is_alive,
     }
 }
 
-fn node(node: &NodeState) -> model::Node {
+fn refused(node: &RefusedNode) -> model::RefusedNode {
+    model::RefusedNode {
+        number: node.number,
+        address: node.address.clone(),
+        reason: node.reason.clone(),
+    }
+}
+
+/// A group, with what its tracker tells of it beyond the listings.
+fn group(group: &GroupState, status: &ClusterStatus) -> model::Group {
+    let name = group.name.to_string();
+    let told = status.groups.iter().find(|it| it.name == name);
+    let nodes = group.nodes.iter().map(|it| {
+        let told = told.and_then(|told| {
+            let mut nodes = told.nodes.iter();
+            nodes.find(|told| told.number.to_string() == it.id)
+        });
+        node(it, told)
+    });
+    model::Group {
+        draining: told.is_some_and(|told| told.is_draining),
+        read_only: told.is_some_and(|told| told.is_read_only),
+        total_bytes: group.space_total,
+        free_bytes: group.space_free,
+        nodes: nodes.collect(),
+        name,
+    }
+}
+
+fn node(node: &NodeState, told: Option<&NodeStatusTold>) -> model::Node {
     let counters = &node.counters;
     model::Node {
         id: node.id.clone(),
@@ -127,6 +163,25 @@ fn node(node: &NodeState) -> model::Node {
         upload_bytes: counters.upload_bytes.success,
         download_bytes: counters.download_bytes.success,
         last_report: node.last_heartbeat,
+        reasons: told.map(|told| told.reasons.clone()).unwrap_or_default(),
+        lag_ms: told.map_or(0, |told| told.lag_ms),
+        under_replicated: told.map_or(0, |told| told.under_replicated),
+        unverified_seconds: told.map_or(0, |told| told.unverified_age_s),
+        paths: told
+            .iter()
+            .flat_map(|told| &told.paths)
+            .map(volume_path)
+            .collect(),
+    }
+}
+
+fn volume_path(path: &PathStatus) -> model::VolumePath {
+    model::VolumePath {
+        name: path.path.clone(),
+        total_bytes: path.total_bytes,
+        free_bytes: path.free_bytes,
+        complete: path.is_complete,
+        read_only: path.is_read_only,
     }
 }
 

@@ -35,7 +35,7 @@ export function adminPage({ path, params, signal }) {
       drawTotals(totals, overview);
       fill(cluster, overview.groups.length === 0
         ? h('p', { class: 'hint' }, t('admin.no_groups'))
-        : overview.groups.map((group) => groupCard(group, rates)));
+        : [...troubles(overview), ...overview.groups.map((group) => groupCard(group, rates))]);
     } catch (error) {
       if (isAbort(error)) return;
       if (drawn) {
@@ -71,9 +71,18 @@ function drawTotals(place, overview) {
   ]));
 }
 
+/** What is wrong beside the nodes: trackers that do not answer, nodes that were refused. */
+function troubles({ trackers, refused }) {
+  const silent = trackers.filter((tracker) => !tracker.alive)
+    .map((tracker) => t('admin.tracker_silent', { address: tracker.address }));
+  const strangers = refused.map((node) => t('admin.refused', { id: node.number, address: node.address, reason: node.reason }));
+  return [...silent, ...strangers].map((text) => h('p', { class: 'form-error', role: 'status' }, text));
+}
+
 function groupCard(group, rates) {
+  const marks = [group.draining && t('admin.draining'), group.read_only && t('state.read_only')].filter(Boolean);
   return h('article', { class: 'group' },
-    h('header', {}, h('h3', {}, group.name), spaceBar(group, t('admin.space_of', { name: group.name }))),
+    h('header', {}, h('h3', {}, group.name), marks.map((mark) => h('span', { class: 'state bad' }, mark)), spaceBar(group, t('admin.space_of', { name: group.name }))),
     h('ul', { class: 'nodes' }, group.nodes.map((node) => nodeRow(node, rates))));
 }
 
@@ -93,7 +102,7 @@ function nodeRow(node, rates) {
     h('dd', {},
       h('strong', {}, rate ? t('admin.per_second', { count: format.number(rate[count], 1) }) : '–'),
       h('span', {}, rate && bytes ? t('admin.per_second', { count: format.size(Math.round(rate[bytes])) }) : format.number(node[count]))));
-  const active = node.state === 'active';
+  const active = node.state === 'active' && node.reasons.length === 0;
   return h('li', { class: 'node' },
     h('div', { class: 'node-head' },
       h('span', { class: active ? 'state good' : 'state bad' }, stateText(node.state)),
@@ -101,9 +110,24 @@ function nodeRow(node, rates) {
       h('span', { class: 'hint' }, t('admin.node_note', {
         id: node.id, version: node.version, ago: node.last_report ? format.ago(node.last_report) : '–',
       }))),
+    node.reasons.length === 0 ? null : h('ul', { class: 'reasons' }, node.reasons.map((reason) => h('li', {}, reason))),
     spaceBar(node, t('admin.space_of', { name: node.address })),
+    pathList(node.paths),
+    h('p', { class: 'hint' }, t('admin.node_sync', {
+      lag: format.number(node.lag_ms), missing: format.number(node.under_replicated), unverified: format.duration(node.unverified_seconds),
+    })),
     h('dl', { class: 'rates' }, cell('uploads', 'uploads', 'upload_bytes'), cell('downloads', 'downloads', 'download_bytes'),
       cell('deletes', 'deletes', null)));
+}
+
+/** The volume paths; one is enough for the bar above unless something is wrong with it. */
+function pathList(paths) {
+  if (paths.length < 2 && paths.every((path) => path.complete && !path.read_only)) return null;
+  return h('ul', { class: 'paths' }, paths.map((path) => h('li', {},
+    h('strong', {}, path.name), ' ',
+    t('admin.path', { free: format.size(path.free_bytes), total: format.size(path.total_bytes) }),
+    path.complete ? null : h('span', { class: 'state bad' }, t('admin.incomplete')),
+    path.read_only ? h('span', { class: 'state bad' }, t('state.read_only')) : null)));
 }
 
 const STATES = new Set(['active', 'online', 'init', 'wait_sync', 'syncing', 'offline', 'deleted', 'recovery', 'read_only']);

@@ -1,18 +1,13 @@
 //! What a tracker answers. Refusals are bodies of successful responses: an error response carries
 //! nothing but its status, and a refused node must be able to tell its operator why.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::BytesMut;
 
-use super::{
-    REPORT_VERSION, ReportError, SOFTWARE_LEN, address, connections, group, put_connections,
-    put_optional_address, put_socket_address, socket_address, software, versioned,
-};
+use super::{ReportError, group, put_socket_address, socket_address};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::id::GroupName;
-use crate::wire::VersionText;
-use crate::wire::tracker::Connections;
 
 /// Answer to a [`super::NodeJoin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,26 +34,13 @@ pub enum JoinAnswer {
         /// The limit that is reached.
         limit: u32,
     },
+    /// An operator removed this node. It may hold what was deleted since, so it does not come back.
+    Removed,
     /// The tracker does not know the version of the message.
     VersionTooNew {
         /// The latest version it knows.
         known: u16,
     },
-}
-
-/// Answer to a [`super::TrackerHello`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HelloAnswer {
-    /// Drawn at the start of the answering tracker.
-    pub instance: u64,
-    /// The address that the greeting came from.
-    pub yours: IpAddr,
-    /// Unix seconds of its start.
-    pub started: u32,
-    /// Its connections.
-    pub connections: Connections,
-    /// Version of its program.
-    pub software: VersionText,
 }
 
 // The values are stable: they are the protocol.
@@ -67,6 +49,8 @@ const NUMBER_TAKEN: u8 = 1;
 const WRONG_GROUP: u8 = 2;
 const FULL: u8 = 3;
 const VERSION_TOO_NEW: u8 = 4;
+/// Since version 2; a node of version 1 is told [`NUMBER_TAKEN`] instead.
+const REMOVED: u8 = 5;
 
 impl JoinAnswer {
     /// Decodes a whole body.
@@ -92,6 +76,7 @@ impl JoinAnswer {
             VERSION_TOO_NEW => Self::VersionTooNew {
                 known: reader.u16()?,
             },
+            REMOVED => Self::Removed,
             _ => return Err(CodecError::Field("verdict").into()),
         };
         reader.finish()?;
@@ -123,33 +108,7 @@ impl JoinAnswer {
                 writer.u8(VERSION_TOO_NEW);
                 writer.u16(*known);
             }
+            Self::Removed => writer.u8(REMOVED),
         }
-    }
-}
-
-impl HelloAnswer {
-    /// Decodes a whole body.
-    pub fn decode(body: &[u8]) -> Result<Self, ReportError> {
-        let mut reader = versioned(body)?;
-        let answer = Self {
-            instance: reader.u64()?,
-            yours: address(&mut reader)?,
-            started: reader.u32()?,
-            connections: connections(&mut reader)?,
-            software: software(&mut reader)?,
-        };
-        reader.finish()?;
-        Ok(answer)
-    }
-
-    /// Appends the body.
-    pub fn encode(&self, out: &mut BytesMut) {
-        let mut writer = Writer::new(out);
-        writer.u16(REPORT_VERSION);
-        writer.u64(self.instance);
-        put_optional_address(&mut writer, Some(self.yours));
-        writer.u32(self.started);
-        put_connections(&mut writer, self.connections);
-        writer.padded(self.software.as_bytes(), SOFTWARE_LEN);
     }
 }

@@ -202,6 +202,8 @@ impl Request {
             | Command::RegenerateAppender
             | Command::NodeJoin
             | Command::NodeReport
+            | Command::ClusterStatus
+            | Command::ClusterOrder
             | Command::TrackerHello
             | Command::PrepareUpload
             | Command::CommitUpload

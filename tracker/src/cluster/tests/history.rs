@@ -6,10 +6,21 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Event {
     Join(u32),
-    Report { node: u32, report: Box<NodeReport> },
+    Report {
+        node: u32,
+        report: Box<NodeReport>,
+    },
     Leave(u32),
-    Tick { after: u64 },
+    Tick {
+        after: u64,
+    },
     Delete(u32),
+    Release(u32),
+    Mark {
+        target: u32,
+        is_group: bool,
+        order: Order,
+    },
     Store(Option<u32>),
 }
 
@@ -20,6 +31,8 @@ struct Model {
     silent: bool,
     report: Option<NodeReport>,
     deleted: bool,
+    draining: bool,
+    read_only: bool,
 }
 
 impl Model {
@@ -31,11 +44,13 @@ impl Model {
         let report = self.report.as_ref();
         self.is_active()
             && report.is_some_and(|it| {
-                it.phase == NodePhase::Serving
-                    && it.writable
-                    && it.paths.iter().any(|it| !it.read_only && 0 < it.free_mb)
+                it.writable && !self.draining && !self.read_only && it.paths.iter().any(is_open)
             })
     }
+}
+
+fn is_open(path: &PathSpace) -> bool {
+    path.is_complete && !path.read_only && 0 < path.free_mb
 }
 
 fn home(node: u32) -> String {
@@ -43,7 +58,11 @@ fn home(node: u32) -> String {
 }
 
 fn reports() -> impl Strategy<Value = NodeReport> {
-    let path = (0_u64..3, prop::bool::weighted(0.2));
+    let path = (
+        0_u64..3,
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.8),
+    );
     (
         0_u8..6,
         prop::bool::weighted(0.8),
@@ -58,8 +77,9 @@ fn reports() -> impl Strategy<Value = NodeReport> {
             writable,
             paths: paths
                 .into_iter()
-                .map(|(path, (free_mb, read_only))| PathSpace {
+                .map(|(path, (free_mb, read_only, is_complete))| PathSpace {
                     read_only,
+                    is_complete,
                     ..space(path, free_mb)
                 })
                 .collect(),
@@ -73,28 +93,70 @@ fn events() -> impl Strategy<Value = Event> {
         2 => node.clone().prop_map(Event::Join),
         5 => (node.clone(), reports()).prop_map(|(node, report)| Event::Report { node, report: Box::new(report) }),
         1 => node.clone().prop_map(Event::Leave),
-        1 => (0_u64..4).prop_map(|after| Event::Tick { after }),
+        1 => (0_u64..6).prop_map(|after| Event::Tick { after }),
         1 => node.clone().prop_map(Event::Delete),
+        1 => node.clone().prop_map(Event::Release),
+        2 => (node.clone(), any::<bool>(), orders()).prop_map(|(target, is_group, order)| {
+            Event::Mark { target, is_group, order }
+        }),
         6 => prop::option::of(node).prop_map(Event::Store),
     ]
+}
+
+fn orders() -> impl Strategy<Value = Order> {
+    prop_oneof![
+        1 => Just(Order::Drain),
+        // Twice as often, so that most nodes are open most of the time.
+        2 => Just(Order::Undrain),
+        1 => Just(Order::ReadOnly),
+        2 => Just(Order::Writable),
+    ]
+}
+
+/// What a group is marked with.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks {
+    draining: bool,
+    read_only: bool,
+}
+
+impl Marks {
+    fn apply(&mut self, order: Order) {
+        match order {
+            Order::Drain => self.draining = true,
+            Order::Undrain => self.draining = false,
+            Order::ReadOnly => self.read_only = true,
+            Order::Writable => self.read_only = false,
+            Order::Remove { .. } => unreachable!("not a mark"),
+        }
+    }
 }
 
 struct Run {
     cluster: Cluster,
     model: BTreeMap<u32, Model>,
+    groups: BTreeMap<String, Marks>,
+    /// Half seconds.
     now: u64,
+    last_tick: Option<u64>,
 }
 
 impl Run {
     fn step(&mut self, event: Event) {
-        let now = at(self.now);
+        let now = at_ms(self.now * 500);
         match event {
             Event::Join(node) => {
                 let joined = self.cluster.join(&join(node, &home(node)), PEER, now);
                 let model = self.model.entry(node).or_default();
+                if model.deleted {
+                    assert!(matches!(joined, Err(JoinRefusal::Removed { .. })));
+                    return;
+                }
                 *model = Model {
                     session: Some(joined.unwrap().session),
                     heard: self.now,
+                    draining: model.draining,
+                    read_only: model.read_only,
                     ..Model::default()
                 };
             }
@@ -114,9 +176,14 @@ impl Run {
             }
             Event::Tick { after } => {
                 self.now += after;
-                self.cluster.tick(at(self.now));
+                self.cluster.tick(at_ms(self.now * 500));
+                let last = self.last_tick.replace(self.now);
+                let was_asleep = last.is_some_and(|last| 2 < self.now - last);
                 for model in self.model.values_mut() {
-                    model.silent |= model.heard + 3 < self.now;
+                    if was_asleep && !model.silent {
+                        model.heard = self.now;
+                    }
+                    model.silent |= model.heard + 5 < self.now;
                 }
             }
             Event::Delete(node) => {
@@ -124,8 +191,45 @@ impl Run {
                 if deleted.is_ok() {
                     let model = self.model.entry(node).or_default();
                     assert!(model.session.is_none() || model.silent);
-                    model.deleted = true;
-                    model.session = None;
+                    *model = Model {
+                        deleted: true,
+                        ..Model::default()
+                    };
+                }
+            }
+            Event::Release(node) => {
+                let release = Order::Remove {
+                    force: true,
+                    release: true,
+                };
+                let is_removed = self.model.get(&node).is_some_and(|it| it.deleted);
+                if is_removed {
+                    let released = self.cluster.order(Target::Node(number(node)), release);
+                    assert_eq!(released, Ok(()));
+                    self.model.remove(&node);
+                }
+            }
+            Event::Mark {
+                target,
+                is_group: true,
+                order,
+            } => {
+                let name = home(target);
+                let marked = self.cluster.order(Target::Group(group(&name)), order);
+                if marked.is_ok() {
+                    self.groups.entry(name).or_default().apply(order);
+                }
+            }
+            Event::Mark { target, order, .. } => {
+                let marked = self.cluster.order(Target::Node(number(target)), order);
+                let model = self.model.entry(target).or_default();
+                if marked.is_ok() {
+                    let mut marks = Marks {
+                        draining: model.draining,
+                        read_only: model.read_only,
+                    };
+                    marks.apply(order);
+                    (model.draining, model.read_only) = (marks.draining, marks.read_only);
                 }
             }
             Event::Store(of) => self.check_store(of),
@@ -137,16 +241,17 @@ impl Run {
         let writers = writers.map(|(node, _)| *node);
         writers
             .filter(|node| of.is_none_or(|of| home(of) == home(*node)))
+            .filter(|node| {
+                let marks = self.groups.get(&home(*node)).copied().unwrap_or_default();
+                !marks.draining && !marks.read_only
+            })
             // The smallest member in service bounds its group.
             .filter(|node| {
                 let mates = self
                     .model
                     .iter()
                     .filter(|(it, _)| home(**it) == home(*node));
-                let mut serving = mates.filter(|(_, it)| {
-                    let report = it.report.as_ref();
-                    it.is_active() && report.is_some_and(|it| it.phase == NodePhase::Serving)
-                });
+                let mut serving = mates.filter(|(_, it)| it.is_active() && !it.draining);
                 serving.all(|(_, it)| {
                     let paths = it.report.iter().flat_map(|it| &it.paths);
                     0 < paths.map(|path| path.free_mb).sum::<u64>()
@@ -165,7 +270,7 @@ impl Run {
                 let report = self.model.get(&node).and_then(|it| it.report.as_ref());
                 let mut paths = report.unwrap().paths.iter();
                 let path = paths.find(|it| it.path == placement.path).unwrap();
-                assert!(!path.read_only && 0 < path.free_mb);
+                assert!(is_open(path));
             }
             Err(_) => assert!(writers.is_empty(), "nobody offered, {writers:?} can"),
         }
@@ -208,9 +313,11 @@ proptest! {
         history in prop::collection::vec(events(), 0..60)
     ) {
         let mut run = Run {
-            cluster: Cluster::new(policy(), Vec::new()),
+            cluster: Cluster::new(policy(), Vec::new(), 1),
             model: BTreeMap::new(),
+            groups: BTreeMap::new(),
             now: 0,
+            last_tick: None,
         };
         for event in history {
             run.step(event);

@@ -4,6 +4,10 @@ use super::*;
 use crate::backend::{ClusterState, GroupState, NodeState, Step};
 use crate::service::RegistrationPolicy;
 use common::code::ErrorCode;
+use common::wire::cluster::{
+    ClusterStatus, GroupStatus, NodeStatus as NodeStatusTold, PathStatus, RefusedNode,
+    TrackerStatus,
+};
 use common::wire::tracker::{Counter, NodeStatus, ReadWriteMode, StorageCounters};
 
 fn node(id: &str, address: &str, status: NodeStatus, mode: ReadWriteMode) -> NodeState {
@@ -58,6 +62,45 @@ fn cluster() -> ClusterState {
                 node("102", "", NodeStatus::Active, ReadWriteMode::Read),
             ],
         }],
+        status: status(),
+    }
+}
+
+/// What a tracker tells of the second node.
+fn status() -> ClusterStatus {
+    let node = NodeStatusTold {
+        number: 101,
+        reasons: vec!["catching up: 1,204 of 8,000".to_owned()],
+        lag_ms: 75,
+        under_replicated: 6,
+        unverified_age_s: 7,
+        paths: vec![PathStatus {
+            path: "M00".to_owned(),
+            total_bytes: 9,
+            free_bytes: 8,
+            is_complete: false,
+            is_read_only: false,
+        }],
+        ..NodeStatusTold::default()
+    };
+    ClusterStatus {
+        trackers: vec![TrackerStatus {
+            address: "192.0.2.1:22122".to_owned(),
+            is_alive: true,
+            ..TrackerStatus::default()
+        }],
+        groups: vec![GroupStatus {
+            name: "group1".to_owned(),
+            is_draining: true,
+            nodes: vec![node],
+            ..GroupStatus::default()
+        }],
+        refused: vec![RefusedNode {
+            number: 100,
+            address: "192.0.2.8:23000".to_owned(),
+            reason: "number taken by 192.0.2.7:23000".to_owned(),
+            ..RefusedNode::default()
+        }],
     }
 }
 
@@ -92,8 +135,27 @@ async fn the_overview_adds_up_and_shows_the_cluster() {
         "id": "100", "address": "192.0.2.7:23000", "state": "active", "version": "6.15.0",
         "total_bytes": 1_000, "free_bytes": 400, "uploads": 1, "downloads": 2, "deletes": 3,
         "upload_bytes": 4, "download_bytes": 5, "last_report": 3,
+        "reasons": [], "lag_ms": 0, "under_replicated": 0, "unverified_seconds": 0, "paths": [],
     });
     assert_eq!(nodes[0], expected);
+    assert_eq!(groups[0]["draining"], true);
+    assert_eq!(nodes[1]["reasons"], json!(["catching up: 1,204 of 8,000"]));
+    assert_eq!(
+        (&nodes[1]["lag_ms"], &nodes[1]["under_replicated"]),
+        (&json!(75), &json!(6))
+    );
+    let path = json!({
+        "name": "M00", "total_bytes": 9, "free_bytes": 8, "complete": false, "read_only": false,
+    });
+    assert_eq!(nodes[1]["paths"], json!([path]));
+    assert_eq!(
+        said["trackers"],
+        json!([{ "address": "192.0.2.1:22122", "alive": true }])
+    );
+    assert_eq!(
+        said["refused"][0]["reason"],
+        "number taken by 192.0.2.7:23000"
+    );
     assert_eq!(column(nodes, "state"), ["active", "wait_sync", "read_only"]);
     assert_eq!(
         column(nodes, "address"),
