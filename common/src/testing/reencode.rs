@@ -76,7 +76,8 @@ fn has_structured_answer(command: Command) -> bool {
         // Between servers.
         | Command::NodeJoin
         | Command::NodeReport
-        | Command::TrackerHello => false,
+        | Command::TrackerHello
+        | Command::Authenticate => false,
         _ => true,
     }
 }

@@ -84,6 +84,8 @@ pub enum Command {
     NodeReport = 161,
     /// Tracker, from a tracker: who are you.
     TrackerHello = 162,
+    /// Both, from a node, a tracker or an operator: we know the cluster secret, prove that you do.
+    Authenticate = 163,
     /// Storage, from an API server: take content that becomes a blob only when committed.
     PrepareUpload = 170,
     /// Storage, from an API server: make what was prepared a blob.
@@ -97,7 +99,7 @@ pub enum Command {
 }
 
 impl Command {
-    const ALL: [Self; 44] = [
+    const ALL: [Self; 45] = [
         Self::Upload,
         Self::Delete,
         Self::SetMetadata,
@@ -137,6 +139,7 @@ impl Command {
         Self::NodeJoin,
         Self::NodeReport,
         Self::TrackerHello,
+        Self::Authenticate,
         Self::PrepareUpload,
         Self::CommitUpload,
         Self::AbandonUpload,

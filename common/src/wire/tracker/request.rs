@@ -203,6 +203,7 @@ impl Request {
             | Command::NodeJoin
             | Command::NodeReport
             | Command::TrackerHello
+            | Command::Authenticate
             | Command::PrepareUpload
             | Command::CommitUpload
             | Command::AbandonUpload
