@@ -148,6 +148,9 @@ pub enum AuthError {
         /// What it answered.
         status: Status,
     },
+    /// The acceptor has other reasons, such as too many connections.
+    #[error("the peer answered: {0}")]
+    Status(Status),
     /// The initiator's proofs are wrong.
     #[error(
         "the peer does not know the cluster secret; remedy: if it belongs to this cluster, give both \
@@ -187,6 +190,7 @@ impl AuthError {
             | Self::Silent(_)
             | Self::Refused
             | Self::NotTaken { .. }
+            | Self::Status(_)
             | Self::Impostor
             | Self::Myself
             | Self::Version(_) => None,
@@ -224,7 +228,10 @@ async fn prove_first<S: AsyncRead + AsyncWrite + Unpin>(
     ask(connection, &hello.encode()).await?;
     let challenge = match answer(connection).await? {
         Ok(body) => Challenge::decode(&body)?,
-        Err(status) => return Err(AuthError::NotTaken { purpose, status }),
+        Err(status @ (Status::INVALID | Status::ACCESS)) => {
+            return Err(AuthError::NotTaken { purpose, status });
+        }
+        Err(status) => return Err(AuthError::Status(status)),
     };
     if AUTH_VERSION < challenge.version {
         return Err(AuthError::Version(challenge.version));
@@ -238,7 +245,8 @@ async fn prove_first<S: AsyncRead + AsyncWrite + Unpin>(
     ask(connection, &proofs.encode()).await?;
     let confirmation = match answer(connection).await? {
         Ok(body) => Confirmation::decode(&body)?,
-        Err(_) => return Err(AuthError::Refused),
+        Err(Status::ACCESS) => return Err(AuthError::Refused),
+        Err(status) => return Err(AuthError::Status(status)),
     };
     let key = credentials.keys.get(usize::from(confirmation.chosen));
     let expected = key.map(|key| transcript.proof(key, Side::Acceptor));

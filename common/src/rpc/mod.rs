@@ -4,6 +4,7 @@
 mod accept;
 mod connection;
 
+pub mod allowed_hosts;
 pub mod auth;
 pub mod mux;
 
