@@ -52,6 +52,9 @@ enum Command {
     // Administration.
     User(cli::user::UserArgs),
     App(cli::app::AppArgs),
+    /// Set a cluster up.
+    #[command(subcommand)]
+    Cluster(cli::cluster::ClusterCommand),
 
     // Tools. Those of the data directory need the server to be stopped.
     Check(cli::check::CheckArgs),
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
 
         Command::User(args) => cli::exit(args.run()),
         Command::App(args) => cli::exit(args.run()),
+        Command::Cluster(command) => cli::exit(cli::cluster::run(&command)),
 
         Command::Check(args) => args.run(),
         Command::Repair(args) => args.run(),

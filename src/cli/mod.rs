@@ -7,6 +7,7 @@ pub(crate) mod append;
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -35,6 +36,7 @@ mod output;
 mod progress;
 mod ready;
 mod roles;
+mod secret;
 mod walk;
 
 use std::error::Error;

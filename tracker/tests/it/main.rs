@@ -10,4 +10,5 @@ mod commands;
 mod connections;
 mod membership;
 mod peers;
+mod strangers;
 mod support;
