@@ -10,6 +10,7 @@ pub mod code;
 pub mod codec;
 pub mod digest;
 pub mod id;
+pub mod secret;
 pub mod text;
 pub mod wire;
 

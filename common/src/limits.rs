@@ -39,6 +39,17 @@ pub const NODES_MAX: usize = GROUPS_MAX * NODES_PER_GROUP_MAX;
 pub const REFUSED_NODES_MAX: usize = 64;
 /// Trackers of one cluster. The C client has fixed arrays of this size.
 pub const TRACKERS_MAX: usize = 16;
+/// Bytes of a cluster secret: 16 that were drawn at random cannot be guessed.
+pub const CLUSTER_SECRET_LEN_MIN: usize = 16;
+/// Bytes of a cluster secret; a longer text is probably a file of another kind.
+pub const CLUSTER_SECRET_LEN_MAX: usize = 1024;
+/// Bytes of one message of an authentication: twice what this version sends, so that a later one can
+/// append to it.
+pub const AUTHENTICATION_LEN_MAX: usize = 128;
+/// Bytes of one frame between nodes behind its header: a record with what is said about it, twice.
+pub const NODE_FRAME_LEN_MAX: usize = 2 * 1024 * 1024;
+/// Requests under way on one connection between nodes. Each may hold a frame while it is answered.
+pub const NODE_REQUESTS_MAX: usize = 1024;
 
 /// Payload bytes of one record. A longer blob becomes parts of this size and a manifest, so this is
 /// also what one upload keeps in memory.
@@ -60,6 +71,7 @@ pub const DRAIN_LEN_MAX: u64 = 64 * 1024 * 1024;
 /// Largest blob: what the signed 64-bit lengths of the protocol and a manifest can carry, in bytes.
 pub const BLOB_LEN_MAX: u64 = 1 << 44;
 
+const _: () = assert!(RECORD_PAYLOAD_LEN_MAX < NODE_FRAME_LEN_MAX);
 const _: () = assert!(METADATA_NAME_LEN_MAX < METADATA_VALUE_LEN_MAX);
 const _: () = assert!(TRACKER_ENTRIES_MAX * 256 < PACKET_LEN_MAX);
 const _: () = assert!(PACKET_LEN_MAX <= RECORD_PAYLOAD_LEN_MAX);

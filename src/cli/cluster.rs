@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use common::client::{Address, Client, PoolSettings};
 use common::config::Sources;
 use common::env::clock;
+use common::secret::Secret;
 use common::wire::cluster::{Order, Target};
 
 use super::config;
@@ -60,6 +61,14 @@ pub(crate) struct Trackers {
 
 #[derive(Debug, clap::Subcommand)]
 enum ClusterCommand {
+    /// Print a new cluster secret
+    ///
+    /// Every tracker and storage node of a cluster needs the same one: write it into a file that only
+    /// the servers' user may read, copy that to all of them, and name it in [cluster] secret_file:
+    ///
+    ///     (umask 077; hayloft cluster secret > cluster.secret)
+    #[command(verbatim_doc_comment)]
+    Secret,
     /// Show trackers, groups, nodes, volume paths, and why something is not in service
     Status,
     /// Give a node or group no new files; it serves what it has
@@ -127,6 +136,7 @@ impl ClusterArgs {
         let json = self.trackers.json;
         let orders = Orders { trackers, json };
         let done = match self.command {
+            ClusterCommand::Secret => output::line(&Secret::generate().reveal()),
             ClusterCommand::Status => status(orders.trackers, json).await,
             ClusterCommand::Drain { target, patience } => orders.drain(target, patience).await,
             ClusterCommand::Undrain { target } => orders.give(target, Order::Undrain).await,

@@ -36,6 +36,7 @@ mod output;
 mod progress;
 mod ready;
 mod roles;
+mod secret;
 mod walk;
 
 use std::error::Error;

@@ -16,6 +16,8 @@ use common::config::{self, Config, Listing, RateLimitsConfig, TrackerConfig};
 use common::env::Shutdown;
 use common::id::VolumePath;
 use common::rpc;
+use common::rpc::allowed_hosts::AllowedHosts;
+use common::secret::Secrets;
 use common::web::anti_leech::{Access, AntiLeech};
 use common::web::metrics::HttpMetrics;
 use common::web::origin::Scheme;
@@ -33,6 +35,7 @@ use tracker::{ListenerSettings, Tracker, TrackerError};
 
 use super::operations;
 use super::ready::{self, Addresses};
+use super::secret::{self, Missing, SecretFileError};
 
 /// Which roles a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,8 @@ pub(crate) enum RoleError {
     },
     #[error("the storage node failed")]
     Storage(#[from] NodeError),
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
     #[error("cannot register metrics")]
     Metrics(#[from] prometheus::Error),
 }
@@ -78,7 +83,9 @@ impl RoleError {
     pub(crate) fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::NoTracker { .. } | Self::Api(ApiError::Tls(_) | ApiError::WebDir { .. })
+            Self::NoTracker { .. }
+                | Self::Secret(_)
+                | Self::Api(ApiError::Tls(_) | ApiError::WebDir { .. })
         )
     }
 }
@@ -98,8 +105,16 @@ pub(crate) async fn bind(
         Roles::All => &api_ended,
         Roles::Tracker | Roles::Storage | Roles::Api => shutdown,
     };
+    let secrets = match roles {
+        Roles::All => secret::secrets(config, Missing::Make)?,
+        Roles::Tracker | Roles::Storage => secret::secrets(config, Missing::Refuse)?,
+        // It is a client of the others.
+        Roles::Api => Secrets::default(),
+    };
     if matches!(roles, Roles::All | Roles::Tracker) {
-        let (address, role) = bind_tracker(config, registry, shutdown_of_others)?;
+        let allowed = AllowedHosts::resolve(&config.tracker.allow_hosts).await;
+        let settings = tracker_settings(config, &secrets, allowed, registry);
+        let (address, role) = bind_tracker(settings, shutdown_of_others)?;
         addresses.tracker = Some(address);
         bound.push(role);
         // In one process with the others, their ports have health and metrics.
@@ -118,7 +133,8 @@ pub(crate) async fn bind(
             addresses.tracker,
             "storage.trackers",
         )?;
-        let settings = storage_settings(config, roles, &trackers);
+        let allowed = AllowedHosts::resolve(&config.storage.allow_hosts).await;
+        let settings = storage_settings(config, roles, &trackers, secrets, allowed);
         let node = StorageNode::bind(settings, registry).await?;
         addresses.storage = Some(ready::reachable(node.local_addr()));
         addresses.storage_http = Some(ready::reachable(node.http_addr()));
@@ -145,11 +161,10 @@ pub(crate) async fn bind(
 }
 
 fn bind_tracker(
-    config: &Config,
-    registry: &Registry,
+    settings: tracker::Settings,
     shutdown: &Shutdown,
 ) -> Result<(SocketAddr, Bound), RoleError> {
-    let tracker = Tracker::bind(tracker_settings(config, registry))?;
+    let tracker = Tracker::bind(settings)?;
     let address = ready::reachable(tracker.local_addr());
     let shutdown = shutdown.clone();
     let serve = Box::pin(async move { Ok(tracker.serve(shutdown).await?) });
@@ -158,7 +173,12 @@ fn bind_tracker(
 }
 
 /// What `[tracker]` and the settings of all roles mean to the tracker.
-fn tracker_settings(config: &Config, registry: &Registry) -> tracker::Settings {
+fn tracker_settings(
+    config: &Config,
+    secrets: &Secrets,
+    allowed_hosts: AllowedHosts,
+    registry: &Registry,
+) -> tracker::Settings {
     let own = &config.tracker;
     let defaults = tracker::Settings::default();
     let first = ListenerSettings {
@@ -181,6 +201,8 @@ fn tracker_settings(config: &Config, registry: &Registry) -> tracker::Settings {
         policy: policy(own),
         state_directory: Some(config.data_dir.join("tracker")),
         peers: own.peers.iter().map(ToString::to_string).collect(),
+        secrets: secrets.clone(),
+        allowed_hosts,
         // Silence shall be noticed soon after it is too long.
         tick: defaults.tick.min(own.check_active / 10),
         network_timeout: own.network_timeout,
@@ -221,7 +243,13 @@ fn policy(own: &TrackerConfig) -> Policy {
 }
 
 /// What `[storage]` and the settings of all roles mean to the storage node.
-fn storage_settings(config: &Config, roles: Roles, trackers: &[Address]) -> storage_node::Settings {
+fn storage_settings(
+    config: &Config,
+    roles: Roles,
+    trackers: &[Address],
+    secrets: Secrets,
+    allowed_hosts: AllowedHosts,
+) -> storage_node::Settings {
     let own = &config.storage;
     let store_paths = store_paths(config);
     let durability = match own.durability {
@@ -241,6 +269,8 @@ fn storage_settings(config: &Config, roles: Roles, trackers: &[Address]) -> stor
         reserve: reserve(own.reserved_space, store_paths.len()),
         store_paths,
         trackers: trackers.iter().map(ToString::to_string).collect(),
+        secrets,
+        allowed_hosts,
         heartbeat: own.heartbeat,
         upload_priority: i32::try_from(own.upload_priority).unwrap_or(i32::MAX),
         copies: CopySettings::default(),
@@ -499,7 +529,9 @@ mod tests {
         let config = config(
             "data_dir = \"/d\"\n[tracker]\nlisten = \":1\"\ncheck_active = \"1200ms\"\npeers = [\"t2:22122\"]\nstore_lookup = \"group\"\nstore_group = \"g\"\nstore_server = \"first\"\nreserved_space = \"10%\"\nextra_listeners = [{ listen = \":2\", address_width = 46, listing = \"legacy\" }]\n[storage]\nheartbeat = \"300ms\"",
         );
-        let settings = tracker_settings(&config, &Registry::new());
+        let (secrets, everybody) = (Secrets::default(), AllowedHosts::default());
+        let settings = tracker_settings(&config, &secrets, everybody, &Registry::new());
+        assert_eq!(settings.secrets, secrets);
         let ports: Vec<u16> = settings
             .listeners
             .iter()

@@ -64,6 +64,9 @@ struct CommonArgs {
     /// Where everything is kept [default: ./data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
+    /// The file that holds the cluster secret [default: cluster.secret in the data directory]
+    #[arg(long, value_name = "FILE")]
+    cluster_secret_file: Option<String>,
     /// Receives one JSON object with all addresses once all roles answer
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -156,7 +159,11 @@ pub(crate) fn api(args: RoleArgs) -> Result<(), ServeError> {
 }
 
 fn run(roles: Roles, args: CommonArgs, sources: Sources) -> Result<(), ServeError> {
-    let sources = sources.flag("--data-dir", "data_dir", args.data_dir);
+    let sources = sources.flag("--data-dir", "data_dir", args.data_dir).flag(
+        "--cluster-secret-file",
+        "cluster.secret_file",
+        args.cluster_secret_file,
+    );
     let loaded = config::load(args.config.as_deref(), sources)?;
     let level = std::env::var(telemetry::LEVEL_VARIABLE).ok();
     telemetry::init(&loaded.config.log, level.as_deref())?;

@@ -1,6 +1,6 @@
 //! Tells every tracker who this node is and how it fares.
 //!
-//! One connection per tracker: a join, then reports every heartbeat and soon after a change. Its end
+//! One connection per tracker: a proof of membership, a join, then reports every heartbeat and soon after a change. Its end
 //! is what tells a tracker that the node is gone, so it is never closed while the node serves. Names
 //! are resolved anew for every connection. The answers tell who else belongs to the group, see
 //! [`Members`].
@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use common::env::Shutdown;
+use common::rpc::auth::{self, AuthError, Credentials, NO_IDENTITY, Purpose};
 use common::rpc::{Connection, ConnectionError};
+use common::secret::Secrets;
 use common::wire::report::{
     JoinAnswer, NodeJoin, NodeReport, REPORT_VERSION, REPORT_VERSION_MIN, ReportAnswer, ReportError,
 };
@@ -47,6 +49,8 @@ pub trait ReportSource: Send + Sync + 'static {
 pub struct ReportSettings {
     /// All trackers as `host:port`.
     pub trackers: Vec<String>,
+    /// What proves that the node belongs to their cluster.
+    pub credentials: Credentials,
     /// Time between reports. Trackers take a node out of service after about three of them.
     pub heartbeat: Duration,
     /// How long connecting and each answer may take.
@@ -63,6 +67,8 @@ impl Default for ReportSettings {
     fn default() -> Self {
         Self {
             trackers: Vec::new(),
+            // Of a cluster of its own.
+            credentials: Credentials::new(NO_IDENTITY, &Secrets::default()),
             heartbeat: Duration::from_secs(1),
             patience: Duration::from_secs(5),
             retry_min: Duration::from_millis(200),
@@ -85,6 +91,8 @@ pub enum TrackerState {
     },
     /// It does not want this node.
     Refused(JoinAnswer),
+    /// It and this node do not know the same cluster secret.
+    Distrusted,
     /// It was reached before, or tried in vain.
     Unreachable,
 }
@@ -142,12 +150,32 @@ enum ReportFailure {
     Connection(#[from] ConnectionError),
     #[error("no answer for {0:?}")]
     Silent(Duration),
+    #[error("the tracker and this node do not trust each other")]
+    Auth(#[source] AuthError),
     #[error("the tracker answered: {0}")]
     Status(Status),
     #[error("the answer is malformed")]
     Answer(#[from] ReportError),
     #[error("the tracker refuses this node")]
     Refused(JoinAnswer),
+}
+
+impl ReportFailure {
+    /// Whether only an operator can end it, by giving both the same secret.
+    fn is_distrust(&self) -> bool {
+        match self {
+            Self::Auth(AuthError::Connection(_) | AuthError::Silent(_) | AuthError::Status(_)) => {
+                false
+            }
+            Self::Auth(_) => true,
+            Self::Connect(_)
+            | Self::Connection(_)
+            | Self::Silent(_)
+            | Self::Status(_)
+            | Self::Answer(_)
+            | Self::Refused(_) => false,
+        }
+    }
 }
 
 impl<S: ReportSource> Reporter<S> {
@@ -216,6 +244,12 @@ impl<S: ReportSource> Reporter<S> {
                 sleep(self.settings.refused_retry).await;
                 continue;
             }
+            if failure.is_distrust() {
+                let is_news = self.set(idx, TrackerState::Distrusted);
+                log_distrust(tracker, &failure, is_news);
+                sleep(self.settings.refused_retry).await;
+                continue;
+            }
             let is_news = self.set(idx, TrackerState::Unreachable);
             log_loss(tracker, &failure, is_news);
             sleep(pause).await;
@@ -236,6 +270,10 @@ impl<S: ReportSource> Reporter<S> {
             .map_err(ReportFailure::Connect)?;
         stream.set_nodelay(true).map_err(ReportFailure::Connect)?;
         let mut connection = Connection::new(stream, patience);
+        let credentials = &self.settings.credentials;
+        auth::initiate(&mut connection, credentials, Purpose::Report, patience)
+            .await
+            .map_err(ReportFailure::Auth)?;
         // Marked before the first report is made, so that no change falls between the two.
         let mut changes = self.changes.subscribe();
 
@@ -371,6 +409,16 @@ impl<S: ReportSource> Reporter<S> {
                 }
                 _ => false,
             })
+    }
+}
+
+/// The cause names the remedy.
+fn log_distrust(tracker: &str, failure: &ReportFailure, is_news: bool) {
+    let error: &dyn std::error::Error = failure;
+    if is_news {
+        error!(tracker, error, "cannot report to tracker");
+    } else {
+        debug!(tracker, error, "still cannot report to tracker");
     }
 }
 

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use common::env::Shutdown;
 use common::id::VolumePath;
 use common::limits;
+use common::rpc::auth::Credentials;
 use common::rpc::{self, AcceptLimits, accept_connections, refuse_busy};
 use common::web::metrics::HttpMetrics;
 use common::web::operations::{Operations, Readiness};
+use common::wire::report::NodeIdentity;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -22,7 +24,7 @@ use crate::http::{self, HttpSettings};
 use crate::identity::IdentityError;
 use crate::node::Node;
 use crate::report::{ReportHandle, ReportSettings, Reporter, TrackerState};
-use crate::service::{Service, ServiceMetrics};
+use crate::service::{Gate, NoPeers, Service, ServiceMetrics};
 use crate::settings::Settings;
 use crate::source::LocalBlobs;
 use crate::store::{Committer, Maintenance};
@@ -131,7 +133,9 @@ impl StorageNode {
         let metrics = Arc::new(ServiceMetrics::register(&registry)?);
         let http_metrics = HttpMetrics::register(&registry, "storage")?;
 
+        let credentials = Credentials::new(NodeIdentity(node.identity.store), &settings.secrets);
         let report = ReportSettings {
+            credentials: credentials.clone(),
             trackers: settings.trackers.clone(),
             heartbeat: settings.heartbeat,
             ..ReportSettings::default()
@@ -159,6 +163,8 @@ impl StorageNode {
             buffers: Arc::new(Semaphore::new(limits::UPLOAD_BUFFERS_LEN_MAX)),
             address_width: settings.address_width,
             network_timeout: settings.network_timeout,
+            gate: Gate::new(credentials, settings.allowed_hosts.clone()),
+            peers: Arc::new(NoPeers),
         });
         let limits = AcceptLimits {
             connections_max: settings.connections_max,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber, VolumePath};
+use common::rpc::allowed_hosts::AllowedHosts;
+use common::secret::Secrets;
 use common::web::anti_leech::Access;
 use common::web::server::ServerLimits;
 use common::wire::AddressWidth;
@@ -42,6 +44,10 @@ pub struct Settings {
     pub store_paths: Vec<StorePathSettings>,
     /// Trackers as `host:port`.
     pub trackers: Vec<String>,
+    /// What proves to trackers and other nodes that this one belongs to the cluster.
+    pub secrets: Secrets,
+    /// Clients that may connect to the storage port.
+    pub allowed_hosts: AllowedHosts,
     /// Time between two reports to the trackers.
     pub heartbeat: Duration,
     /// For placement by priority.

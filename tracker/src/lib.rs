@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod snapshot;
 
 mod error;
+mod gate;
 mod metrics;
 mod peers;
 mod run;

@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use common::env::Shutdown;
+use common::env::{Shutdown, clock};
 use common::limits;
+use common::rpc::auth::{self, AuthError, Purpose, Rarely};
 use common::rpc::{Connection, ConnectionError};
 use common::wire::report::{Entry, HelloAnswer, ReportError, TrackerHello};
 use common::wire::tracker::Connections;
@@ -34,6 +35,8 @@ pub(crate) struct Peers {
     advertised: Option<SocketAddr>,
     listening: SocketAddr,
     table: Mutex<Table>,
+    /// Log lines about peers of another cluster.
+    distrusted: Rarely,
 }
 
 #[derive(Debug)]
@@ -78,6 +81,8 @@ pub(crate) struct Seen {
 enum PeerError {
     #[error("cannot connect")]
     Connect(#[source] std::io::Error),
+    #[error("the tracker and this one do not trust each other")]
+    Auth(#[from] AuthError),
     #[error("connection lost")]
     Connection(#[from] ConnectionError),
     #[error("no answer for {0:?}")]
@@ -110,6 +115,7 @@ impl Peers {
                 peers: names.into_iter().map(peer).collect(),
                 seen_from_outside: None,
             }),
+            distrusted: Rarely::new(),
         }
     }
 
@@ -207,6 +213,8 @@ impl Peers {
             .map_err(PeerError::Connect)?;
         let address = stream.peer_addr().map_err(PeerError::Connect)?;
         let mut connection = Connection::new(stream, patience);
+        let credentials = shared.gate.credentials();
+        auth::initiate(&mut connection, credentials, Purpose::Hello, patience).await?;
         let mut ticks = interval(patience);
         let mut hello = TrackerHello {
             instance: self.instance,
@@ -263,6 +271,13 @@ impl Peers {
     }
 
     fn lost(&self, idx: usize, name: &str, error: &PeerError) {
+        if let PeerError::Auth(cause) = error
+            && !matches!(cause, AuthError::Connection(_) | AuthError::Silent(_))
+            && let Some(before) = self.distrusted.note(clock::monotonic())
+        {
+            let error: &dyn std::error::Error = error;
+            warn!(peer = name, before, error, "cannot greet tracker");
+        }
         let mut table = self.table();
         let Some(peer) = table.peers.get_mut(idx) else {
             return;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::env::{Shutdown, entropy};
 use common::limits;
+use common::rpc::auth::{Credentials, NO_IDENTITY};
 use common::rpc::{self, AcceptLimits, accept_connections, refuse_busy};
 use common::wire::tracker::ClientDialect;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::cluster::Cluster;
 use crate::error::TrackerError;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::service::Service;
@@ -74,6 +76,10 @@ impl Tracker {
             metrics,
             peers,
             Persistence::new(store.is_some()),
+            Gate::new(
+                Credentials::new(NO_IDENTITY, &settings.secrets),
+                settings.allowed_hosts,
+            ),
             settings.network_timeout,
             u32::try_from(connections_max).unwrap_or(u32::MAX),
         );

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use common::rpc::allowed_hosts::AllowedHosts;
+use common::secret::Secrets;
 use common::wire::tracker::ClientDialect;
 use prometheus::Registry;
 
@@ -32,6 +34,11 @@ pub struct Settings {
     pub peers: Vec<String>,
     /// The address that others reach this tracker at; `None` to learn it from the peers.
     pub advertise: Option<SocketAddr>,
+    /// What proves to nodes and other trackers that this one belongs to the cluster. By default one
+    /// that nobody else knows, so nobody can join.
+    pub secrets: Secrets,
+    /// Clients that may connect.
+    pub allowed_hosts: AllowedHosts,
     /// How often each peer is greeted, and how long it may take to answer.
     pub peer_interval: Duration,
     /// How often nodes are checked for silence and figures are brought up to date; several times
@@ -55,6 +62,8 @@ impl Default for Settings {
             state_directory: None,
             peers: Vec::new(),
             advertise: None,
+            secrets: Secrets::default(),
+            allowed_hosts: AllowedHosts::default(),
             peer_interval: Duration::from_secs(1),
             // With the default silence of a node, a dead one is out of service after 2.75 s at most.
             tick: Duration::from_millis(250),

@@ -9,6 +9,7 @@ use common::wire::{VersionText, WireError};
 use tokio::sync::{Notify, watch};
 
 use crate::cluster::{Cluster, Now, Policy, ReservedSpace, StorePath};
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) peers: Peers,
     pub(crate) persistence: Persistence,
+    pub(crate) gate: Gate,
     pub(crate) software: VersionText,
     pub(crate) network_timeout: Duration,
     /// Connections that all listeners together allow.
@@ -51,6 +53,7 @@ impl Shared {
         metrics: Metrics,
         peers: Peers,
         persistence: Persistence,
+        gate: Gate,
         network_timeout: Duration,
         connections_max: u32,
     ) -> Self {
@@ -59,6 +62,7 @@ impl Shared {
             metrics,
             peers,
             persistence,
+            gate,
             software: common::wire::report::software_version(env!("CARGO_PKG_VERSION")),
             network_timeout,
             connections_max,

@@ -26,7 +26,7 @@ pub use print::{markdown, print_default};
 pub use rules::RuleError;
 
 pub use settings::{
-    AntiLeechConfig, ApiConfig, CompactionConfig, Config, ExtraListener, LogConfig,
+    AntiLeechConfig, ApiConfig, ClusterConfig, CompactionConfig, Config, ExtraListener, LogConfig,
     RateLimitsConfig, ScrubConfig, StorageConfig, StorePathConfig, TrackerConfig, WeiyunConfig,
 };
 pub use types::{

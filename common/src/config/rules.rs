@@ -58,6 +58,9 @@ pub enum RuleError {
         "TLS needs both api.tls_certificate and api.tls_key; give the other one too, or remove this one"
     )]
     HalfOfTls,
+    /// A secret and a file of one.
+    #[error("cluster.secret and cluster.secret_file are both given; keep one of them")]
+    TwoSecrets,
     /// A domain that a policy file cannot name.
     #[error("write *, a name such as \"www.example.com\", or \"*.example.com\"")]
     CrossDomain,
@@ -91,6 +94,9 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     }
     for error in store_paths(&config.storage) {
         reader.problem_at_key("storage.store_paths", error);
+    }
+    if config.cluster.secret.is_some() && config.cluster.secret_file.is_some() {
+        reader.problem_at_key("cluster.secret_file", RuleError::TwoSecrets);
     }
     let anti_leech = &config.storage.anti_leech;
     if anti_leech.enabled && anti_leech.keys.is_empty() {

@@ -20,6 +20,8 @@ use super::types::{
 };
 use crate::client::Address;
 use crate::id::{GroupName, NodeNumber, VolumePath};
+use crate::rpc::allowed_hosts::HostPattern;
+use crate::secret::Secret;
 use crate::web::anti_leech::Key;
 use crate::web::network::Network;
 use crate::web::origin::Origin;
@@ -38,6 +40,7 @@ section! {
     }
     sections {
         log: LogConfig;
+        cluster: ClusterConfig;
         tracker: TrackerConfig;
         storage: StorageConfig;
         api: ApiConfig;
@@ -57,6 +60,24 @@ section! {
 }
 
 section! {
+    /// What makes trackers and storage nodes one cluster: a secret that all of them know. Only who
+    /// knows it can join, report or replicate. Clients and API servers need none.
+    ClusterConfig {
+        /// The secret, 16 bytes or more; the same on every tracker and storage node.
+        /// `hayloft cluster secret` makes one. A file is the better place, see secret_file.
+        secret: Option<Secret> = "";
+        /// A file that holds the secret and that only the server's user may read. Without any secret,
+        /// cluster.secret in data_dir is taken; `hayloft serve` makes that at its first start.
+        secret_file: Option<PathBuf> = "";
+        /// Another secret that is accepted too, so that the secret can be changed node by node:
+        /// first give every node the new one here, then as its secret with the old one here, then
+        /// remove the old one.
+        secret_previous: Option<Secret> = "";
+    }
+    sections {}
+}
+
+section! {
     /// The tracker knows groups, nodes and free space, and tells clients where to write and read.
     TrackerConfig {
         /// Where clients and storage nodes connect.
@@ -69,6 +90,10 @@ section! {
         http_listen: Option<SocketAddr> = "";
         /// The other trackers of the cluster; each storage node reports to all of them.
         peers: Vec<Address> = "";
+        /// Clients that may connect: "*", addresses, networks such as "192.168.5.64/26", host names, and
+        /// numbers in brackets as in "10.0.1.[1-15,20]" or "host[01-08].example.com". This machine
+        /// itself and the nodes of the cluster always may.
+        allow_hosts: Vec<HostPattern> = "*";
         /// Group of an upload that names none: "load_balance" (most free space),
         /// "round_robin" or "group" (always `store_group`).
         store_lookup: StoreLookup = "load_balance";
@@ -123,6 +148,9 @@ section! {
         advertise_address: Option<IpAddr> = "";
         /// The trackers to report to. `hayloft serve` adds its own.
         trackers: Vec<Address> = "";
+        /// Clients, API servers among them, that may connect to the storage port; see
+        /// tracker.allow_hosts.
+        allow_hosts: Vec<HostPattern> = "*";
         /// Time between two reports to the trackers.
         heartbeat: Duration = "1s" in "100ms" to "5min";
         /// Data directories, one per disk, and the volume paths that each holds:

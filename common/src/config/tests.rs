@@ -338,3 +338,42 @@ fn secrets_are_neither_repeated_in_problems_nor_printed() {
     let config = load("[storage.anti_leech]\nkeys = [\"hush\"]").unwrap();
     assert!(!format!("{config:?}").contains("hush"));
 }
+
+#[test]
+fn a_secret_is_checked_and_never_repeated() {
+    for source in [
+        Sources::new().file("f", "[cluster]\nsecret = \"hunter2\""),
+        Sources::new().environment([("HAYLOFT_CLUSTER_SECRET".into(), "hunter2".into())]),
+    ] {
+        let problems = source.load().unwrap_err().to_string();
+        assert!(problems.contains("16 to 1024 bytes"), "{problems}");
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
+    let config = load("[cluster]\nsecret = \"0123456789abcdef\"").unwrap();
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    check_problem(
+        "[cluster]\nsecret = \"0123456789abcdef\"\nsecret_file = \"/f\"",
+        "keep one of them",
+    );
+}
+
+#[test]
+fn hosts_with_brackets_can_be_given_in_a_variable() {
+    let text = "10.0.1.[1-15,20], 192.168.5.64/26 ,host[01-08].example.com";
+    let variable = ("HAYLOFT_TRACKER_ALLOW_HOSTS".to_owned(), text.to_owned());
+    let loaded = Sources::new().environment([variable]).load().unwrap();
+    let hosts = loaded.config.tracker.allow_hosts;
+    let texts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "10.0.1.[1-15,20]",
+            "192.168.5.64/26",
+            "host[01-08].example.com"
+        ]
+    );
+    check_problem(
+        "[storage]\nallow_hosts = [\"10.0.1.[5-1]\"]",
+        "hayloft.toml:2:16: storage.allow_hosts: \"10.0.1.[5-1]\" is not understood; write \"*\"",
+    );
+}

@@ -7,6 +7,7 @@ use super::section::Form;
 use super::value::{Scalar, number_and_unit};
 use crate::client::Address;
 use crate::limits;
+use crate::rpc::allowed_hosts::HostPattern;
 use crate::web::network::Network;
 use crate::web::origin::Origin;
 
@@ -259,6 +260,28 @@ impl Scalar for Network {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+impl Scalar for HostPattern {
+    const WANTED: &'static str = "\"*\", an address, a network, a host name, or numbers in brackets as in \"10.0.1.[1-15,20]\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    /// Commas in brackets belong to an element.
+    fn elements(text: &str) -> Vec<&str> {
+        let mut is_inside = false;
+        text.split(|letter| {
+            match letter {
+                '[' => is_inside = true,
+                ']' => is_inside = false,
+                _ => {}
+            }
+            letter == ',' && !is_inside
+        })
+        .collect()
     }
 }
 

@@ -11,6 +11,7 @@ use super::nearest;
 use super::section::Form;
 use crate::id::{GroupName, VolumePath};
 use crate::limits;
+use crate::secret::Secret;
 use crate::web::anti_leech::Key;
 
 /// Why a value is not what its key takes.
@@ -95,6 +96,11 @@ pub(super) trait Scalar: Sized {
 
     /// The value that `text` means, if any.
     fn parse(text: &str) -> Option<Self>;
+
+    /// The elements of a list in a flag, a variable or a default.
+    fn elements(text: &str) -> Vec<&str> {
+        text.split(',').collect()
+    }
 }
 
 impl<T: Scalar> Setting for T {
@@ -128,7 +134,8 @@ impl<T: Scalar> Setting for Vec<T> {
 
     /// Elements are separated by commas, as in `HAYLOFT_STORAGE_TRACKERS=a:22122,b:22122`.
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        text.split(',')
+        T::elements(text)
+            .into_iter()
             .map(str::trim)
             .filter(|element| !element.is_empty())
             .map(T::from_text)
@@ -217,6 +224,7 @@ impl Row<'_> {
 impl<T: Scalar> Scalar for Option<T> {
     const WANTED: &'static str = T::WANTED;
     const FORM: Form = T::FORM;
+    const SECRET: bool = T::SECRET;
 
     fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
@@ -311,6 +319,19 @@ impl Scalar for Key {
 }
 
 const _: () = assert!(limits::ANTI_LEECH_KEY_LEN_MAX == 128, "said in a message");
+
+impl Scalar for Secret {
+    const WANTED: &'static str =
+        "a secret text of 16 to 1024 bytes, such as `hayloft cluster secret` makes";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        text.try_into().ok()
+    }
+}
+
+const _: () = assert!(limits::CLUSTER_SECRET_LEN_MIN == 16, "said in a message");
+const _: () = assert!(limits::CLUSTER_SECRET_LEN_MAX == 1024, "said in a message");
 
 impl Scalar for Duration {
     const WANTED: &'static str = "a duration such as \"500ms\", \"30s\", \"5m\", \"1h\" or \"7d\"";

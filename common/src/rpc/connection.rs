@@ -67,6 +67,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &self.stream
     }
 
+    /// The stream and what was read ahead of it, for whoever speaks another protocol from here on.
+    pub fn into_parts(self) -> (S, BytesMut) {
+        (self.stream, self.buffer)
+    }
+
     /// Bytes that were read ahead and not yet taken.
     pub fn buffered_len(&self) -> usize {
         self.buffer.len()

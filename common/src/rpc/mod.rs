@@ -1,7 +1,12 @@
-//! Packets over connections: accepting, framing, draining.
+//! Packets over connections: accepting, framing, draining; and between nodes authentication and many
+//! requests at once.
 
 mod accept;
 mod connection;
+
+pub mod allowed_hosts;
+pub mod auth;
+pub mod mux;
 
 pub use accept::{AcceptLimits, accept_connections, listen, refuse_busy};
 pub use connection::{Connection, ConnectionError};

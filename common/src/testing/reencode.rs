@@ -78,7 +78,8 @@ fn has_structured_answer(command: Command) -> bool {
         | Command::NodeReport
         | Command::TrackerHello
         | Command::ClusterStatus
-        | Command::ClusterOrder => false,
+        | Command::ClusterOrder
+        | Command::Authenticate => false,
         _ => true,
     }
 }

@@ -84,10 +84,12 @@ pub enum Command {
     NodeReport = 161,
     /// Tracker, from a tracker: who are you.
     TrackerHello = 162,
+    /// Both, from a node, a tracker or an operator: we know the cluster secret, prove that you do.
+    Authenticate = 163,
     /// Tracker, from an operator or an API server: how the cluster fares, node by node.
-    ClusterStatus = 163,
+    ClusterStatus = 164,
     /// Tracker, from an operator: mark, drain or remove a node or a group.
-    ClusterOrder = 164,
+    ClusterOrder = 165,
     /// Storage, from an API server: take content that becomes a blob only when committed.
     PrepareUpload = 170,
     /// Storage, from an API server: make what was prepared a blob.
@@ -101,7 +103,7 @@ pub enum Command {
 }
 
 impl Command {
-    const ALL: [Self; 46] = [
+    const ALL: [Self; 47] = [
         Self::Upload,
         Self::Delete,
         Self::SetMetadata,
@@ -141,6 +143,7 @@ impl Command {
         Self::NodeJoin,
         Self::NodeReport,
         Self::TrackerHello,
+        Self::Authenticate,
         Self::ClusterStatus,
         Self::ClusterOrder,
         Self::PrepareUpload,

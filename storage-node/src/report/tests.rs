@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use common::secret::Secret;
 use common::wire::report::{
     Member, MemberMarks, NodeIdentity, NodePhase, PathSpace, software_version, version_of,
 };
@@ -10,6 +11,12 @@ use super::*;
 /// Time within which everything here happens, many times over.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+const NODE: NodeIdentity = NodeIdentity([7; 16]);
+
+fn secrets() -> Secrets {
+    Secrets::new(Secret::try_from("the secret of these tests").unwrap())
+}
+
 /// A node whose free space tells reports apart.
 struct Node {
     free_mb: AtomicU64,
@@ -18,7 +25,7 @@ struct Node {
 impl ReportSource for Node {
     fn join(&self) -> NodeJoin {
         NodeJoin {
-            identity: NodeIdentity([7; 16]),
+            identity: NODE,
             number: 5.try_into().unwrap(),
             group: "group1".parse().unwrap(),
             address: None,
@@ -57,6 +64,7 @@ async fn reporter(settings: ReportSettings) -> Fixture {
     let tracker = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = ReportSettings {
         trackers: vec![tracker.local_addr().unwrap().to_string()],
+        credentials: Credentials::new(NODE, &secrets()),
         retry_min: Duration::from_millis(1),
         ..settings
     };
@@ -76,8 +84,27 @@ async fn reporter(settings: ReportSettings) -> Fixture {
 
 impl Fixture {
     async fn accept(&self) -> Connection<TcpStream> {
+        let (connection, accepted) = self.authenticate(&secrets()).await;
+        assert_eq!(accepted.unwrap().peer(), NODE);
+        connection
+    }
+
+    /// Takes a connection as a tracker with these secrets does.
+    async fn authenticate(
+        &self,
+        secrets: &Secrets,
+    ) -> (
+        Connection<TcpStream>,
+        Result<auth::Authenticated, AuthError>,
+    ) {
         let (stream, _) = within(self.tracker.accept()).await.unwrap();
-        Connection::new(stream, DEADLINE)
+        let mut connection = Connection::new(stream, DEADLINE);
+        let header = within(connection.header()).await.unwrap().unwrap();
+        let credentials = Credentials::new(NO_IDENTITY, secrets);
+        let purposes = [Purpose::Report];
+        let accepted =
+            auth::accept(&mut connection, &header, &credentials, &purposes, DEADLINE).await;
+        (connection, accepted)
     }
 
     async fn wait_for(&self, wanted: impl Fn(&TrackerState) -> bool) {
@@ -297,4 +324,26 @@ async fn a_refusal_shows_and_is_tried_again_later() {
         .await;
     let mut connection = fixture.accept().await;
     accept_join(&mut connection).await;
+}
+
+#[tokio::test]
+async fn a_tracker_of_another_cluster_learns_nothing_and_the_node_says_so() {
+    let fixture = reporter(ReportSettings {
+        refused_retry: Duration::from_millis(1),
+        ..ReportSettings::default()
+    })
+    .await;
+    let (mut connection, accepted) = fixture.authenticate(&Secrets::default()).await;
+    assert!(matches!(accepted, Err(AuthError::Stranger)));
+    fixture
+        .wait_for(|state| *state == TrackerState::Distrusted)
+        .await;
+    assert!(within(connection.header()).await.unwrap().is_none());
+    // It tries again, and serves as soon as both know the same secret.
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+    take_report(&mut connection).await;
+    fixture
+        .wait_for(|state| matches!(state, TrackerState::Reporting { .. }))
+        .await;
 }

@@ -14,9 +14,13 @@ use common::client::{
 use common::env::{Shutdown, ShutdownTrigger};
 use common::id::{Extension, FileId};
 use common::limits;
+use common::rpc::allowed_hosts::AllowedHosts;
+use common::rpc::auth::Credentials;
 use common::rpc::{AcceptLimits, Connection, accept_connections, listen};
+use common::secret::{Secret, Secrets};
 use common::web::anti_leech::Access;
 use common::web::server::ServerLimits;
+use common::wire::report::NodeIdentity;
 use common::wire::{AddressWidth, Command, Header, Status};
 use prometheus::Registry;
 use tempfile::TempDir;
@@ -25,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{Service, ServiceMetrics};
+use super::{Gate, NoPeers, PeerService, Service, ServiceMetrics};
 use crate::format::IndexKey;
 use crate::index::Index as _;
 use crate::node::Node;
@@ -35,6 +39,8 @@ use crate::store::{Committer, Durability, MaintenanceSettings, Reserve};
 
 /// Time within which everything here happens, many times over.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+/// The identity that the node shows to other nodes.
+pub(super) const NODE: NodeIdentity = NodeIdentity([5; 16]);
 pub(super) const MIB: usize = 1024 * 1024;
 
 /// A node that serves its protocol, without trackers and background work.
@@ -58,6 +64,23 @@ impl Fixture {
     }
 
     pub(super) fn open(directory: TempDir, network_timeout: Duration, reserve: Reserve) -> Self {
+        let allowed_hosts = AllowedHosts::default();
+        Self::with_peers(
+            directory,
+            network_timeout,
+            reserve,
+            allowed_hosts,
+            Arc::new(NoPeers),
+        )
+    }
+
+    pub(super) fn with_peers(
+        directory: TempDir,
+        network_timeout: Duration,
+        reserve: Reserve,
+        allowed_hosts: AllowedHosts,
+        peers: Arc<dyn PeerService>,
+    ) -> Self {
         let registry = Registry::new();
         let settings = settings(&directory, network_timeout, reserve);
         let (node, committers) = Node::open(&settings, &registry).unwrap();
@@ -67,6 +90,8 @@ impl Fixture {
             buffers: Arc::new(Semaphore::new(limits::UPLOAD_BUFFERS_LEN_MAX)),
             address_width: AddressWidth::V4,
             network_timeout,
+            gate: Gate::new(Credentials::new(NODE, &settings.secrets), allowed_hosts),
+            peers,
         });
         let listener = listen(settings.listen).unwrap();
         let address = listener.local_addr().unwrap().into();
@@ -179,6 +204,11 @@ impl Fixture {
     }
 }
 
+/// The secret of the node's cluster.
+pub(super) fn secrets() -> Secrets {
+    Secrets::new(Secret::try_from("the secret of these tests").unwrap())
+}
+
 pub(super) fn settings(
     directory: &TempDir,
     network_timeout: Duration,
@@ -197,6 +227,8 @@ pub(super) fn settings(
             volume_paths: vec![common::id::VolumePath(0)],
         }],
         trackers: Vec::new(),
+        secrets: secrets(),
+        allowed_hosts: AllowedHosts::default(),
         heartbeat: DEADLINE,
         upload_priority: 10,
         copies: CopySettings::default(),

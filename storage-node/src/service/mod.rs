@@ -8,6 +8,7 @@ mod change;
 #[cfg(test)]
 mod fixture;
 mod metrics;
+mod peer;
 mod prepare;
 mod read;
 mod upload;
@@ -21,6 +22,7 @@ use common::code::ErrorCode;
 use common::digest::Crc32;
 use common::env::{Shutdown, clock};
 use common::limits;
+use common::rpc::auth::Authenticated;
 use common::rpc::{Connection, ConnectionError};
 use common::wire::storage::Streamed;
 use common::wire::{AddressWidth, Command, Header, Status, WireError};
@@ -30,6 +32,7 @@ use tokio::time::timeout;
 use tracing::{debug, error};
 
 pub(crate) use metrics::ServiceMetrics;
+pub(crate) use peer::{Gate, NoPeers, PeerService};
 use prepare::{PreparedBlob, abandon};
 
 use crate::counters::Tally;
@@ -53,6 +56,18 @@ pub(crate) struct Service {
     pub(crate) address_width: AddressWidth,
     /// Longest wait for the peer inside a packet.
     pub(crate) network_timeout: Duration,
+    /// Who may connect, as a client or as a node.
+    pub(crate) gate: Gate,
+    /// What takes over the connections of other nodes.
+    pub(crate) peers: Arc<dyn PeerService>,
+}
+
+/// How the conversation of a connection ended.
+enum Ended {
+    /// It is over.
+    Done,
+    /// It belongs to another node from here on.
+    Peer(Authenticated),
 }
 
 /// What became of a request whose connection lives.
@@ -152,6 +167,8 @@ impl Service {
     pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, shutdown: Shutdown) {
         let node = Arc::clone(&self.node);
         let _connected = node.counters.connect();
+        let peers = Arc::clone(&self.peers);
+        let is_client = self.gate.allows(&stream);
         let connection = Connection::new(stream, self.network_timeout);
         let mut session = Session {
             service: self,
@@ -159,11 +176,13 @@ impl Service {
             out: BytesMut::new(),
             prepared: None,
         };
-        if let Err(error) = session.run(&shutdown).await {
-            debug!(
+        match session.run(is_client, &shutdown).await {
+            Ok(Ended::Done) => {}
+            Ok(Ended::Peer(peer)) => peers.serve(session.connection, peer, shutdown).await,
+            Err(error) => debug!(
                 error = &error as &dyn std::error::Error,
                 "a connection ended"
-            );
+            ),
         }
     }
 }
@@ -179,7 +198,12 @@ struct Session {
 }
 
 impl Session {
-    async fn run(&mut self, shutdown: &Shutdown) -> Result<(), ConnectionError> {
+    /// Serves requests. The first one may ask for authentication, and has to unless `is_client`.
+    async fn run(
+        &mut self,
+        is_client: bool,
+        shutdown: &Shutdown,
+    ) -> Result<Ended, ConnectionError> {
         let mut stop = pin!(shutdown.requested());
         let mut is_first = true;
         loop {
@@ -188,7 +212,7 @@ impl Session {
             } else {
                 let readable = tokio::select! {
                     biased;
-                    readable = self.readable(is_first) => readable?,
+                    readable = self.readable(is_first, is_client) => readable?,
                     () = &mut stop => false,
                 };
                 if readable {
@@ -198,22 +222,42 @@ impl Session {
                 }
             };
             let Some(header) = next else {
-                return Ok(());
+                return Ok(Ended::Done);
             };
+            if is_first && header.command == Command::Authenticate as u8 {
+                return Ok(self.authenticate(&header).await);
+            }
+            if !is_client {
+                self.service.gate.refuse(self.connection.get_ref());
+                return Ok(Ended::Done);
+            }
             is_first = false;
             let goes_on = self.request(&header).await?;
             if !goes_on || (shutdown.is_requested() && self.prepared.is_none()) {
-                return Ok(());
+                return Ok(Ended::Done);
             }
         }
     }
 
+    /// Lets the peer prove that it is a member of the cluster.
+    async fn authenticate(&mut self, header: &Header) -> Ended {
+        let service = &self.service;
+        let purposes = service.peers.purposes();
+        let accepted = service.gate.accept(&mut self.connection, header, purposes);
+        accepted.await.map_or(Ended::Done, Ended::Peer)
+    }
+
     /// Waits for a request; only for the first one not for ever.
-    async fn readable(&mut self, is_first: bool) -> Result<bool, ConnectionError> {
+    async fn readable(&mut self, is_first: bool, is_client: bool) -> Result<bool, ConnectionError> {
         if !is_first {
             return self.connection.readable().await;
         }
-        let patience = self.service.network_timeout;
+        let patience = if is_client {
+            self.service.network_timeout
+        } else {
+            // Only a node may be there, and nodes say so at once.
+            peer::AUTHENTICATION_TIMEOUT
+        };
         let first = timeout(patience, self.connection.readable()).await;
         first.unwrap_or(Err(ConnectionError::Timeout(patience)))
     }

@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use common::code::ErrorCode;
 use common::env::{Shutdown, clock};
 use common::limits;
+use common::rpc::auth::{Authenticated, Purpose};
 use common::rpc::{Connection, ConnectionError};
 use common::wire::tracker::{ClientDialect, Request};
 use common::wire::{Command, HEADER_LEN, Header, Status, WireError, encode_error};
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::cluster::SessionId;
+use crate::gate::AUTHENTICATION_TIMEOUT;
 use crate::shared::Shared;
 
 mod client;
@@ -37,6 +39,8 @@ pub(crate) struct Service {
     dialect: ClientDialect,
     peer: SocketAddr,
     local: SocketAddr,
+    /// Set once the other side proved that it is a member of the cluster.
+    member: Option<Authenticated>,
     /// Set once a node joined over this connection.
     session: Option<SessionId>,
 }
@@ -62,6 +66,7 @@ impl Service {
             dialect,
             peer,
             local,
+            member: None,
             session: None,
         }
     }
@@ -80,6 +85,7 @@ impl Service {
         connection: &mut Connection<TcpStream>,
         shutdown: &Shutdown,
     ) -> Result<(), ConnectionError> {
+        let is_client = self.shared.gate.allows(self.peer.ip(), self.local.ip());
         let mut stop = pin!(shutdown.requested());
         let mut answers = BytesMut::new();
         let mut is_new = true;
@@ -91,17 +97,29 @@ impl Service {
                     let is_there = tokio::select! {
                         biased;
                         () = &mut stop => false,
-                        readable = self.readable(connection, is_new) => readable?,
+                        readable = self.readable(connection, is_new, is_client) => readable?,
                     };
                     if !is_there {
                         return Ok(());
                     }
                 }
             }
-            is_new = false;
             let Some(header) = connection.header().await? else {
                 return Ok(());
             };
+            if is_new && header.command == Command::Authenticate as u8 {
+                is_new = false;
+                self.member = self.shared.gate.accept(connection, &header).await;
+                if self.member.is_none() {
+                    return Ok(());
+                }
+                continue;
+            }
+            is_new = false;
+            if !is_client && self.member.is_none() {
+                self.shared.gate.refuse(self.peer);
+                return Ok(());
+            }
             let body = connection
                 .body(&header, limits::PACKET_LEN_MAX - HEADER_LEN)
                 .await?;
@@ -111,17 +129,24 @@ impl Service {
         }
     }
 
-    /// Waits for the next packet. Clients may idle for ever once they sent a request; nodes report all
-    /// the time, so a silent one is gone.
+    /// Waits for the next packet. Clients may idle for ever once they sent a request; members have
+    /// something to say all the time, so a silent one is gone.
     async fn readable(
         &self,
         connection: &mut Connection<TcpStream>,
         is_new: bool,
+        is_client: bool,
     ) -> Result<bool, ConnectionError> {
-        if !is_new && self.session.is_none() {
+        let is_member = self.member.is_some();
+        if !is_new && !is_member {
             return connection.readable().await;
         }
-        let patience = self.shared.network_timeout;
+        let patience = if is_new && !is_client {
+            // Only a member may be there, and members say so at once.
+            AUTHENTICATION_TIMEOUT
+        } else {
+            self.shared.network_timeout
+        };
         timeout(patience, connection.readable())
             .await
             .map_err(|_| ConnectionError::Timeout(patience))?
@@ -149,6 +174,17 @@ impl Service {
         let metrics = &self.shared.metrics;
         metrics.answered(header.command, status, latency);
         Next::Request
+    }
+
+    /// The member at the other end, if it proved that it is one for `purpose`.
+    fn member_for(&self, purpose: Purpose) -> Result<Authenticated, Status> {
+        match self.member {
+            Some(member) if member.purpose() == purpose => Ok(member),
+            _ => {
+                self.shared.gate.log_stranger(self.peer, purpose);
+                Err(Status::ACCESS)
+            }
+        }
     }
 
     fn refused(&self, command: u8, error: &WireError) -> Status {

@@ -1,6 +1,7 @@
 //! What nodes and other trackers ask.
 
 use bytes::BytesMut;
+use common::rpc::auth::Purpose;
 use common::wire::report::{
     HelloAnswer, JoinAnswer, NodeJoin, NodeReport, REPORT_VERSION, ReportError, TrackerHello,
     version_of,
@@ -16,6 +17,7 @@ impl Service {
         body: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), Status> {
+        let member = self.member_for(Purpose::Report)?;
         let join = match NodeJoin::decode(body) {
             Ok(join) => join,
             Err(ReportError::TooNew { theirs }) => {
@@ -32,6 +34,13 @@ impl Service {
                 return Err(Status::INVALID);
             }
         };
+        if join.identity != member.peer() {
+            warn!(
+                peer = %self.peer, number = %join.number,
+                "a node joins with another identity than it proved; it is defective or meddled with"
+            );
+            return Err(Status::ACCESS);
+        }
         // A node that joins again on its connection begins anew.
         self.end_session();
         let (number, group) = (join.number, join.group);
@@ -78,6 +87,7 @@ impl Service {
     }
 
     pub(super) fn node_report(&mut self, body: &[u8], out: &mut BytesMut) -> Result<(), Status> {
+        self.member_for(Purpose::Report)?;
         let session = self.session.ok_or(Status::ACCESS)?;
         let report = NodeReport::decode(body).map_err(|error| {
             warn!(peer = %self.peer, %error, "malformed report");
@@ -116,6 +126,7 @@ impl Service {
     }
 
     pub(super) fn tracker_hello(&mut self, body: &[u8], out: &mut BytesMut) -> Result<(), Status> {
+        self.member_for(Purpose::Hello)?;
         // Any greeting gets an answer in our version: the other side judges whether it understands.
         let hello = match TrackerHello::decode(body) {
             Ok(hello) => hello,

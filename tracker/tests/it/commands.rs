@@ -324,8 +324,6 @@ async fn wrong_lengths_and_unknown_commands_are_invalid_and_the_connection_stays
         (Command::FetchStorageIds as u8, b"\0\0\0\0"),
         (Command::ActiveTest as u8, b"x"),
         (Command::Upload as u8, b""),
-        (Command::NodeJoin as u8, b"\0\x01short"),
-        (Command::TrackerHello as u8, b""),
         (255, b"whatever"),
     ] {
         let (status, _) = client.raw(command, body).await;

@@ -11,4 +11,5 @@ mod connections;
 mod membership;
 mod operator;
 mod peers;
+mod strangers;
 mod support;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use common::rpc::auth::Purpose;
 use common::wire::report::{Entry, JoinAnswer, NodeIdentity};
 use common::wire::tracker::{NodeStatus, Request, Scope, StorageRecord, decode_storages};
 use common::wire::{Command, Status};
@@ -11,7 +12,7 @@ use tracker::Settings;
 use tracker::cluster::Policy;
 
 use crate::support::{
-    Client, Node, Running, eventually, group, join, node_number, report, settings,
+    Client, Node, Running, eventually, group, join, node_number, report, secrets, settings,
 };
 
 async fn record(client: &mut Client, number: u32) -> Option<StorageRecord> {
@@ -70,7 +71,9 @@ async fn a_silent_node_goes_out_of_service_and_returns_with_a_report() {
 #[tokio::test]
 async fn a_report_without_a_join_is_denied() {
     let tracker = Running::start(settings());
-    let mut client = tracker.client().await;
+    let (address, identity) = (tracker.address(), join(1, "group1").identity);
+    let member = Client::member(address, identity, &secrets(), Purpose::Report).await;
+    let mut client = member.unwrap();
     let mut body = BytesMut::new();
     report().encode(&mut body);
     let (status, _) = client.raw(Command::NodeReport as u8, &body).await;
@@ -108,14 +111,16 @@ async fn a_taken_number_a_changed_group_and_a_later_version_are_refused_by_name(
     let registered = group("group1");
     assert_eq!(answer, JoinAnswer::WrongGroup { registered });
 
-    let mut client = tracker.client().await;
+    let (address, identity) = (tracker.address(), join(2, "group1").identity);
+    let member = Client::member(address, identity, &secrets(), Purpose::Report).await;
     let later = [0, 3, 1, 2, 3];
-    let (status, body) = client.raw(Command::NodeJoin as u8, &later).await;
+    let (status, body) = member.unwrap().raw(Command::NodeJoin as u8, &later).await;
     assert_eq!(status, Status::OK);
     assert_eq!(
         JoinAnswer::decode(&body),
         Ok(JoinAnswer::VersionTooNew { known: 2 })
     );
+    let mut client = tracker.client().await;
     assert_eq!(state(&mut client, 1).await, Some(NodeStatus::Active));
 }
 

@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use common::env::{Shutdown, ShutdownTrigger};
 use common::id::{GroupName, NodeNumber, VolumePath};
 use common::rpc::Connection;
+use common::rpc::auth::{self, AuthError, Credentials, Purpose};
+use common::secret::{Secret, Secrets};
 use common::wire::cluster::{
     ClusterStatus, Order, OrderAnswer, OrderRequest, StatusCursor, StatusPage,
 };
@@ -83,6 +85,11 @@ pub(crate) fn listener() -> ListenerSettings {
     }
 }
 
+/// The secret of the cluster of these tests.
+pub(crate) fn secrets() -> Secrets {
+    Secrets::new(Secret::try_from("the secret of these tests").unwrap())
+}
+
 pub(crate) fn settings() -> Settings {
     Settings {
         listeners: vec![listener()],
@@ -91,6 +98,7 @@ pub(crate) fn settings() -> Settings {
             silence_max: DEADLINE * 10,
             ..Policy::default()
         },
+        secrets: secrets(),
         peer_interval: Duration::from_millis(200),
         tick: Duration::from_millis(10),
         ..Settings::default()
@@ -104,6 +112,19 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = within(TcpStream::connect(address)).await.unwrap();
         Self(Connection::new(stream, DEADLINE))
+    }
+
+    /// A connection of a member.
+    pub(crate) async fn member(
+        address: SocketAddr,
+        identity: NodeIdentity,
+        secrets: &Secrets,
+        purpose: Purpose,
+    ) -> Result<Self, AuthError> {
+        let mut client = Self::connect(address).await;
+        let credentials = Credentials::new(identity, secrets);
+        auth::initiate(&mut client.0, &credentials, purpose, DEADLINE).await?;
+        Ok(client)
     }
 
     pub(crate) async fn send(&mut self, command: u8, body: &[u8]) {
@@ -230,7 +251,9 @@ pub(crate) fn group(name: &str) -> GroupName {
 impl Node {
     /// A node that joined but did not report.
     pub(crate) async fn join(tracker: SocketAddr, join: NodeJoin) -> (Self, JoinAnswer) {
-        let mut client = Client::connect(tracker).await;
+        let (identity, secrets) = (join.identity, secrets());
+        let client = Client::member(tracker, identity, &secrets, Purpose::Report).await;
+        let mut client = client.unwrap();
         let answer = send_join(&mut client, &join).await;
         (Self { client }, answer)
     }
@@ -256,9 +279,13 @@ impl Node {
 }
 
 async fn send_join(client: &mut Client, join: &NodeJoin) -> JoinAnswer {
-    let mut body = BytesMut::new();
-    join.encode(&mut body);
-    let (status, body) = client.raw(Command::NodeJoin as u8, &body).await;
+    let (status, body) = client.raw(Command::NodeJoin as u8, &encoded(join)).await;
     assert_eq!(status, Status::OK);
     JoinAnswer::decode(&body).unwrap()
+}
+
+pub(crate) fn encoded(join: &NodeJoin) -> BytesMut {
+    let mut body = BytesMut::new();
+    join.encode(&mut body);
+    body
 }

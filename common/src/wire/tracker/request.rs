@@ -205,6 +205,7 @@ impl Request {
             | Command::ClusterStatus
             | Command::ClusterOrder
             | Command::TrackerHello
+            | Command::Authenticate
             | Command::PrepareUpload
             | Command::CommitUpload
             | Command::AbandonUpload
