@@ -26,7 +26,7 @@ use common::web::tls::TlsFiles;
 use common::wire::AddressWidth;
 use common::wire::tracker::{ClientDialect, ListingLayout};
 use prometheus::Registry;
-use storage_node::replica::CopySettings;
+use storage_node::replica::{CopySettings, Scarcity};
 use storage_node::store::{Durability, MaintenanceSettings, Reserve};
 use storage_node::{NodeError, StorageNode, StorePathSettings};
 use tracing::info;
@@ -273,7 +273,14 @@ fn storage_settings(
         allowed_hosts,
         heartbeat: own.heartbeat,
         upload_priority: i32::try_from(own.upload_priority).unwrap_or(i32::MAX),
-        copies: CopySettings::default(),
+        copies: CopySettings {
+            ack_copies: count(own.replication.ack_copies),
+            scarcity: match own.replication.when_too_few {
+                config::WhenTooFew::Degrade => Scarcity::Degrade,
+                config::WhenTooFew::Refuse => Scarcity::Refuse,
+            },
+        },
+        compare_interval: own.replication.compare_interval,
         durability,
         volume_len: own.volume_size.0,
         index_cache_len: usize::try_from(own.index_cache_size.0).unwrap_or(usize::MAX),

@@ -26,6 +26,7 @@ pub mod error;
 mod identity;
 pub mod metrics;
 mod node;
+mod peers;
 mod run;
 mod settings;
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use common::env::{clock, entropy};
 use common::id::{GroupName, NodeNumber, RemoteName, Source, VolumePath};
 use common::wire::report::{
-    NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace, software_version,
+    NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace, Progress, software_version,
 };
 use prometheus::Registry;
 use tracing::{error, warn};
@@ -22,6 +22,7 @@ use crate::identity::Identity;
 use crate::index::{IndexError, IndexSettings, RocksIndex};
 use crate::metrics::StoreMetrics;
 use crate::replica::{GroupStore, Replica, Stamps};
+use crate::peers::{self, Followed, Standing};
 use crate::report::ReportSource;
 use crate::run::NodeError;
 use crate::settings::Settings;
@@ -137,6 +138,8 @@ pub(crate) struct Node {
     pub(crate) counters: Counters,
     /// The copies of the group.
     pub(crate) replica: Arc<Replica>,
+    /// How far the peers are followed.
+    pub(crate) standing: Arc<Standing>,
     stores: BTreeMap<VolumePath, GroupStore>,
     reserve: Reserve,
     volume_len: u64,
@@ -189,11 +192,15 @@ impl Node {
         let stamps = Stamps::new(identity.number.get(), Box::new(clock::unix_micros), seen);
         let replica = Replica::new(identity.number, stores, stamps, settings.copies);
         let stores = replica.group_stores().collect();
+        let known_peers = peers::load_places(&settings.state_directory)
+            .map_err(NodeError::Peers)?
+            .len();
         let node = Self {
             group: settings.group,
             identity,
             counters: Counters::default(),
             replica,
+            standing: Arc::new(Standing::new(known_peers)),
             stores,
             reserve: settings.reserve,
             volume_len: settings.volume_len,
@@ -300,6 +307,16 @@ impl Node {
         self.store(name.volume_path())
     }
 
+    fn phase(&self, followed: &[Followed]) -> NodePhase {
+        if self.stores.keys().all(|path| self.standing.is_complete(*path)) {
+            NodePhase::Serving
+        } else if followed.iter().any(|one| one.progress.place.is_none()) {
+            NodePhase::Recovering
+        } else {
+            NodePhase::CatchingUp
+        }
+    }
+
     fn path_space(&self, path: VolumePath, store: &GroupStore) -> PathSpace {
         let shared = store.shared();
         let space = shared.space();
@@ -314,7 +331,7 @@ impl Node {
             free_mb: reserved_mb.min(space.free / MIB) + usable / MIB,
             reserved_mb,
             read_only: false,
-            is_complete: true,
+            is_complete: self.standing.is_complete(path),
         }
     }
 }
@@ -366,8 +383,9 @@ impl ReportSource for Node {
         let live = self
             .stores()
             .map(|(_, store)| store.shared().status().live_records);
+        let followed = self.standing.followed();
         NodeReport {
-            phase: NodePhase::Serving,
+            phase: self.phase(&followed),
             readable: true,
             writable: true,
             paths,
@@ -378,6 +396,12 @@ impl ReportSource for Node {
             complete_up_to: clock::unix_seconds(),
             // Parts of big blobs count too: what matters is whether it is none.
             blobs: live.fold(0, u64::saturating_add),
+            lag_ms: followed.iter().map(Followed::lag_ms).max().unwrap_or(0),
+            under_replicated: self.replica.short(),
+            rebuild: Progress {
+                done: followed.iter().map(|one| one.progress.fetched).sum(),
+                total: 0,
+            },
             ..NodeReport::default()
         }
     }

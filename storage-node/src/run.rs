@@ -24,7 +24,9 @@ use crate::http::{self, HttpSettings};
 use crate::identity::IdentityError;
 use crate::node::Node;
 use crate::report::{ReportHandle, ReportSettings, Reporter, TrackerState};
-use crate::service::{Gate, NoPeers, Service, ServiceMetrics};
+use crate::peers::{self, Group, ReplicaService};
+use crate::replica::FollowSettings;
+use crate::service::{Gate, Service, ServiceMetrics};
 use crate::settings::Settings;
 use crate::source::LocalBlobs;
 use crate::store::{Committer, Maintenance};
@@ -56,6 +58,9 @@ pub enum NodeError {
     /// A thread cannot be had.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
+    /// What is known of the peers cannot be read.
+    #[error("cannot read what is known of the peers; remedy: look at the directory's permissions")]
+    Peers(#[source] io::Error),
     /// The task that opens the stores ended early.
     #[error("opening was interrupted")]
     Interrupted,
@@ -157,14 +162,18 @@ impl StorageNode {
             shutdown.clone(),
         );
 
+        let places = peers::load_places(&settings.state_directory).map_err(NodeError::Peers)?;
         let service = Arc::new(Service {
             node: Arc::clone(&node),
             metrics: Arc::clone(&metrics),
             buffers: Arc::new(Semaphore::new(limits::UPLOAD_BUFFERS_LEN_MAX)),
             address_width: settings.address_width,
             network_timeout: settings.network_timeout,
-            gate: Gate::new(credentials, settings.allowed_hosts.clone()),
-            peers: Arc::new(NoPeers),
+            gate: Gate::new(credentials.clone(), settings.allowed_hosts.clone()),
+            peers: Arc::new(ReplicaService::new(
+                Arc::clone(&node.replica),
+                places.numbers(),
+            )),
         });
         let limits = AcceptLimits {
             connections_max: settings.connections_max,
@@ -189,13 +198,25 @@ impl StorageNode {
                 async move { service.serve(stream, signal).await }
             },
         );
+        let group = Group {
+            replica: Arc::clone(&node.replica),
+            standing: Arc::clone(&node.standing),
+            credentials,
+            follow: FollowSettings {
+                compare_every: settings.compare_interval,
+                ..FollowSettings::default()
+            },
+            places,
+        };
+        let group = group.run(handle.members(), shutdown.clone());
         let background = node.stores().map(|(_, store)| {
             Maintenance::new(store.local().clone(), settings.maintenance).run(shutdown.clone())
         });
         let background = futures_util::future::join_all(background);
-        let ((), (), _, reported) = tokio::join!(
+        let ((), (), (), _, reported) = tokio::join!(
             requests,
             downloads,
+            group,
             background,
             reporter.run(shutdown.clone())
         );

@@ -54,6 +54,8 @@ pub struct Settings {
     pub upload_priority: i32,
     /// How many copies of a change are waited for.
     pub copies: CopySettings,
+    /// Longest time without comparing everything with each peer.
+    pub compare_interval: Duration,
     /// When a change is acknowledged.
     pub durability: Durability,
     /// Bytes of a new volume file.

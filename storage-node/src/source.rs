@@ -40,7 +40,6 @@ impl BlobSource for LocalBlobs {
             .filter(|_| id.group == self.0.group);
         let store = store.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
         let blob = store
-            .shared()
             .open_blob(&id.name.to_key())
             .await
             .map_err(failed)?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::section::{row, section};
 use super::types::{
     ByteSize, Durability, InstantUpload, Listing, LogFormat, Registration, ReservedSpace,
-    StoreLookup, StorePathChoice, StoreServer, TokenlessWrites,
+    StoreLookup, StorePathChoice, StoreServer, TokenlessWrites, WhenTooFew,
 };
 use crate::client::Address;
 use crate::id::{GroupName, NodeNumber, VolumePath};
@@ -55,6 +55,21 @@ section! {
         /// "error", "warn", "info", "debug" or "trace", also per module, as in "info,tracker=debug".
         /// The variable HAYLOFT_LOG wins over it.
         level: String = "info";
+    }
+    sections {}
+}
+
+section! {
+    /// How many nodes of a group keep a change before its client is told that it is done.
+    ReplicationConfig {
+        /// Copies, the node's own included; a group of fewer nodes needs one from each.
+        ack_copies: u32 = "2" in "1" to "32";
+        /// What is done when fewer nodes than that answer: "degrade" keeps it on those that do, and the
+        /// others get it when they are back; "refuse" refuses it.
+        when_too_few: WhenTooFew = "degrade";
+        /// Longest time without comparing everything with each peer, which finds what logs do not tell:
+        /// lost and rotten records.
+        compare_interval: Duration = "6h" in "1m" to "365d";
     }
     sections {}
 }
@@ -179,6 +194,7 @@ section! {
     sections {
         compaction: CompactionConfig;
         scrub: ScrubConfig;
+        replication: ReplicationConfig;
         anti_leech: AntiLeechConfig;
     }
 }

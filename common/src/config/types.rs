@@ -166,6 +166,16 @@ choice! {
 }
 
 choice! {
+    /// What is done when fewer nodes than wanted can keep a change.
+    WhenTooFew as "\"degrade\" or \"refuse\"" {
+        /// Those that can keep it.
+        Degrade = "degrade",
+        /// Nobody keeps it, and the client is told.
+        Refuse = "refuse",
+    }
+}
+
+choice! {
     /// How the tracker chooses the group of an upload that names none.
     StoreLookup as "\"round_robin\", \"group\" or \"load_balance\"" {
         /// One after the other, sorted by name.

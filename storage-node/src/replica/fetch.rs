@@ -58,6 +58,22 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         Ok(None)
     }
 
+    /// The metadata of a blob, wherever in the group it is; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open_blob`].
+    ///
+    /// # Cancel safety
+    ///
+    /// What was fetched is kept.
+    pub async fn metadata(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if self.open_blob(key).await?.is_none() {
+            return Ok(None);
+        }
+        self.shared().metadata(key).await
+    }
+
     /// Whether this node knows that the name ended.
     async fn is_ended(&self, key: &[u8]) -> Result<bool, StoreError> {
         let key = key.to_vec();

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::env::Shutdown;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::answer::digest_of;
@@ -51,6 +50,8 @@ pub struct PathProgress {
     pub place: Option<LogPlace>,
     /// Bytes of the peer's log that are not looked at.
     pub behind: u64,
+    /// When `behind` was 0 last.
+    pub caught_up: Option<Instant>,
     /// Names compared in the comparison that is under way.
     pub compared: u64,
     /// Whether everything that the peer had at some moment since the start is here.
@@ -121,29 +122,23 @@ impl<D: Disk, I: Index> Follower<D, I> {
         (follower, receiver)
     }
 
-    /// Follows until the signal.
+    /// Follows as long as it is polled; never ends by itself.
     ///
     /// # Cancel safety
     ///
     /// What was fetched is kept; the place is behind it at most.
-    pub async fn run(self, shutdown: Shutdown) {
-        tokio::select! {
-            biased;
-            () = shutdown.requested() => {}
-            () = self.follow() => {}
-        }
-    }
-
-    /// Never ends by itself.
-    async fn follow(&self) {
-        let mut compared_at = tokio::time::Instant::now();
+    pub async fn follow(&self) {
+        let mut compared_at = Instant::now();
         loop {
             if !self.peer.link.is_up() {
+                // What it did meanwhile is to be seen before this node can say that it has all.
+                self.progress
+                    .send_modify(|progress| progress.is_complete = false);
                 sleep(self.settings.retry).await;
                 continue;
             }
             if self.settings.compare_every <= compared_at.elapsed() {
-                compared_at = tokio::time::Instant::now();
+                compared_at = Instant::now();
                 if let Err(error) = self.compare().await {
                     warn!(peer = %self.peer.number, %error, "a comparison broke off");
                 }
@@ -189,7 +184,10 @@ impl<D: Disk, I: Index> Follower<D, I> {
         self.progress.send_modify(|progress| {
             progress.place = Some(next);
             progress.behind = behind;
-            progress.is_complete |= behind == 0;
+            if behind == 0 {
+                progress.is_complete = true;
+                progress.caught_up = Some(Instant::now());
+            }
         });
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -70,6 +71,8 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     locks: Vec<tokio::sync::Mutex<()>>,
     /// What goes on after its client was answered.
     tasks: TaskTracker,
+    /// Changes that were acknowledged with fewer copies than wanted, since all peers had all.
+    short: AtomicU64,
 }
 
 impl<D: Disk, I: Index> fmt::Debug for Replica<D, I> {
@@ -142,6 +145,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             followed: Mutex::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             tasks: TaskTracker::new(),
+            short: AtomicU64::new(0),
         })
     }
 
@@ -178,6 +182,19 @@ impl<D: Disk, I: Index> Replica<D, I> {
             path,
             local: local.clone(),
         })
+    }
+
+    /// Changes that were acknowledged with fewer copies than wanted and that not all peers are known
+    /// to have by now.
+    pub fn short(&self) -> u64 {
+        let is_over = self.stores.iter().all(|(path, store)| {
+            let end = *store.shared().log_end().borrow();
+            self.followed_by_all(*path) == Some(end)
+        });
+        if is_over {
+            self.short.store(0, Ordering::Relaxed);
+        }
+        self.short.load(Ordering::Relaxed)
     }
 
     /// The newest stamp that this node knows of.
@@ -342,8 +359,11 @@ impl<D: Disk, I: Index> Replica<D, I> {
         if gathered.is_deleted {
             return Err(StoreError::Deleted);
         }
-        if copies < wanted && self.settings.scarcity == Scarcity::Refuse {
-            return Err(StoreError::TooFewCopies { wanted, copies });
+        if copies < wanted {
+            if self.settings.scarcity == Scarcity::Refuse {
+                return Err(StoreError::TooFewCopies { wanted, copies });
+            }
+            self.short.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

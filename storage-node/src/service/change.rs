@@ -186,7 +186,6 @@ pub(super) async fn appender<'a>(
 ) -> Result<(&'a GroupStore, u64), Failure> {
     let store = store_in_group(node, node.group, name)?;
     let blob = store
-        .shared()
         .open_blob(&name.to_key())
         .await?
         .ok_or(StoreError::NotFound)?;
@@ -201,7 +200,6 @@ async fn rename(node: &Node, name: &RemoteName) -> Result<RemoteName, Failure> {
     for _ in 0..REGENERATE_TRIES {
         let (store, _) = appender(node, name).await?;
         let blob = store
-            .shared()
             .open_blob(&name.to_key())
             .await?
             .ok_or(StoreError::NotFound)?;

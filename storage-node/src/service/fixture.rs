@@ -232,6 +232,7 @@ pub(super) fn settings(
         heartbeat: DEADLINE,
         upload_priority: 10,
         copies: CopySettings::default(),
+        compare_interval: DEADLINE,
         durability: Durability::Os,
         volume_len: 32 * MIB as u64,
         reserve,

@@ -32,7 +32,9 @@ use tokio::time::timeout;
 use tracing::{debug, error};
 
 pub(crate) use metrics::ServiceMetrics;
-pub(crate) use peer::{Gate, NoPeers, PeerService};
+#[cfg(test)]
+pub(crate) use peer::NoPeers;
+pub(crate) use peer::{Gate, PeerService};
 use prepare::{PreparedBlob, abandon};
 
 use crate::counters::Tally;

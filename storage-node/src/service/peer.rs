@@ -34,9 +34,11 @@ pub(crate) trait PeerService: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A node without peers: takes no such connection.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoPeers;
 
+#[cfg(test)]
 impl PeerService for NoPeers {
     fn purposes(&self) -> &[Purpose] {
         &[]

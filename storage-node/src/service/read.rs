@@ -112,7 +112,7 @@ async fn open(
 ) -> Result<(u64, Pieces<OsDisk, RocksIndex>, Bytes), Failure> {
     let request = DownloadRequest::decode(body)?;
     let store = store_in_group(node, request.group, &request.name)?;
-    let blob = store.shared().open_blob(&request.name.to_key()).await?;
+    let blob = store.open_blob(&request.name.to_key()).await?;
     let blob = blob.ok_or(StoreError::NotFound)?;
     let outside = StoreError::OutOfRange {
         offset: request.offset,
@@ -129,7 +129,7 @@ async fn metadata(node: &Node, body: &[u8]) -> Result<Metadata, Failure> {
     let request = BlobRequest::decode(body)?;
     let store = store_in_group(node, request.group, &request.name)?;
     // None is an error too: clients tell the two apart by file information only.
-    let packed = store.shared().metadata(&request.name.to_key()).await?;
+    let packed = store.metadata(&request.name.to_key()).await?;
     Ok(Metadata::parse(&packed.ok_or(StoreError::NotFound)?))
 }
 
@@ -141,7 +141,7 @@ async fn info(
 ) -> Result<FileInfo, Failure> {
     let request = QueryFileInfo::decode(body, flags)?;
     let store = store_in_group(node, request.group, &request.name)?;
-    let blob = store.shared().open_blob(&request.name.to_key()).await?;
+    let blob = store.open_blob(&request.name.to_key()).await?;
     let blob = blob.ok_or(StoreError::NotFound)?;
     let crc = match blob.crc {
         Some(crc) => crc,

@@ -190,14 +190,13 @@ async fn slave_place<'a>(
         })?;
     let (_, store) = node.store_for_upload(Some(head.master.volume_path()), head.size)?;
     if store
-        .shared()
         .open_blob(&head.master.to_key())
         .await?
         .is_none()
     {
         return Err(StoreError::NotFound.into());
     }
-    if store.shared().open_blob(&name.to_key()).await?.is_some() {
+    if store.open_blob(&name.to_key()).await?.is_some() {
         return Err(StoreError::Exists.into());
     }
     Ok((name, store))

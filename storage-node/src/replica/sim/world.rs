@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::env::{Shutdown, ShutdownTrigger};
 use common::id::{NodeNumber, VolumePath};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -55,8 +54,6 @@ pub(super) struct World {
     settings: CopySettings,
     started: Instant,
     log: Mutex<String>,
-    /// The signal to stop, which is never given: processes are killed.
-    never: (ShutdownTrigger, Shutdown),
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,7 +81,6 @@ impl World {
             settings,
             started: Instant::now(),
             log: Mutex::default(),
-            never: Shutdown::new(),
         };
         world.note(&format!("{count} nodes, {scarcity:?}"));
         for number in 1..=count {
@@ -204,8 +200,7 @@ impl World {
             };
             let other = peer.number;
             let (follower, progress) = Follower::new(store, peer, settings, place);
-            let never = self.never.1.clone();
-            tasks.push(tokio::spawn(async move { follower.run(never).await }).abort_handle());
+            tasks.push(tokio::spawn(async move { follower.follow().await }).abort_handle());
             machine.progress.push(progress.clone());
             let places = Arc::clone(&machine.places);
             let saving = async move {

@@ -1,0 +1,325 @@
+//! The other nodes of the group: connections to them, and the tasks that follow their logs.
+//!
+//! Trackers say who belongs to the group, see [`crate::report::Members`]; what they said last is kept
+//! beside the identity, so a node knows its peers before any tracker answers.
+
+mod link;
+mod places;
+mod service;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::env::{Shutdown, clock};
+use common::id::{NodeNumber, VolumePath};
+use common::rpc::auth::Credentials;
+use common::wire::report::{Member, NodeIdentity};
+use tokio::sync::watch;
+use tokio::time::{Instant, interval};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+use self::link::MuxLink;
+pub(crate) use self::places::Places;
+pub(crate) use self::service::ReplicaService;
+use crate::replica::{FollowSettings, Follower, PathProgress, Peer, Replica};
+use crate::report::Members;
+
+/// Time between two looks whether places are to be kept.
+const KEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Time that a node which had peers waits for them before it serves without.
+const PEERS_PATIENCE: Duration = Duration::from_secs(5);
+/// Age of a tombstone that all nodes have before it is forgotten, in microseconds: a day.
+const TOMBSTONE_AGE: u64 = 24 * 3600 * 1_000_000;
+/// Time between two looks for such tombstones.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How far this node has followed its peers; what reports and metrics are made of.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether it ever had peers, or a tracker said that it has none.
+    is_alone: bool,
+    followed: Vec<Followed>,
+}
+
+/// One peer and volume path.
+#[derive(Clone, Debug)]
+pub(crate) struct Followed {
+    /// The peer.
+    pub(crate) peer: NodeNumber,
+    /// The path.
+    pub(crate) path: VolumePath,
+    /// Whether the peer answers.
+    pub(crate) is_up: bool,
+    /// How far.
+    pub(crate) progress: PathProgress,
+    since: Instant,
+    link: Arc<MuxLink>,
+    receiver: watch::Receiver<PathProgress>,
+}
+
+impl Followed {
+    /// Milliseconds since nothing of the peer's log was missing here; 0 if nothing is.
+    pub(crate) fn lag_ms(&self) -> u64 {
+        if !self.is_up || self.progress.behind == 0 {
+            return 0;
+        }
+        let since = self.progress.caught_up.unwrap_or(self.since);
+        u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Standing {
+    /// Of a node that knew so many peers before its start.
+    pub(crate) fn new(known_peers: usize) -> Self {
+        Self {
+            started: Instant::now(),
+            state: Mutex::new(State {
+                is_alone: known_peers == 0,
+                followed: Vec::new(),
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far each peer is followed, for each path.
+    pub(crate) fn followed(&self) -> Vec<Followed> {
+        let mut followed = self.state().followed.clone();
+        for one in &mut followed {
+            one.is_up = crate::replica::Link::is_up(&*one.link);
+            one.progress = *one.receiver.borrow();
+        }
+        followed
+    }
+
+    /// Whether the node has all that its group stored in a path, as far as it can tell. A peer that
+    /// does not answer is waited for only a while.
+    pub(crate) fn is_complete(&self, path: VolumePath) -> bool {
+        let waits = self.started.elapsed() < PEERS_PATIENCE;
+        if waits && !self.state().is_alone && self.state().followed.is_empty() {
+            return false;
+        }
+        let followed = self.followed();
+        let mut followed = followed.iter().filter(|one| one.path == path);
+        followed.all(|one| {
+            if one.is_up {
+                one.progress.is_complete
+            } else {
+                PEERS_PATIENCE <= one.since.elapsed()
+            }
+        })
+    }
+}
+
+/// What the tasks of the group work with.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) credentials: Credentials,
+    pub(crate) follow: FollowSettings,
+    pub(crate) places: Places,
+}
+
+/// A peer that is connected and followed.
+#[derive(Debug)]
+struct Running {
+    peer: Peer,
+    link: Arc<MuxLink>,
+    address: watch::Sender<SocketAddr>,
+    followed: Vec<Followed>,
+    /// End with it.
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+impl Group {
+    /// Connects to and follows whoever belongs to the group, until the signal.
+    pub(crate) async fn run(mut self, mut members: watch::Receiver<Members>, shutdown: Shutdown) {
+        let own = self.credentials.identity();
+        let mut running: BTreeMap<NodeIdentity, Running> = BTreeMap::new();
+        for (identity, number, address) in self.places.peers() {
+            let started = self.start(identity, number, address);
+            running.insert(identity, started);
+        }
+        self.announce(&running);
+        let mut keep = interval(KEEP_INTERVAL);
+        let mut forget = interval(FORGET_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                changed = members.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let now = members.borrow_and_update().clone();
+                    self.take(own, &now, &mut running);
+                    self.announce(&running);
+                }
+                _ = keep.tick() => self.keep(&running).await,
+                _ = forget.tick() => self.forget_tombstones().await,
+            }
+        }
+        self.keep(&running).await;
+    }
+
+    /// Starts what is new, ends what is gone, and follows who moved.
+    fn take(
+        &self,
+        own: NodeIdentity,
+        members: &Members,
+        running: &mut BTreeMap<NodeIdentity, Running>,
+    ) {
+        if !members.is_known {
+            return;
+        }
+        let is_peer = |member: &&Member| member.identity != own;
+        let peers: BTreeMap<NodeIdentity, &Member> = members
+            .members
+            .iter()
+            .filter(is_peer)
+            .map(|member| (member.identity, member))
+            .collect();
+        running.retain(|identity, gone| {
+            let stays = peers.contains_key(identity);
+            if !stays {
+                info!(peer = %gone.peer.number, "a node left the group");
+            }
+            stays
+        });
+        for (identity, member) in peers {
+            match running.get(&identity) {
+                Some(known) if known.peer.number == member.number => {
+                    known.address.send_if_modified(|address| {
+                        let has_moved = *address != member.address;
+                        *address = member.address;
+                        has_moved
+                    });
+                }
+                _ => {
+                    info!(peer = %member.number, address = %member.address, "a node of the group");
+                    let started = self.start(identity, member.number, member.address);
+                    running.insert(identity, started);
+                }
+            }
+        }
+        self.standing.state().is_alone = running.is_empty();
+    }
+
+    fn start(&self, identity: NodeIdentity, number: NodeNumber, address: SocketAddr) -> Running {
+        let (address, moves) = watch::channel(address);
+        let link = Arc::new(MuxLink::new(number));
+        let connecting = Arc::clone(&link).keep_connected(
+            identity,
+            self.credentials.clone(),
+            moves,
+            Arc::downgrade(&self.replica),
+        );
+        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(connecting))];
+        let peer = Peer {
+            number,
+            link: Arc::clone(&link) as Arc<dyn crate::replica::Link>,
+        };
+        let mut followed = Vec::new();
+        for (path, store) in self.replica.group_stores() {
+            let place = self.places.get(identity, path);
+            let (follower, receiver) =
+                Follower::new(store, peer.clone(), self.follow, place);
+            let following = async move { follower.follow().await };
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(following)));
+            followed.push(Followed {
+                peer: number,
+                path,
+                is_up: false,
+                progress: PathProgress::default(),
+                since: Instant::now(),
+                link: Arc::clone(&link),
+                receiver,
+            });
+        }
+        Running {
+            peer,
+            link,
+            address,
+            followed,
+            _tasks: tasks,
+        }
+    }
+
+    /// Tells everybody who the peers are now.
+    fn announce(&self, running: &BTreeMap<NodeIdentity, Running>) {
+        let peers = running.values().map(|running| running.peer.clone());
+        self.replica.set_peers(peers.collect());
+        let identities = running
+            .iter()
+            .map(|(identity, running)| (*identity, running.peer.number));
+        self.replica.peers_changed();
+        self.places.set_members(identities.collect());
+        let followed = running.values().flat_map(|running| running.followed.clone());
+        self.standing.state().followed = followed.collect();
+    }
+
+    /// Keeps who the peers are and how far they were followed.
+    async fn keep(&mut self, running: &BTreeMap<NodeIdentity, Running>) {
+        let mut peers = BTreeMap::new();
+        for (identity, running) in running {
+            let places = running.followed.iter().filter_map(|followed| {
+                let place = followed.receiver.borrow().place?;
+                Some((followed.path, place))
+            });
+            let address = *running.address.borrow();
+            peers.insert(
+                *identity,
+                places::Kept {
+                    number: running.peer.number,
+                    address,
+                    places: places.collect(),
+                },
+            );
+        }
+        if let Err(error) = self.places.keep(peers).await {
+            // Lost places cost a comparison of everything and nothing else.
+            warn!(%error, "the places in the logs of peers are not kept");
+        }
+    }
+
+    async fn forget_tombstones(&self) {
+        let before = clock::unix_micros().saturating_sub(TOMBSTONE_AGE);
+        for (path, _) in self.replica.group_stores() {
+            loop {
+                match self.replica.forget_tombstones(path, before).await {
+                    Ok(0) => break,
+                    Ok(count) => info!(%path, count, "tombstones that all nodes have are forgotten"),
+                    Err(error) => {
+                        warn!(%path, %error, "tombstones are not forgotten");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.link.close();
+    }
+}
+
+/// Loads what was kept in `directory`.
+pub(crate) fn load_places(directory: &Path) -> io::Result<Places> {
+    Places::load(directory)
+}

@@ -1,0 +1,233 @@
+//! Who the peers are and how far their logs were followed, kept in `peers.json`.
+//!
+//! Losing it costs a comparison of everything with each peer, so a file that cannot be read is only
+//! logged.
+#![expect(
+    clippy::disallowed_types,
+    reason = "a small state file beside the volumes"
+)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use common::id::{NodeNumber, VolumePath};
+use common::wire::report::NodeIdentity;
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::format::{Position, VolumeNumber};
+use crate::replica::message::LogPlace;
+
+const FILE_NAME: &str = "peers.json";
+const VERSION: u32 = 1;
+
+/// What is kept of one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) number: NodeNumber,
+    pub(super) address: SocketAddr,
+    pub(super) places: BTreeMap<VolumePath, LogPlace>,
+}
+
+/// Numbers of the peers, for who connects.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PeerNumbers(Arc<RwLock<BTreeMap<NodeIdentity, NodeNumber>>>);
+
+impl PeerNumbers {
+    /// The number of a peer.
+    pub(super) fn of(&self, identity: NodeIdentity) -> Option<NodeNumber> {
+        let numbers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        numbers.get(&identity).copied()
+    }
+}
+
+/// What is kept.
+#[derive(Debug)]
+pub(crate) struct Places {
+    path: PathBuf,
+    kept: BTreeMap<NodeIdentity, Kept>,
+    numbers: PeerNumbers,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FileContent {
+    version: u32,
+    peers: Vec<FilePeer>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FilePeer {
+    identity: String,
+    number: u32,
+    address: SocketAddr,
+    places: Vec<FilePlace>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FilePlace {
+    path: u8,
+    log: u64,
+    volume: u32,
+    offset: u64,
+}
+
+impl Places {
+    /// Loads what was kept in `directory`; nothing if there is nothing that can be read.
+    pub(super) fn load(directory: &Path) -> io::Result<Self> {
+        let path = directory.join(FILE_NAME);
+        let kept = match std::fs::read(&path) {
+            Ok(bytes) => parse(&bytes).unwrap_or_else(|why| {
+                warn!(file = %path.display(), why, "not readable; all is compared with the peers");
+                BTreeMap::new()
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error),
+        };
+        let numbers = PeerNumbers::default();
+        let places = Self {
+            path,
+            kept,
+            numbers,
+        };
+        let known = places.kept.iter();
+        places.set_members(known.map(|(identity, kept)| (*identity, kept.number)).collect());
+        Ok(places)
+    }
+
+    /// Peers that were known.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// The peers that were known: identity, number, address.
+    pub(super) fn peers(&self) -> Vec<(NodeIdentity, NodeNumber, SocketAddr)> {
+        let kept = self.kept.iter();
+        kept.map(|(identity, kept)| (*identity, kept.number, kept.address))
+            .collect()
+    }
+
+    /// Where a peer's log was followed to.
+    pub(super) fn get(&self, identity: NodeIdentity, path: VolumePath) -> Option<LogPlace> {
+        self.kept.get(&identity)?.places.get(&path).copied()
+    }
+
+    /// The numbers of the peers, which follow every change.
+    pub(crate) fn numbers(&self) -> PeerNumbers {
+        self.numbers.clone()
+    }
+
+    pub(super) fn set_members(&self, members: BTreeMap<NodeIdentity, NodeNumber>) {
+        let mut numbers = self
+            .numbers
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *numbers = members;
+    }
+
+    /// Keeps `peers` if they are news.
+    pub(super) async fn keep(&mut self, peers: BTreeMap<NodeIdentity, Kept>) -> io::Result<()> {
+        if self.kept == peers {
+            return Ok(());
+        }
+        let bytes = print(&peers)?;
+        let path = self.path.clone();
+        let written = tokio::task::spawn_blocking(move || write(&path, &bytes)).await;
+        written.unwrap_or_else(|_| Err(io::Error::other("interrupted")))?;
+        self.kept = peers;
+        Ok(())
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    // A place that is ahead of what was fetched would be a loss; the fetched bytes were synced before.
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}
+
+fn print(peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
+    let peers = peers.iter().map(|(identity, kept)| FilePeer {
+        identity: format!("{:032x}", u128::from_be_bytes(identity.0)),
+        number: kept.number.get(),
+        address: kept.address,
+        places: kept.places.iter().map(|(path, place)| FilePlace {
+            path: path.0,
+            log: place.log,
+            volume: place.position.volume.0,
+            offset: place.position.offset,
+        }).collect(),
+    });
+    let content = FileContent {
+        version: VERSION,
+        peers: peers.collect(),
+    };
+    Ok(serde_json::to_vec_pretty(&content)?)
+}
+
+fn parse(bytes: &[u8]) -> Result<BTreeMap<NodeIdentity, Kept>, String> {
+    let content: FileContent = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if content.version != VERSION {
+        return Err(format!("version {}", content.version));
+    }
+    let mut peers = BTreeMap::new();
+    for peer in content.peers {
+        let identity = u128::from_str_radix(&peer.identity, 16).map_err(|error| error.to_string())?;
+        let number = NodeNumber::try_from(peer.number).map_err(|error| error.to_string())?;
+        let mut places = BTreeMap::new();
+        for place in peer.places {
+            places.insert(VolumePath(place.path), LogPlace {
+                log: place.log,
+                position: Position {
+                    volume: VolumeNumber(place.volume),
+                    offset: place.offset,
+                },
+            });
+        }
+        peers.insert(NodeIdentity(identity.to_be_bytes()), Kept {
+            number,
+            address: peer.address,
+            places,
+        });
+    }
+    Ok(peers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_kept_is_found_again_and_a_damaged_file_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut places = Places::load(directory.path()).unwrap();
+        assert_eq!(places.len(), 0);
+        let identity = NodeIdentity([7; 16]);
+        let place = LogPlace {
+            log: u64::MAX,
+            position: Position {
+                volume: VolumeNumber(3),
+                offset: 4096,
+            },
+        };
+        let kept = Kept {
+            number: NodeNumber::try_from(5).unwrap(),
+            address: "127.0.0.1:23000".parse().unwrap(),
+            places: BTreeMap::from([(VolumePath(1), place)]),
+        };
+        places.keep(BTreeMap::from([(identity, kept.clone())])).await.unwrap();
+        let again = Places::load(directory.path()).unwrap();
+        assert_eq!(again.peers(), [(identity, kept.number, kept.address)]);
+        assert_eq!(again.get(identity, VolumePath(1)), Some(place));
+        assert_eq!(again.get(identity, VolumePath(0)), None);
+        assert_eq!(again.numbers().of(identity), Some(kept.number));
+        std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();
+        assert_eq!(Places::load(directory.path()).unwrap().len(), 0);
+    }
+}
