@@ -2,6 +2,7 @@
 
 use bytes::{Buf as _, Bytes};
 use common::digest::Crc32;
+use common::id::RemoteName;
 use common::limits;
 use tracing::warn;
 
@@ -74,8 +75,11 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         self.shared().metadata(key).await
     }
 
-    /// Whether this node knows that the name ended.
+    /// Whether this node knows that the name ended for good. That of a slave may be in use again.
     async fn is_ended(&self, key: &[u8]) -> Result<bool, StoreError> {
+        if RemoteName::is_slave_key(key) {
+            return Ok(false);
+        }
         let key = key.to_vec();
         let ended = self
             .shared()
@@ -85,16 +89,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
 
     /// Asks the peers for a blob that this node knows nothing of.
     pub(super) async fn fetch_if_missing(&self, key: &[u8]) -> Result<(), StoreError> {
-        let wanted = key.to_vec();
-        let is_known = self
-            .shared()
-            .blocking(move |shared| {
-                let blob = shared.version_of(IndexKey::Blob(&wanted))?;
-                let tombstone = shared.version_of(IndexKey::Tombstone(&wanted))?;
-                Ok(blob.is_some() || tombstone.is_some())
-            })
-            .await?;
-        if is_known {
+        if self.version(key).await?.is_some() || self.is_ended(key).await? {
             return Ok(());
         }
         for peer in self.replica.live_peers() {

@@ -21,7 +21,10 @@ use crate::replica::{
     CopySettings, FollowSettings, Follower, GroupStore, PathProgress, Peer, Replica, Scarcity,
     Stamps,
 };
-use crate::store::{Durability, Engine, EngineSettings, PathStore, Reserve, Shared};
+use crate::error::StoreError;
+use crate::store::{
+    Change, Durability, Engine, EngineSettings, PathStore, Reserve, Shared, plan_volume,
+};
 
 pub(super) type SimStore = GroupStore<MemoryDisk, MemoryIndex>;
 
@@ -106,6 +109,9 @@ impl World {
             clients.work(&mut world, 4).await;
             world.strike();
             clients.work(&mut world, 6).await;
+            if world.random.one_in(3) {
+                world.tidy().await;
+            }
             if !world.random.one_in(3) {
                 world.relief();
                 if world.random.one_in(2) {
@@ -294,6 +300,42 @@ impl World {
             8 => self.wipe(number),
             _ => {}
         }
+    }
+
+    /// Gives the space of a node's old volumes back, and has it forget old tombstones, as it does by
+    /// itself now and then.
+    pub(super) async fn tidy(&mut self) {
+        let number = self.any();
+        let Some(process) = self.network.process(number) else {
+            return;
+        };
+        let Some(store) = self.store(number) else {
+            return;
+        };
+        self.note(&format!("node {number} tidies up"));
+        let forgetting = process.replica.clone();
+        let at = EPOCH + u64::try_from(self.started.elapsed().as_micros()).unwrap();
+        let tidying = tokio::spawn(async move {
+            let local = store.local();
+            local.submit(Change::Seal).await?;
+            for volume in store.shared().volumes() {
+                let Some(changes) = plan_volume(store.shared(), &volume)? else {
+                    continue;
+                };
+                for change in changes {
+                    local.submit(change).await?;
+                }
+                match local.submit(Change::RemoveVolume(volume.number())).await {
+                    Ok(_) | Err(StoreError::Conflict) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // Young ones too: what all nodes have nobody needs.
+            forgetting.forget_tombstones(PATH, at + 8 * 3_600_000_000).await.map(drop)
+        });
+        process.adopt(tidying.abort_handle());
+        // An error: the process ended, or its disk is what it is.
+        let _ = tidying.await;
     }
 
     /// A node loses its disk. What was acknowledged by it alone, as the settings may allow, would be
