@@ -21,8 +21,8 @@ use crate::format::Stamp;
 use crate::identity::Identity;
 use crate::index::{IndexError, IndexSettings, RocksIndex};
 use crate::metrics::StoreMetrics;
-use crate::replica::{GroupStore, Replica, Stamps};
 use crate::peers::{self, Followed, Standing};
+use crate::replica::{GroupStore, Replica, Stamps};
 use crate::report::ReportSource;
 use crate::run::NodeError;
 use crate::settings::Settings;
@@ -308,7 +308,11 @@ impl Node {
     }
 
     fn phase(&self, followed: &[Followed]) -> NodePhase {
-        if self.stores.keys().all(|path| self.standing.is_complete(*path)) {
+        if self
+            .stores
+            .keys()
+            .all(|path| self.standing.is_complete(*path))
+        {
             NodePhase::Serving
         } else if followed.iter().any(|one| one.progress.place.is_none()) {
             NodePhase::Recovering

@@ -155,6 +155,10 @@ impl Group {
             running.insert(identity, started);
         }
         self.announce(&running);
+        let menders = self.replica.group_stores().map(|(_, store)| {
+            AbortOnDropHandle::new(tokio::spawn(async move { store.mend().await }))
+        });
+        let _menders: Vec<_> = menders.collect();
         let mut keep = interval(KEEP_INTERVAL);
         let mut forget = interval(FORGET_INTERVAL);
         loop {
@@ -236,8 +240,7 @@ impl Group {
         let mut followed = Vec::new();
         for (path, store) in self.replica.group_stores() {
             let place = self.places.get(identity, path);
-            let (follower, receiver) =
-                Follower::new(store, peer.clone(), self.follow, place);
+            let (follower, receiver) = Follower::new(store, peer.clone(), self.follow, place);
             let following = async move { follower.follow().await };
             tasks.push(AbortOnDropHandle::new(tokio::spawn(following)));
             followed.push(Followed {
@@ -268,7 +271,9 @@ impl Group {
             .map(|(identity, running)| (*identity, running.peer.number));
         self.replica.peers_changed();
         self.places.set_members(identities.collect());
-        let followed = running.values().flat_map(|running| running.followed.clone());
+        let followed = running
+            .values()
+            .flat_map(|running| running.followed.clone());
         self.standing.state().followed = followed.collect();
     }
 
@@ -302,7 +307,9 @@ impl Group {
             loop {
                 match self.replica.forget_tombstones(path, before).await {
                     Ok(0) => break,
-                    Ok(count) => info!(%path, count, "tombstones that all nodes have are forgotten"),
+                    Ok(count) => {
+                        info!(%path, count, "tombstones that all nodes have are forgotten")
+                    }
                     Err(error) => {
                         warn!(%path, %error, "tombstones are not forgotten");
                         break;

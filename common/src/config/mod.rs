@@ -27,7 +27,8 @@ pub use rules::RuleError;
 
 pub use settings::{
     AntiLeechConfig, ApiConfig, ClusterConfig, CompactionConfig, Config, ExtraListener, LogConfig,
-    RateLimitsConfig, ReplicationConfig, ScrubConfig, StorageConfig, StorePathConfig, TrackerConfig, WeiyunConfig,
+    RateLimitsConfig, ReplicationConfig, ScrubConfig, StorageConfig, StorePathConfig,
+    TrackerConfig, WeiyunConfig,
 };
 pub use types::{
     ByteSize, ByteSizeError, Durability, InstantUpload, Listing, LogFormat, Registration,

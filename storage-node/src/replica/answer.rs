@@ -157,7 +157,11 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 let blob = blob.filter(|blob| blob.version == version);
                 match blob {
                     Some(blob) if range.end <= blob.len() && len <= FETCHED_LEN_MAX as u64 => {
-                        Ok(Answer::Range(bytes_of(&blob, range).await?))
+                        let bytes = bytes_of(&blob, range).await;
+                        if let Err(StoreError::Read(_)) = bytes {
+                            store.shared().note_damaged(IndexKey::Blob(&key));
+                        }
+                        Ok(Answer::Range(bytes?))
                     }
                     Some(_) => Ok(refused(ErrorCode::Invalid)),
                     None => Ok(refused(ErrorCode::NotFound)),
@@ -463,6 +467,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 Ok(found) => found,
                 Err(StoreError::Read(error)) => {
                     warn!(%error, "a peer asks for what is damaged here");
+                    self.shared().note_damaged(IndexKey::Blob(&key));
                     (Found::Damaged, Bytes::new())
                 }
                 // Changed while it was read.
@@ -561,8 +566,8 @@ fn refused(code: ErrorCode) -> Answer {
 
 impl From<LogEntry> for Entry {
     fn from(entry: LogEntry) -> Self {
-        let LogEntry { kind, key, version } = entry;
-        Self { kind, key, version }
+        let LogEntry { says, key, version } = entry;
+        Self { says, key, version }
     }
 }
 

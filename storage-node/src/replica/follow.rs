@@ -14,9 +14,9 @@ use super::link::Peer;
 use super::message::{Answer as PeerAnswer, ENTRIES_MAX, Entry, LogPlace, Request};
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::format::{IndexKey, RecordKind};
+use crate::format::IndexKey;
 use crate::index::Index;
-use crate::store::Shared;
+use crate::store::{Condition, Says, Shared};
 
 /// How a log is followed.
 #[derive(Clone, Copy, Debug)]
@@ -207,11 +207,19 @@ impl<D: Disk, I: Index> Follower<D, I> {
     }
 
     async fn get(&self, missing: Missing) -> Result<(), StoreError> {
-        for entry in missing.tombstones {
-            self.store.bury(entry.key, entry.version).await?;
-        }
         let fetched = missing.names.len() as u64;
-        self.store.fetch(&self.peer, missing.names).await?;
+        let names = missing.names;
+        let damaged = self
+            .store
+            .fetch(&self.peer, names, Condition::Newer)
+            .await?;
+        for entry in missing.tombstones {
+            // Where the new name could not be fetched, what stands under the old one may be the last
+            // sound copy. The next comparison tells of it again.
+            if damaged == 0 || entry.says == Says::Ended {
+                self.store.bury(entry.key, entry.version).await?;
+            }
+        }
         self.progress
             .send_modify(|progress| progress.fetched += fetched);
         Ok(())
@@ -235,8 +243,8 @@ impl<D: Disk, I: Index> Follower<D, I> {
     /// Compares everything with the peer, and gets what is missing here.
     async fn compare(&self) -> Result<(), StoreError> {
         self.progress.send_modify(|progress| progress.compared = 0);
-        // What ended goes first, so that nothing is fetched that is known to be over.
-        for prefix in [IndexKey::TOMBSTONE, IndexKey::BLOB, IndexKey::METADATA] {
+        // Blobs go first: what has a new name is fetched by it before the old name ends.
+        for prefix in [IndexKey::BLOB, IndexKey::METADATA, IndexKey::TOMBSTONE] {
             let mut from = Some(Vec::new());
             while let Some(start) = from {
                 from = self.compare_from(prefix, start).await?;
@@ -291,21 +299,21 @@ fn look_for<D: Disk, I: Index>(
     let is_newer =
         |known: Option<crate::format::Version>| known.is_none_or(|known| known < entry.version);
     let tombstone = shared.version_of(IndexKey::Tombstone(key))?;
-    match entry.kind {
-        RecordKind::Blob | RecordKind::Manifest => {
+    match entry.says {
+        Says::Blob => {
             let is_over = tombstone
                 .is_some_and(|tombstone| crate::store::is_ended(key, entry.version, tombstone));
             if !is_over && is_newer(shared.version_of(IndexKey::Blob(key))?) {
                 missing.names.push((IndexKey::BLOB, key.clone()));
             }
         }
-        RecordKind::Metadata => {
+        Says::Metadata => {
             let is_over = tombstone.is_some_and(|tombstone| entry.version <= tombstone);
             if !is_over && is_newer(shared.version_of(IndexKey::Metadata(key))?) {
                 missing.names.push((IndexKey::METADATA, key.clone()));
             }
         }
-        RecordKind::Tombstone => {
+        Says::Ended | Says::Renamed => {
             let blob = shared.version_of(IndexKey::Blob(key))?;
             let is_news = is_newer(tombstone)
                 && match (blob, told) {
@@ -317,7 +325,6 @@ fn look_for<D: Disk, I: Index>(
                 missing.tombstones.push(entry.clone());
             }
         }
-        RecordKind::Part | RecordKind::Filler => {}
     }
     Ok(())
 }

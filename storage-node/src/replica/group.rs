@@ -470,7 +470,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         if self.shared().open_blob(&key).await?.is_none() {
             return Err(StoreError::NotFound);
         }
-        let before = self.shared().metadata(&key).await?.unwrap_or_default();
+        let before = self.metadata(&key).await?.unwrap_or_default();
         let after = change(&before).ok_or(StoreError::MetadataTooLong)?;
         if after == before {
             return Ok(());

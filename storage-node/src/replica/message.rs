@@ -10,7 +10,8 @@ use common::codec::CodecError;
 use common::digest::Crc32;
 use common::id::VolumePath;
 
-use crate::format::{Position, RecordKind, Stamp, Version};
+use crate::format::{Position, Stamp, Version};
+use crate::store::Says;
 
 mod codec;
 #[cfg(test)]
@@ -214,8 +215,8 @@ pub struct LogPlace {
 /// What a record of the log, or an entry of the index, says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Blob or manifest, metadata, tombstone.
-    pub kind: RecordKind,
+    /// What it says.
+    pub says: Says,
     /// Key of the name.
     pub key: Vec<u8>,
     /// Its version.

@@ -138,8 +138,8 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
-    (1_u8..=6, key(), version()).prop_map(|(kind, key, version)| Entry {
-        kind: RecordKind::try_from(kind).unwrap(),
+    (1_u8..=4, key(), version()).prop_map(|(says, key, version)| Entry {
+        says: Says::from_byte(says).unwrap(),
         key,
         version,
     })

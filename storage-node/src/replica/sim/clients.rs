@@ -48,9 +48,13 @@ pub(super) struct File {
 #[derive(Clone, Debug)]
 enum Operation {
     Create,
-    Append { in_parts: bool },
+    Append {
+        in_parts: bool,
+    },
     /// The appender becomes a normal blob, whole or as an arrangement of all its bytes.
-    Rename { arranges: bool },
+    Rename {
+        arranges: bool,
+    },
     Delete,
     Metadata,
     Read,
@@ -90,7 +94,7 @@ impl Clients {
         }
         sleep(Duration::from_micros(world.random.below(30_000))).await;
         if world.random.one_in(4) {
-            world.strike();
+            world.strike(false);
         }
         for pending in pending {
             self.finish(world, pending).await;
@@ -276,10 +280,16 @@ impl Clients {
 
     /// Looks whether the nodes, which all have the same, have what the clients were promised.
     pub(super) async fn check(&self, world: &World) {
-        let number = world.numbers()[0];
-        let store = world.store(number).expect("all run");
+        for number in world.numbers() {
+            let store = world.store(number).expect("all run");
+            self.check_at(world, &store).await;
+        }
+    }
+
+    async fn check_at(&self, world: &World, store: &SimStore) {
         for (idx, file) in self.files.iter().enumerate() {
-            let found = read(&store, &file.key).await;
+            // Its own copy: no peer helps.
+            let found = read_own(store, &file.key).await;
             let found = found.unwrap_or_else(|error| {
                 panic!("blob {idx}: {error}\n{}", world.history());
             });
@@ -328,13 +338,26 @@ fn renamed(file: &File) -> RemoteName {
     name.regenerated(file.source, 1_700_000_000, 1, Crc32(0), 9)
 }
 
+/// All bytes of a node's own copy.
+async fn read_own(store: &SimStore, key: &[u8]) -> Result<Option<String>, StoreError> {
+    let Some(blob) = store.shared().open_blob(key).await? else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    let mut pieces = blob.pieces(0..blob.len());
+    while let Some(piece) = pieces.next().await? {
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
 /// All bytes of a blob.
 pub(super) async fn read(store: &SimStore, key: &[u8]) -> Result<Option<String>, StoreError> {
     let Some(blob) = store.open_blob(key).await? else {
         return Ok(None);
     };
     let mut bytes = Vec::new();
-    let mut pieces = blob.pieces(0..blob.len());
+    let mut pieces = store.pieces(key.to_vec(), &blob, 0..blob.len());
     while let Some(piece) = pieces.next().await? {
         bytes.extend_from_slice(&piece);
     }

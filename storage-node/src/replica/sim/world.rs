@@ -14,6 +14,8 @@ use super::Random;
 use super::clients::Clients;
 use super::network::{Network, Process, SimLink, SimReplica};
 use crate::disk::{CrashStyle, MemoryDisk};
+use crate::error::StoreError;
+use crate::format::RecordKind;
 use crate::index::MemoryIndex;
 use crate::metrics::StoreMetrics;
 use crate::replica::message::LogPlace;
@@ -21,10 +23,11 @@ use crate::replica::{
     CopySettings, FollowSettings, Follower, GroupStore, PathProgress, Peer, Replica, Scarcity,
     Stamps,
 };
-use crate::error::StoreError;
 use crate::store::{
     Change, Durability, Engine, EngineSettings, PathStore, Reserve, Shared, plan_volume,
+    scrub_volume,
 };
+use crate::volume::{ScanDepth, ScanItem, Scanner};
 
 pub(super) type SimStore = GroupStore<MemoryDisk, MemoryIndex>;
 
@@ -57,6 +60,8 @@ pub(super) struct World {
     settings: CopySettings,
     started: Instant,
     log: Mutex<String>,
+    /// Whether a record rotted since the last scrub. Another copy must not be lost meanwhile.
+    is_rotten: bool,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,6 +89,7 @@ impl World {
             settings,
             started: Instant::now(),
             log: Mutex::default(),
+            is_rotten: false,
         };
         world.note(&format!("{count} nodes, {scarcity:?}"));
         for number in 1..=count {
@@ -107,7 +113,7 @@ impl World {
         let events = 3 + world.random.below(6);
         for _ in 0..events {
             clients.work(&mut world, 4).await;
-            world.strike();
+            world.strike(true);
             clients.work(&mut world, 6).await;
             if world.random.one_in(3) {
                 world.tidy().await;
@@ -116,10 +122,13 @@ impl World {
                 world.relief();
                 if world.random.one_in(2) {
                     world.settled().await;
+                    world.scrub().await;
                 }
             }
         }
         world.relief();
+        world.settled().await;
+        world.scrub().await;
         world.settled().await;
         clients.check(&world).await;
         // Processes and network hold each other.
@@ -194,6 +203,8 @@ impl World {
             });
         }
         replica.set_peers(peers.clone());
+        let mending = replica.store(PATH).expect("the path");
+        tasks.push(tokio::spawn(async move { mending.mend().await }).abort_handle());
         machine.progress.clear();
         for peer in peers {
             let store = replica.store(PATH).expect("the path");
@@ -258,11 +269,12 @@ impl World {
         self.settings.scarcity == Scarcity::Refuse
     }
 
-    /// Something goes wrong.
-    pub(super) fn strike(&mut self) {
+    /// Something goes wrong. Bytes rot only while nothing is under way: the only copy that there is
+    /// so far may rot for good.
+    pub(super) fn strike(&mut self, is_calm: bool) {
         let number = self.any();
         let other = self.any();
-        match self.random.below(9) {
+        match self.random.below(11) {
             0 => self.stop(number, CrashStyle::Process),
             1 => self.stop(number, CrashStyle::Power),
             2 => {
@@ -298,6 +310,7 @@ impl World {
                 self.note(&format!("the disk of {number} is slow"));
             }
             8 => self.wipe(number),
+            9 | 10 if is_calm => self.rot(number),
             _ => {}
         }
     }
@@ -331,11 +344,50 @@ impl World {
                 }
             }
             // Young ones too: what all nodes have nobody needs.
-            forgetting.forget_tombstones(PATH, at + 8 * 3_600_000_000).await.map(drop)
+            forgetting
+                .forget_tombstones(PATH, at + 8 * 3_600_000_000)
+                .await
+                .map(drop)
         });
         process.adopt(tidying.abort_handle());
         // An error: the process ended, or its disk is what it is.
         let _ = tidying.await;
+    }
+
+    /// A byte of a needed record changes on one node's disk, while the others have the same.
+    fn rot(&mut self, number: NodeNumber) {
+        if self.is_rotten || !self.is_settled() || !self.are_same() {
+            return;
+        }
+        let Some(store) = self.store(number) else {
+            return;
+        };
+        let mut records = Vec::new();
+        for volume in store.shared().volumes() {
+            let end = volume.committed_end();
+            let mut scanner =
+                Scanner::new(volume.file(), volume.number(), 4096, ScanDepth::Headers);
+            while scanner.offset() < end {
+                let Ok(ScanItem::Record(record)) = scanner.next_item() else {
+                    break;
+                };
+                let at = record.offset + record.header.payload_start();
+                let is_content = record.header.kind != RecordKind::Filler;
+                if is_content && 0 < record.header.payload_len {
+                    records.push((volume.number(), at));
+                }
+            }
+        }
+        if records.is_empty() {
+            return;
+        }
+        let idx = self.random.below(records.len() as u64);
+        let (volume, at) = records[usize::try_from(idx).unwrap()];
+        self.machines[&number]
+            .disk
+            .corrupt(volume, at, |bytes| bytes[0] ^= 1);
+        self.is_rotten = true;
+        self.note(&format!("rot at {at} of volume {volume} of node {number}"));
     }
 
     /// A node loses its disk. What was acknowledged by it alone, as the settings may allow, would be
@@ -345,7 +397,7 @@ impl World {
             .numbers()
             .into_iter()
             .all(|other| self.network.process(other).is_some());
-        if !others_run || !self.is_settled() || !self.are_same() {
+        if self.is_rotten || !others_run || !self.is_settled() || !self.are_same() {
             return;
         }
         self.stop(number, CrashStyle::Process);
@@ -369,6 +421,18 @@ impl World {
             }
         }
         self.note("relief");
+    }
+
+    /// Looks for rot on all nodes, and waits until it is repaired.
+    async fn scrub(&mut self) {
+        for number in self.numbers() {
+            let store = self.store(number).expect("all run");
+            for volume in store.shared().volumes() {
+                scrub_volume(store.shared(), volume).expect("readable");
+            }
+        }
+        sleep(Duration::from_secs(10)).await;
+        self.is_rotten = false;
     }
 
     async fn all_up(&self) {
