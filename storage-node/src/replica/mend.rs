@@ -3,10 +3,13 @@
 //! A part is replaced alone: its checksum says whether the peer's bytes are the right ones, whatever
 //! else of the blob has changed since. Other records are fetched anew in their version.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::digest::Crc32;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::group::GroupStore;
@@ -16,10 +19,14 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{Extent, IndexKey, PartId, RecordHeader};
 use crate::index::Index;
-use crate::store::{BlobContent, Change, Condition, MovedRecord};
+use crate::store::{BlobContent, Change, Condition, MovedRecord, Shared};
+
+/// Time after which a repair that failed is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
 impl<D: Disk, I: Index> GroupStore<D, I> {
-    /// Repairs what is damaged of a blob and its metadata. Changes nothing if no peer can help.
+    /// Repairs what is damaged of a blob and its metadata. Returns whether all of it is sound, which
+    /// it is not if no peer can help now.
     ///
     /// # Errors
     ///
@@ -28,40 +35,53 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     /// # Cancel safety
     ///
     /// What was repaired stays so.
-    pub async fn repair(&self, key: &[u8]) -> Result<(), StoreError> {
-        match self.shared().open_blob(key).await {
-            Ok(Some(blob)) => {
-                if let BlobContent::Manifest(manifest) = &blob.content {
-                    let mut at = 0;
-                    for segment in manifest.segments() {
-                        let start = at;
-                        at += u64::from(segment.len);
-                        if segment.part == PartId::HOLE {
-                            continue;
-                        }
-                        let Some((header, from)) = self.damage_of(segment.part).await? else {
-                            continue;
-                        };
-                        let is_all = segment.start == 0 && segment.len == header.payload_len;
-                        // A peer that has not heard of the new name has the bytes under the old one.
-                        let mut names = vec![key.to_vec()];
-                        names.extend(manifest.replaces.clone());
-                        if !is_all || !self.mend_part(&names, start..at, header, from).await? {
-                            self.fetch_again(IndexKey::BLOB, key).await?;
-                            break;
-                        }
-                    }
-                }
+    pub async fn repair(&self, key: &[u8]) -> Result<bool, StoreError> {
+        let has_blob = self.is_sound(IndexKey::BLOB, key).await?
+            || self.fetch_again(IndexKey::BLOB, key).await?;
+        let has_metadata = self.is_sound(IndexKey::METADATA, key).await?
+            || self.fetch_again(IndexKey::METADATA, key).await?;
+        if !has_blob || !has_metadata {
+            return Ok(false);
+        }
+        let blob = self.shared().open_blob(key).await?;
+        let Some(BlobContent::Manifest(manifest)) = blob.map(|blob| blob.content) else {
+            return Ok(true);
+        };
+        let mut at = 0;
+        for segment in manifest.segments() {
+            let start = at;
+            at += u64::from(segment.len);
+            if segment.part == PartId::HOLE {
+                continue;
             }
-            Ok(None) => {}
-            Err(StoreError::Read(_)) => self.fetch_again(IndexKey::BLOB, key).await?,
-            Err(error) => return Err(error),
+            let Some((header, from)) = self.damage_of(segment.part).await? else {
+                continue;
+            };
+            let is_all = segment.start == 0 && segment.len == header.payload_len;
+            // A peer that has not heard of the new name has the bytes under the old one.
+            let mut names = vec![key.to_vec()];
+            names.extend(manifest.replaces.clone());
+            if !is_all || !self.mend_part(&names, start..at, header, from).await? {
+                // All of it, then; which is no help where the peer has another version.
+                self.fetch_again(IndexKey::BLOB, key).await?;
+                return self.is_whole(key).await;
+            }
         }
-        match self.shared().metadata(key).await {
-            Ok(_) => Ok(()),
-            Err(StoreError::Read(_)) => self.fetch_again(IndexKey::METADATA, key).await,
-            Err(error) => Err(error),
+        Ok(true)
+    }
+
+    /// Whether all bytes of a blob can be read from the disk.
+    async fn is_whole(&self, key: &[u8]) -> Result<bool, StoreError> {
+        let blob = self.shared().open_blob(key).await?;
+        let Some(BlobContent::Manifest(manifest)) = blob.map(|blob| blob.content) else {
+            return Ok(true);
+        };
+        for segment in manifest.segments() {
+            if segment.part != PartId::HOLE && self.damage_of(segment.part).await?.is_some() {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
 
     /// Repairs what was found damaged, as it is found. Never ends by itself.
@@ -71,20 +91,35 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     /// What was not repaired is found again by the next scrub.
     pub async fn mend(&self) {
         let mut news = self.shared().damaged_news();
+        // What could not be repaired, because no peer answered or none has it sound.
+        let mut left = BTreeSet::new();
         loop {
-            for key in self.shared().take_damaged() {
-                if let Err(error) = self.mend_record(key).await {
-                    warn!(%error, "a damaged record is not repaired");
+            left.append(&mut self.shared().take_damaged());
+            for key in std::mem::take(&mut left) {
+                match self.mend_record(&key).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        left.insert(key);
+                    }
+                    Err(error) => {
+                        warn!(%error, "a damaged record is not repaired");
+                        left.insert(key);
+                    }
                 }
             }
-            if news.changed().await.is_err() {
-                return;
+            if left.is_empty() {
+                if news.changed().await.is_err() {
+                    return;
+                }
+            } else {
+                // Whichever comes first: more damage, or the time to try again.
+                let _ = timeout(RETRY, news.changed()).await;
             }
         }
     }
 
-    async fn mend_record(&self, key: Vec<u8>) -> Result<(), StoreError> {
-        let decoded = IndexKey::decode(&key).map_err(crate::index::IndexError::from)?;
+    async fn mend_record(&self, key: &[u8]) -> Result<bool, StoreError> {
+        let decoded = IndexKey::decode(key).map_err(crate::index::IndexError::from)?;
         match decoded {
             IndexKey::Blob(name) | IndexKey::Metadata(name) => self.repair(name).await,
             IndexKey::Part(part) => {
@@ -92,17 +127,18 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                     .shared()
                     .blocking(move |shared| shared.owners_of(part))
                     .await?;
+                let mut is_sound = true;
                 for owner in owners {
-                    self.repair(&owner).await?;
+                    is_sound &= self.repair(&owner).await?;
                 }
-                Ok(())
+                Ok(is_sound)
             }
             // Nobody needs more of these than the index knows.
             IndexKey::OpenPart(_)
             | IndexKey::Tombstone(_)
             | IndexKey::Volume(_)
             | IndexKey::Replay
-            | IndexKey::Log => Ok(()),
+            | IndexKey::Log => Ok(true),
         }
     }
 
@@ -170,8 +206,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         }
     }
 
-    /// Gets a blob or metadata again, in the version that is here or a newer one.
-    async fn fetch_again(&self, prefix: u8, key: &[u8]) -> Result<(), StoreError> {
+    /// Gets a blob or metadata again, in the version that is here or a newer one. Whether its record
+    /// is sound now.
+    async fn fetch_again(&self, prefix: u8, key: &[u8]) -> Result<bool, StoreError> {
         for peer in self.replica.live_peers() {
             let names = vec![(prefix, key.to_vec())];
             match self.fetch(&peer, names, Condition::Repair).await {
@@ -181,19 +218,25 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             }
             if self.is_sound(prefix, key).await? {
                 info!(peer = %peer.number, "a damaged blob was fetched again");
-                return Ok(());
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
+    /// Whether a record can be read from the disk, if there is one. What was verified before counts
+    /// nothing.
     async fn is_sound(&self, prefix: u8, key: &[u8]) -> Result<bool, StoreError> {
-        let read = if prefix == IndexKey::METADATA {
-            self.shared().metadata(key).await.map(drop)
-        } else {
-            self.shared().open_blob(key).await.map(drop)
+        let key = key.to_vec();
+        let read = move |shared: &Shared<D, I>| {
+            shared
+                .read(match prefix {
+                    IndexKey::METADATA => IndexKey::Metadata(&key),
+                    _ => IndexKey::Blob(&key),
+                })
+                .map(drop)
         };
-        match read {
+        match self.shared().blocking(read).await {
             Ok(()) => Ok(true),
             Err(StoreError::Read(_)) => Ok(false),
             Err(error) => Err(error),

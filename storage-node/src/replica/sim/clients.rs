@@ -291,7 +291,7 @@ impl Clients {
             // Its own copy: no peer helps.
             let found = read_own(store, &file.key).await;
             let found = found.unwrap_or_else(|error| {
-                panic!("blob {idx}: {error}\n{}", world.history());
+                panic!("blob {idx}: {error:?}\n{}", world.history());
             });
             let context = || format!("blob {idx}: {file:?}\n{}", world.history());
             match (file.created, file.deleted) {

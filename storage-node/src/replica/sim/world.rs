@@ -50,6 +50,8 @@ struct Machine {
     slowness: Arc<AtomicU64>,
     progress: Vec<watch::Receiver<PathProgress>>,
     starts: u64,
+    /// Whether its disk fails all writes.
+    is_failing: bool,
 }
 
 /// Everything.
@@ -102,6 +104,7 @@ impl World {
                 slowness: Arc::new(AtomicU64::new(3)),
                 progress: Vec::new(),
                 starts: 0,
+                is_failing: false,
             };
             world.machines.insert(number, machine);
         }
@@ -162,6 +165,8 @@ impl World {
             return;
         };
         machine.starts += 1;
+        machine.is_failing = false;
+        machine.disk.fail_writes(false);
         let shared = Shared::new(
             PATH,
             machine.disk.clone(),
@@ -274,7 +279,7 @@ impl World {
     pub(super) fn strike(&mut self, is_calm: bool) {
         let number = self.any();
         let other = self.any();
-        match self.random.below(11) {
+        match self.random.below(12) {
             0 => self.stop(number, CrashStyle::Process),
             1 => self.stop(number, CrashStyle::Power),
             2 => {
@@ -311,6 +316,12 @@ impl World {
             }
             8 => self.wipe(number),
             9 | 10 if is_calm => self.rot(number),
+            11 => {
+                let machine = self.machines.get_mut(&number).expect("a node");
+                machine.is_failing = true;
+                machine.disk.fail_writes(true);
+                self.note(&format!("the disk of {number} takes nothing"));
+            }
             _ => {}
         }
     }
@@ -416,6 +427,10 @@ impl World {
         for number in self.numbers() {
             let machine = &self.machines[&number];
             machine.slowness.store(3, Ordering::Relaxed);
+            if machine.is_failing {
+                // A new disk controller, say: the operator starts the node again.
+                self.stop(number, CrashStyle::Process);
+            }
             if self.network.process(number).is_none() {
                 self.start(number);
             }
