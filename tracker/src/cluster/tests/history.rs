@@ -31,8 +31,7 @@ struct Model {
     silent: bool,
     report: Option<NodeReport>,
     deleted: bool,
-    draining: bool,
-    read_only: bool,
+    marks: Marks,
 }
 
 impl Model {
@@ -113,7 +112,7 @@ fn orders() -> impl Strategy<Value = Order> {
     ]
 }
 
-/// What a group is marked with.
+/// What a node or a group is marked with.
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks {
     draining: bool,
@@ -155,8 +154,7 @@ impl Run {
                 *model = Model {
                     session: Some(joined.unwrap().session),
                     heard: self.now,
-                    draining: model.draining,
-                    read_only: model.read_only,
+                    marks: model.marks,
                     ..Model::default()
                 };
             }
@@ -224,12 +222,7 @@ impl Run {
                 let marked = self.cluster.order(Target::Node(number(target)), order);
                 let model = self.model.entry(target).or_default();
                 if marked.is_ok() {
-                    let mut marks = Marks {
-                        draining: model.draining,
-                        read_only: model.read_only,
-                    };
-                    marks.apply(order);
-                    (model.draining, model.read_only) = (marks.draining, marks.read_only);
+                    model.marks.apply(order);
                 }
             }
             Event::Store(of) => self.check_store(of),
@@ -251,7 +244,7 @@ impl Run {
                     .model
                     .iter()
                     .filter(|(it, _)| home(**it) == home(*node));
-                let mut serving = mates.filter(|(_, it)| it.is_active() && !it.draining);
+                let mut serving = mates.filter(|(_, it)| it.is_active() && !it.marks.draining);
                 serving.all(|(_, it)| {
                     let paths = it.report.iter().flat_map(|it| &it.paths);
                     0 < paths.map(|path| path.free_mb).sum::<u64>()
