@@ -49,7 +49,7 @@ fn is_balanced(expression: &str) -> bool {
             _ => {}
         }
     }
-    open.is_empty() && expression.matches('"').count() % 2 == 0
+    open.is_empty() && expression.matches('"').count().is_multiple_of(2)
 }
 
 /// Expressions of the alerts: each is one line, as the file is written.

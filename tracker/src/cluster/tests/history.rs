@@ -43,7 +43,10 @@ impl Model {
         let report = self.report.as_ref();
         self.is_active()
             && report.is_some_and(|it| {
-                it.writable && !self.draining && !self.read_only && it.paths.iter().any(is_open)
+                it.writable
+                    && !self.marks.draining
+                    && !self.marks.read_only
+                    && it.paths.iter().any(is_open)
             })
     }
 }
