@@ -256,7 +256,7 @@ impl Run {
             .collect()
     }
 
-    /// TRK-2, and that somebody is found exactly when there is somebody.
+    /// TRK-1, and that somebody is found exactly when there is somebody.
     fn check_store(&mut self, of: Option<u32>) {
         let writers = self.writers(of);
         match self.cluster.store_one(of.map(|of| group(&home(of))), WIDTH) {
