@@ -37,6 +37,8 @@ mod image_host_transport;
 #[cfg(test)]
 mod image_host_uploads;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod pan123;

@@ -106,8 +106,7 @@ fn page(cluster: &Cluster, cursor: StatusCursor, now: Now) -> StatusPage {
         }
         let goes_on = cursor.group == Some(name);
         let mut told = group_status(group);
-        let mut nodes = group.nodes().peekable();
-        while let Some(node) = nodes.next() {
+        for node in group.nodes() {
             let number = node.entry().number.get();
             if goes_on && number <= cursor.number {
                 continue;
