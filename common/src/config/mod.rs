@@ -30,8 +30,9 @@ pub use settings::{
     RateLimitsConfig, ScrubConfig, StorageConfig, StorePathConfig, TrackerConfig, WeiyunConfig,
 };
 pub use types::{
-    ByteSize, ByteSizeError, Durability, InstantUpload, Listing, LogFormat, Registration,
-    ReservedSpace, StoreLookup, StorePathChoice, StoreServer, TokenlessWrites,
+    ByteSize, ByteSizeError, CatalogPlace, DatabaseUrl, DatabaseUrlError, Durability,
+    InstantUpload, Listing, LogFormat, Registration, ReservedSpace, StoreLookup, StorePathChoice,
+    StoreServer, TokenlessWrites,
 };
 pub use value::ValueError;
 
