@@ -171,12 +171,6 @@ impl Postgres {
         format!("postgres://{USER}:{DATABASE_PASSWORD}@127.0.0.1:{port}/postgres")
     }
 
-    /// The URL of a schema of its own, which is empty.
-    pub(crate) fn url_of(&self, schema: &str) -> String {
-        self.sql(&format!("CREATE SCHEMA {schema}"));
-        format!("{}?options=-csearch_path%3D{schema}", self.url())
-    }
-
     /// What `psql` says to a statement.
     pub(crate) fn sql(&self, statement: &str) -> String {
         let output = self

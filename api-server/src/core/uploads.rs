@@ -115,6 +115,17 @@ pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<bool
     Ok(true)
 }
 
+/// Notes that a blob has no owner any more although storage may be making it at this moment, asked by a
+/// server that does not know yet. It is deleted when that is over: nobody's announcement, and so none
+/// that a server goes on with.
+pub(super) fn leave(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<(), CatalogError> {
+    let orphan = OrphanRecord {
+        state: OrphanState::Pending(OrphanState::NOBODY),
+        since: now,
+    };
+    keys::put::<Orphans>(tx, &(*blob,), &orphan)
+}
+
 /// Notes that a blob, which may exist, has no owner any more and is to be deleted.
 pub(super) fn abandon(
     tx: &mut dyn Transaction,

@@ -44,7 +44,8 @@ pub(crate) enum Completion {
     Verifying,
 }
 
-/// Uploads that are being completed by this process.
+/// Uploads that are being completed by this process. Another one may complete the same upload: then storage
+/// makes one blob, and the catalog one file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Completing(Arc<Mutex<HashSet<UploadId>>>);
 
@@ -153,6 +154,9 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             Ok(file) => Ok(Completion::File(file)),
             // A slice came meanwhile, and is looked at when the client asks again.
             Err(ServiceError::Core(CoreError::UploadChanged)) => Ok(Completion::Verifying),
+            // Another server was asked, too.
+            Err(ServiceError::Core(CoreError::UploadDone(file))) => Ok(Completion::File(file)),
+            Err(ServiceError::Core(CoreError::UploadClosed)) => Ok(Completion::Verifying),
             Err(error) => Err(error),
         }
     }

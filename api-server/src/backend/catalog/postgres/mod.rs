@@ -48,8 +48,10 @@ pub(super) use self::snapshot::{Filling, Snapshot};
 
 /// Transactions that may wait for the writer; one more is refused as [`CatalogError::Busy`].
 const QUEUE_MAX: usize = 4096;
-/// Times that a look may run again because its connection broke or the database took it back.
-const LOOKS_AGAIN_MAX: u32 = 3;
+/// Times that a look may run again because the database took it back.
+const CONFLICTS_MAX: u32 = 3;
+/// Times that a look may run again because its connection broke: the next one is new.
+const BREAKS_MAX: u32 = 1;
 
 /// The catalog in a database. Clones share it.
 ///
@@ -247,7 +249,7 @@ impl Catalog for PostgresCatalog {
         F: Fn(&dyn View) -> Result<T, E> + Send + Sync + 'static,
     {
         let work = Arc::new(work);
-        let mut again = 0;
+        let (mut conflicts, mut breaks) = (0, 0);
         loop {
             if self.is_closing() {
                 return Err(CatalogError::Closed.into());
@@ -258,15 +260,17 @@ impl Catalog for PostgresCatalog {
                 Looked::Panic(panic) => resume_unwind(panic),
                 Looked::Failed(error) => error,
             };
-            let trouble = error.trouble();
-            if trouble == Trouble::Lost {
-                self.shared.metrics.broken.inc();
-                self.shared.pool.clear();
+            match error.trouble() {
+                Trouble::Conflict if conflicts < CONFLICTS_MAX => conflicts += 1,
+                Trouble::Lost if breaks < BREAKS_MAX => {
+                    self.shared.metrics.broken.inc();
+                    self.shared.pool.clear();
+                    breaks += 1;
+                }
+                Trouble::Conflict | Trouble::Lost | Trouble::Refused => {
+                    return Err(error.told(&self.shared.shown).into());
+                }
             }
-            if trouble == Trouble::Refused || LOOKS_AGAIN_MAX <= again {
-                return Err(error.told(&self.shared.shown).into());
-            }
-            again += 1;
         }
     }
 

@@ -12,6 +12,12 @@ use super::*;
 use crate::core::catalog::Direction;
 use support::{DATABASE_PASSWORD, Postgres};
 
+/// The URL of a schema of its own, which is empty.
+fn url_of(postgres: &Postgres, schema: &str) -> String {
+    postgres.sql(&format!("CREATE SCHEMA {schema}"));
+    format!("{}?options=-csearch_path%3D{schema}", postgres.url())
+}
+
 async fn open(url: &str) -> Result<PostgresCatalog, PostgresError> {
     let url: DatabaseUrl = url.parse().unwrap();
     PostgresCatalog::open(&url, &Registry::new()).await
@@ -42,7 +48,7 @@ async fn it_is_a_catalog() {
     let count = AtomicU32::new(0);
     let fresh = async || {
         let schema = format!("fresh{}", count.fetch_add(1, Ordering::Relaxed));
-        open(&postgres.url_of(&schema)).await.unwrap()
+        open(&url_of(&postgres, &schema)).await.unwrap()
     };
     conformance::check(fresh, async |catalog| catalog.close().await).await;
 }
@@ -56,7 +62,7 @@ async fn two_servers_are_serial_and_see_what_the_other_kept() {
         return;
     };
     // Both make the table.
-    let url = postgres.url_of("both");
+    let url = url_of(&postgres, "shared");
     let (one, other) = tokio::join!(open(&url), open(&url));
     let servers = [one.unwrap(), other.unwrap()];
     let mut tasks = JoinSet::new();

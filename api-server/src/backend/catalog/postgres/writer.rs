@@ -31,7 +31,7 @@ const GROUP_LEN_MAX: usize = 4 * 1024 * 1024;
 /// Times that a group may be taken back.
 const CONFLICTS_MAX: u32 = 24;
 /// Connections that may break under a group before it begins to be kept.
-const BREAKS_MAX: u32 = 2;
+const BREAKS_MAX: u32 = 1;
 /// The first pause of a group that was taken back, doubled each time.
 const PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause.
@@ -307,7 +307,8 @@ impl Writer {
         let longest = PAUSE.saturating_mul(1 << conflicts.min(10)).min(PAUSE_MAX);
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX).max(1);
         let pause = Duration::from_nanos(entropy::random_u64() % nanos);
-        self.runtime.block_on(tokio::time::sleep(pause));
+        self.runtime
+            .block_on(async { tokio::time::sleep(pause).await });
     }
 }
 
