@@ -115,6 +115,13 @@ pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<bool
     Ok(true)
 }
 
+/// Notes that a blob never got an owner and is to be deleted. Only for whoever alone could have given it
+/// one and knows that this failed. Unlike [`discard`] it does so although the blob is not announced any
+/// more: another server may have given the announcement up, and the blob may have been made after that.
+pub fn disown(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<(), CoreError> {
+    Ok(abandon(tx, blob, now)?)
+}
+
 /// Notes that a blob has no owner any more although storage may be making it at this moment, asked by a
 /// server that does not know yet. It is deleted when that is over: nobody's announcement, and so none
 /// that a server goes on with.

@@ -3,7 +3,7 @@
 use super::scene::*;
 use super::*;
 use crate::backend::{BlobWriter as _, Blobs as _, PreparedBlob as _};
-use crate::core::upload_sessions::UploadState;
+use crate::core::upload_sessions::{self, UploadState};
 
 /// A world of several servers.
 fn scene() -> Scene {
@@ -79,7 +79,7 @@ async fn a_blob_that_storage_is_asked_for_while_its_upload_ends_elsewhere_does_n
         .await
         .unwrap()
         .iter()
-        .map(|(_, slice)| completion::piece(slice))
+        .map(|(_, slice)| crate::service::completion::piece(slice))
         .collect();
     let staging = record.staging.unwrap();
     let prepared = scene

@@ -1,6 +1,7 @@
 #[path = "../../../../../tests/support/postgres.rs"]
 mod support;
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::config::DatabaseUrl;
@@ -305,4 +306,68 @@ async fn a_catalog_is_copied_there_and_back_and_no_other_is_overwritten() {
         .unwrap();
     assert_eq!(value.unwrap().len(), 899);
     catalog.close().await;
+}
+
+/// Has the database speak TLS with a certificate for its address; the file of that certificate.
+fn encrypt(postgres: &Postgres, folder: &Path) -> PathBuf {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let issued = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let data = PathBuf::from(postgres.sql("SHOW data_directory"));
+    let owner = std::fs::metadata(&data).unwrap();
+    for (name, text) in [
+        ("server.crt", issued.cert.pem()),
+        ("server.key", issued.signing_key.serialize_pem()),
+    ] {
+        let file = data.join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    postgres.sql("ALTER SYSTEM SET ssl = on");
+    postgres.sql("SELECT pg_reload_conf()");
+    let roots = folder.join("roots.pem");
+    std::fs::write(&roots, issued.cert.pem()).unwrap();
+    roots
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_encrypted_to_whoever_has_the_right_certificate_and_nobody_else() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let roots = encrypt(&postgres, folder.path());
+    let verified = format!(
+        "{}?sslmode=verify-full&sslrootcert={}",
+        postgres.url(),
+        roots.display()
+    );
+    // The database notices its settings by and by.
+    let opening = async {
+        loop {
+            match open(&verified).await {
+                Ok(catalog) => return catalog,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let limit = std::time::Duration::from_mins(1);
+    let catalog = tokio::time::timeout(limit, opening).await.unwrap();
+    put(&catalog, "a", "1").await.unwrap();
+    let encrypted = "SELECT count(*) > 0 AND bool_and(ssl) FROM pg_stat_ssl \
+                     JOIN pg_stat_activity USING (pid) WHERE application_name = 'hayloft'";
+    assert_eq!(postgres.sql(encrypted), "t");
+    catalog.close().await;
+    let elsewhere = verified.replace("127.0.0.1", "localhost");
+    let unknown = format!("{}?sslmode=require", postgres.url());
+    for url in [elsewhere, unknown] {
+        let error = refused(&url).await;
+        let is_about_it = error.to_string().contains("certificate");
+        assert!(is_about_it, "{error}");
+    }
+    let missing = verified.replace("roots.pem", "none.pem");
+    assert!(matches!(
+        refused(&missing).await,
+        PostgresError::Roots { .. }
+    ));
 }
