@@ -2,6 +2,10 @@
 //!
 //! Debian's package is looked for; whoever may install it gets it installed. Without one a test is
 //! skipped with a message, except in CI (variable `CI`), where it fails.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a start has to be waited for, and not for ever"
+)]
 
 use std::fs;
 use std::io::Write as _;
