@@ -86,7 +86,7 @@ impl RoleError {
             Self::NoTracker { .. }
                 | Self::Secret(_)
                 | Self::Api(ApiError::Tls(_) | ApiError::WebDir { .. })
-        )
+        ) || matches!(self, Self::Api(ApiError::Database(error)) if error.is_configuration())
     }
 }
 
@@ -410,6 +410,8 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
             users: api.weiyun.users.clone(),
         },
         catalog: CatalogSettings {
+            place: api.catalog.clone(),
+            abandoned_after: api.abandoned_after,
             durability: api.durability,
             sync_interval: api.sync_interval,
             cache_size: api.catalog_cache_size.0,

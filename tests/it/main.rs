@@ -45,6 +45,8 @@ mod pan123;
 #[cfg(test)]
 mod pan123_clients;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod weiyun;

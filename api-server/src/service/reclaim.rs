@@ -15,7 +15,7 @@ use super::Service;
 use super::error::ServiceError;
 use crate::backend::{Blobs, BlobsError};
 use crate::core::catalog::Catalog;
-use crate::core::uploads::{self, OrphanState};
+use crate::core::uploads::{self, OrphanRecord, OrphanState};
 
 /// Time between two looks without a reason.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -42,7 +42,8 @@ impl Gone {
     }
 }
 
-/// Blobs that this process has announced and whose upload is under way.
+/// Blobs that this process has announced and whose upload is under way. Others may announce blobs, too:
+/// see [`Service::may_be_under_way`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnderWay(Arc<Mutex<HashSet<FileId>>>);
 
@@ -122,7 +123,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             after = Some(*last);
             let mut gone = Vec::new();
             for (blob, orphan) in orphans {
-                match self.delete_if_orphan(&blob, orphan.state).await {
+                match self.delete_if_orphan(&blob, &orphan).await {
                     Ok(true) => gone.push(blob),
                     Ok(false) => {}
                     Err(error) => {
@@ -140,14 +141,17 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     async fn delete_if_orphan(
         &self,
         blob: &FileId,
-        state: OrphanState,
+        orphan: &OrphanRecord,
     ) -> Result<bool, ServiceError> {
         // Deleted before it is made, a blob would stay for ever. It may be an orphan whatever its state:
         // somebody may have ended an upload that storage is just making a blob of.
         if self.shared.announced.has(blob) {
             return Ok(false);
         }
-        if let OrphanState::Pending(_) = state {
+        if let OrphanState::Pending(process) = orphan.state {
+            if self.may_be_under_way(process, orphan.since) {
+                return Ok(false);
+            }
             // It may have got its owner since it was listed. Once this says no, it gets none any more.
             let blob = *blob;
             let is_orphan = self
@@ -162,6 +166,16 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             warn!(%blob, "a blob without an owner is still there");
         }
         Ok(is_gone)
+    }
+
+    /// Whether another server may be about to make a blob that it announced at a second. Nobody can ask
+    /// it, so time decides. Where the catalog is this process's alone there is no other server.
+    fn may_be_under_way(&self, process: u64, since: u32) -> bool {
+        if !self.shared.catalog.is_shared() || process == self.shared.process {
+            return false;
+        }
+        let age = self.now().saturating_sub(since);
+        Duration::from_secs(age.into()) < self.shared.settings.abandoned_after
     }
 
     /// Deletes a blob and asks all who may have it whether it is gone.

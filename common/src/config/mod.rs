@@ -31,8 +31,9 @@ pub use settings::{
     TrackerConfig, WeiyunConfig,
 };
 pub use types::{
-    ByteSize, ByteSizeError, Durability, InstantUpload, Listing, LogFormat, Registration,
-    ReservedSpace, StoreLookup, StorePathChoice, StoreServer, TokenlessWrites, WhenTooFew,
+    ByteSize, ByteSizeError, CatalogPlace, DatabaseUrl, DatabaseUrlError, Durability,
+    InstantUpload, Listing, LogFormat, Registration, ReservedSpace, StoreLookup, StorePathChoice,
+    StoreServer, TokenlessWrites, WhenTooFew,
 };
 pub use value::ValueError;
 
