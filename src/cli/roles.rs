@@ -566,7 +566,9 @@ mod tests {
     #[test]
     fn a_dead_or_paused_node_is_out_of_rotation_in_less_than_three_seconds_by_default() {
         let config = config("");
-        let settings = tracker_settings(&config, &Registry::new());
+        let everybody = AllowedHosts::default();
+        let secrets = Secrets::default();
+        let settings = tracker_settings(&config, &secrets, everybody, &Registry::new());
         assert!((settings.tick + settings.policy.silence_max).as_millis() < 3000);
         // One late heartbeat is no death.
         assert!(config.storage.heartbeat * 2 < settings.policy.silence_max);

@@ -402,6 +402,11 @@ impl ReportSource for Node {
             blobs: live.fold(0, u64::saturating_add),
             lag_ms: followed.iter().map(Followed::lag_ms).max().unwrap_or(0),
             under_replicated: self.replica.short(),
+            unverified_age_s: self
+                .stores()
+                .map(|(_, store)| store.shared().unverified_age())
+                .max()
+                .unwrap_or(0),
             rebuild: Progress {
                 done: followed.iter().map(|one| one.progress.fetched).sum(),
                 total: 0,

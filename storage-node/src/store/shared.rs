@@ -1,9 +1,10 @@
 //! What the committer and the readers of one volume path share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use common::env::clock;
 use common::id::VolumePath;
 use tokio::sync::watch;
 
@@ -43,6 +44,8 @@ pub struct Shared<D: Disk, I> {
     /// Where the log ends for peers. What lies behind it may be lost in a power cut, and something else
     /// may come to lie there.
     log_end: watch::Sender<Position>,
+    /// Unix seconds when the last scrub of everything began; when the store was opened, before one ended.
+    verified: AtomicU32,
     /// Index keys of needed records that turned out to be damaged, and the news of one.
     damaged: Mutex<BTreeSet<Vec<u8>>>,
     damaged_news: watch::Sender<()>,
@@ -94,6 +97,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 volume: VolumeNumber(0),
                 offset: 0,
             }),
+            verified: AtomicU32::new(clock::unix_seconds()),
             damaged: Mutex::default(),
             damaged_news: watch::Sender::new(()),
             inline: false,
@@ -134,6 +138,16 @@ impl<D: Disk, I: Index> Shared<D, I> {
     pub(super) fn set_log_number(&self, number: u64) {
         // Set once, by the opening.
         let _ = self.log.set(number);
+    }
+
+    /// Notes that everything was verified by a scrub that began at `unix_seconds`.
+    pub(super) fn note_verified(&self, unix_seconds: u32) {
+        self.verified.store(unix_seconds, Ordering::Relaxed);
+    }
+
+    /// Seconds since the byte was verified that waits longest for it, as far as this process knows.
+    pub fn unverified_age(&self) -> u32 {
+        clock::unix_seconds().saturating_sub(self.verified.load(Ordering::Relaxed))
     }
 
     /// Notes that the record of a key is damaged, for whoever gets it from a peer.
