@@ -1,6 +1,7 @@
 //! What operators ask: how the cluster fares, and orders.
 
 use bytes::BytesMut;
+use common::rpc::auth::Purpose;
 use common::wire::Status;
 use common::wire::cluster::{
     GroupStatus, NodeStatus, OrderAnswer, OrderRequest, PathStatus, Progress, RefusedNode,
@@ -37,6 +38,7 @@ impl Service {
         body: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), Status> {
+        self.member_for(Purpose::Control)?;
         let request = OrderRequest::decode(body).map_err(|error| {
             warn!(peer = %self.peer, %error, "an order was not understood");
             Status::INVALID
