@@ -183,7 +183,8 @@ impl<D: Disk, I: Index> Shared<D, I> {
             next: None,
         };
         let mut malformed = None;
-        self.index.scan(prefix, from, &mut |key, value| {
+        let first = [&[prefix], from].concat();
+        self.index.scan(prefix, &first, &mut |key, value| {
             let key = key.get(1..).unwrap_or_default();
             if to.is_some_and(|to| to <= key) {
                 return ControlFlow::Break(());
