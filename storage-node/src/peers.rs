@@ -26,15 +26,13 @@ use tracing::{info, warn};
 use self::link::MuxLink;
 pub(crate) use self::places::Places;
 pub(crate) use self::service::ReplicaService;
-use crate::replica::{FollowSettings, Follower, PathProgress, Peer, Replica};
+use crate::replica::{FollowSettings, Follower, PathProgress, Peer, Replica, TOMBSTONE_AGE};
 use crate::report::Members;
 
 /// Time between two looks whether places are to be kept.
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time that a node which had peers waits for them before it serves without.
 const PEERS_PATIENCE: Duration = Duration::from_secs(5);
-/// Age of a tombstone that all nodes have before it is forgotten, in microseconds: a day.
-const TOMBSTONE_AGE: u64 = 24 * 3600 * 1_000_000;
 /// Time between two looks for such tombstones.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -160,7 +160,10 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 let blob = store.shared().open_blob(&key).await?;
                 let blob = blob.filter(|blob| blob.version == version);
                 match blob {
-                    Some(blob) if range.end <= blob.len() && len <= limits::RECORD_PAYLOAD_LEN_MAX as u64 => {
+                    Some(blob)
+                        if range.end <= blob.len()
+                            && len <= limits::RECORD_PAYLOAD_LEN_MAX as u64 =>
+                    {
                         let bytes = bytes_of(&blob, range).await;
                         if let Err(StoreError::Read(_)) = bytes {
                             store.shared().note_damaged(IndexKey::Blob(&key));

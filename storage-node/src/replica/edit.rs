@@ -282,7 +282,11 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 Err(error) => info!(peer = %peer.number, %error, "no answer to who decides"),
             }
         }
-        let wanted = replica.majority();
+        let mut wanted = replica.majority();
+        if replica.is_young() {
+            // What it has may be an old copy, or miss what the other one did meanwhile.
+            wanted = 1 + replica.peers().len();
+        }
         if granted < wanted {
             return Err(StoreError::TooFewCopies {
                 wanted,

@@ -14,9 +14,13 @@ use super::link::Peer;
 use super::message::{Answer as PeerAnswer, ENTRIES_MAX, Entry, LogPlace, Request};
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::format::IndexKey;
+use crate::format::{IndexKey, Stamp};
 use crate::index::Index;
 use crate::store::{Condition, Says, Shared};
+
+/// Age of a tombstone that all nodes have before it is forgotten, in microseconds: 30 days. A node that
+/// was away for longer, or an older copy of a disk, may hold what was deleted, and is not let in.
+pub const TOMBSTONE_AGE: u64 = 30 * 24 * 3600 * 1_000_000;
 
 /// How a log is followed.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,8 @@ pub struct FollowSettings {
     pub retry: Duration,
     /// Time between two comparisons of everything.
     pub compare_every: Duration,
+    /// Microseconds after which a tombstone is forgotten that all nodes have.
+    pub tombstone_age: u64,
 }
 
 impl Default for FollowSettings {
@@ -39,6 +45,7 @@ impl Default for FollowSettings {
             grace: Duration::from_millis(50),
             retry: Duration::from_millis(500),
             compare_every: Duration::from_secs(6 * 3600),
+            tombstone_age: TOMBSTONE_AGE,
         }
     }
 }
@@ -84,8 +91,12 @@ impl<D: Disk, I: Index> std::fmt::Debug for Follower<D, I> {
 enum Told {
     /// The log: a deletion is news even of what never was here.
     ByLog,
-    /// A comparison: what ended long ago and is not here needs no tombstone.
-    ByComparison,
+    /// A comparison: what ended before this stamp, and is not here, needs no tombstone, for whoever has
+    /// one is about to forget it.
+    ByComparison {
+        /// The stamp.
+        forgotten: Stamp,
+    },
 }
 
 /// What of some entries is missing here.
@@ -275,7 +286,12 @@ impl<D: Disk, I: Index> Follower<D, I> {
         let next = match answer {
             Ok(PeerAnswer::Same) => page.next,
             Ok(PeerAnswer::Entries { entries, next }) => {
-                let (_, missing) = self.missing(entries, Told::ByComparison).await?;
+                let now = self.store.replica.stamps.last().micros();
+                let forgotten = now.saturating_sub(self.settings.tombstone_age);
+                let told = Told::ByComparison {
+                    forgotten: Stamp::at(forgotten, 0),
+                };
+                let (_, missing) = self.missing(entries, told).await?;
                 self.get(missing).await?;
                 next.or(page.next)
             }
@@ -319,7 +335,7 @@ fn look_for<D: Disk, I: Index>(
                 && match (blob, told) {
                     (Some(blob), _) => crate::store::is_ended(key, blob, entry.version),
                     (None, Told::ByLog) => true,
-                    (None, Told::ByComparison) => false,
+                    (None, Told::ByComparison { forgotten }) => forgotten < entry.version.stamp,
                 };
             if is_news {
                 missing.tombstones.push(entry.clone());

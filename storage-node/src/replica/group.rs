@@ -6,12 +6,14 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::digest::Crc32;
 use common::id::{NodeNumber, RemoteName, VolumePath};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -27,6 +29,8 @@ use crate::format::{Position, Stamp, Version};
 use crate::index::{Index, RocksIndex};
 use crate::store::{Answer, Change, Condition, MetadataChange, PathStore, Shared};
 
+/// Time after its start in which a node decides about appenders only if all its peers agree.
+const YOUTH: Duration = Duration::from_secs(5);
 /// Locks for changes of names that can be changed more than once. Two names may share one.
 const LOCKS: usize = 128;
 
@@ -71,6 +75,7 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     locks: Vec<tokio::sync::Mutex<()>>,
     /// What goes on after its client was answered.
     tasks: TaskTracker,
+    started: Instant,
     /// Changes that were acknowledged with fewer copies than wanted, since all peers had all.
     short: AtomicU64,
 }
@@ -145,6 +150,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             followed: Mutex::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             tasks: TaskTracker::new(),
+            started: Instant::now(),
             short: AtomicU64::new(0),
         })
     }
@@ -236,6 +242,11 @@ impl<D: Disk, I: Index> Replica<D, I> {
             passed = passed.min(*followed.get(&(peer.number, path))?);
         }
         Some(passed)
+    }
+
+    /// Whether this process began so lately that its peers may not have been reached yet.
+    pub(super) fn is_young(&self) -> bool {
+        self.started.elapsed() < YOUTH
     }
 
     pub(super) fn terms(&self) -> MutexGuard<'_, Terms> {
@@ -499,7 +510,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         let peers = self.replica.live_peers();
         self.replica.check_copies(peers.len())?;
         self.fetch_if_missing(&key).await?;
-        if self.shared().open_blob(&key).await?.is_none() {
+        // By the index: what is damaged can be deleted too.
+        if self.version(&key).await?.is_none() {
             return Err(StoreError::NotFound);
         }
         let version = Version::first(self.replica.stamps.draw());
@@ -524,7 +536,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             return Ok(None);
         }
         let lock = self.replica.lock(key).await;
-        match self.shared().open_blob(key).await? {
+        match self.version(key).await? {
             Some(_) => Err(StoreError::Exists),
             None => Ok(lock),
         }

@@ -28,7 +28,7 @@ mod upload;
 mod sim;
 
 pub use edit::GroupEdit;
-pub use follow::{FollowSettings, Follower, PathProgress};
+pub use follow::{FollowSettings, Follower, PathProgress, TOMBSTONE_AGE};
 pub use group::{CopySettings, GroupStore, Replica, Scarcity};
 pub use link::{Link, LinkError, Peer};
 pub use pieces::GroupPieces;

@@ -134,9 +134,6 @@ impl<D: Disk, I: Index> Upload<D, I> {
         let _order = store.order(&key).await?;
         let peers = self.complete().await;
         store.replica.check_copies(peers.len())?;
-        if store.shared().open_blob(&key).await?.is_some() {
-            return Err(StoreError::Exists);
-        }
         let version = Version::first(store.replica.stamps.draw());
         let change = PeerChange::Put {
             in_parts: true,

@@ -37,6 +37,9 @@ const VOLUME_LEN: u64 = 256 * 1024;
 const DISK_LEN: u64 = 256 * VOLUME_LEN;
 /// Unix microseconds when a history begins.
 const EPOCH: u64 = 1_700_000_000_000_000;
+/// Microseconds that tombstones are kept which all nodes have. No copy of a disk is older when it comes
+/// back.
+const TOMBSTONE_AGE: u64 = 60_000_000;
 
 /// What a node keeps when its process ends.
 struct Machine {
@@ -52,6 +55,13 @@ struct Machine {
     starts: u64,
     /// Whether its disk fails all writes.
     is_failing: bool,
+    /// A copy of all that it keeps, and when it was made.
+    copy: Option<(
+        Instant,
+        MemoryDisk,
+        MemoryIndex,
+        BTreeMap<NodeNumber, LogPlace>,
+    )>,
 }
 
 /// Everything.
@@ -105,6 +115,7 @@ impl World {
                 progress: Vec::new(),
                 starts: 0,
                 is_failing: false,
+                copy: None,
             };
             world.machines.insert(number, machine);
         }
@@ -219,6 +230,7 @@ impl World {
                 grace: Duration::from_millis(20),
                 retry: Duration::from_millis(100),
                 compare_every: Duration::from_secs(20),
+                tombstone_age: TOMBSTONE_AGE,
             };
             let other = peer.number;
             let (follower, progress) = Follower::new(store, peer, settings, place);
@@ -279,7 +291,7 @@ impl World {
     pub(super) fn strike(&mut self, is_calm: bool) {
         let number = self.any();
         let other = self.any();
-        match self.random.below(12) {
+        match self.random.below(14) {
             0 => self.stop(number, CrashStyle::Process),
             1 => self.stop(number, CrashStyle::Power),
             2 => {
@@ -316,6 +328,7 @@ impl World {
             }
             8 => self.wipe(number),
             9 | 10 if is_calm => self.rot(number),
+            12 | 13 => self.restore(number),
             11 => {
                 let machine = self.machines.get_mut(&number).expect("a node");
                 machine.is_failing = true;
@@ -354,11 +367,8 @@ impl World {
                     Err(error) => return Err(error),
                 }
             }
-            // Young ones too: what all nodes have nobody needs.
-            forgetting
-                .forget_tombstones(PATH, at + 8 * 3_600_000_000)
-                .await
-                .map(drop)
+            let before = at.saturating_sub(TOMBSTONE_AGE);
+            forgetting.forget_tombstones(PATH, before).await.map(drop)
         });
         process.adopt(tidying.abort_handle());
         // An error: the process ended, or its disk is what it is.
@@ -399,6 +409,35 @@ impl World {
             .corrupt(volume, at, |bytes| bytes[0] ^= 1);
         self.is_rotten = true;
         self.note(&format!("rot at {at} of volume {volume} of node {number}"));
+    }
+
+    /// A node gets an old copy of all that it keeps, or such a copy is made. As with a disk that is
+    /// lost, all nodes have the same at that moment.
+    fn restore(&mut self, number: NodeNumber) {
+        let is_calm = self.is_settled() && self.are_same() && !self.is_rotten;
+        let machine = self.machines.get_mut(&number).expect("a node");
+        let is_young = |at: Instant| u128::from(TOMBSTONE_AGE) > at.elapsed().as_micros();
+        match machine.copy.take_if(|(at, ..)| is_calm && is_young(*at)) {
+            Some((_, disk, index, places)) => {
+                self.stop(number, CrashStyle::Process);
+                let machine = self.machines.get_mut(&number).expect("a node");
+                machine.disk = disk;
+                machine.index = index;
+                *locked(&machine.places) = places;
+                self.note(&format!("node {number} gets an old copy of its disk"));
+                self.start(number);
+            }
+            None => {
+                let places = locked(&machine.places).clone();
+                machine.copy = Some((
+                    Instant::now(),
+                    machine.disk.copy(),
+                    machine.index.copy(),
+                    places,
+                ));
+                self.note(&format!("the disk of node {number} is copied"));
+            }
+        }
     }
 
     /// A node loses its disk. What was acknowledged by it alone, as the settings may allow, would be
