@@ -17,6 +17,8 @@ use crate::backend::{Blobs, BlobsError};
 use crate::core::catalog::Catalog;
 use crate::core::uploads::{self, OrphanRecord, OrphanState};
 
+/// Pause after storage did not delete what it should; doubles up to the interval.
+const RETRY_MIN: Duration = Duration::from_millis(250);
 /// Time between two looks without a reason.
 const INTERVAL: Duration = Duration::from_mins(1);
 /// Orphans of one look, which also bounds one transaction.
@@ -79,6 +81,15 @@ impl Drop for Announcement {
     }
 }
 
+/// What became of blobs without an owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reclaimed {
+    /// Deleted.
+    pub(super) count: usize,
+    /// Tried in vain: storage did not do it.
+    pub(super) failed: usize,
+}
+
 impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Deletes a blob that just lost its last owner. What cannot be done now is done later.
     pub(super) async fn delete_orphan(&self, orphan: Option<FileId>) {
@@ -96,21 +107,36 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     }
 
     pub(super) async fn reclaim_forever(&self) {
+        let mut pause = RETRY_MIN;
         loop {
-            match self.reclaim().await {
-                Ok(0) => {}
-                Ok(count) => info!(count, "reclaimed blobs without an owner"),
-                Err(error) => warn!(%error, "blobs without an owner were not reclaimed"),
-            }
+            let is_done = match self.reclaim().await {
+                Ok(reclaimed) => {
+                    if 0 < reclaimed.count {
+                        info!(reclaimed.count, "reclaimed blobs without an owner");
+                    }
+                    reclaimed.failed == 0
+                }
+                Err(error) => {
+                    warn!(%error, "blobs without an owner were not reclaimed");
+                    false
+                }
+            };
+            // Storage that is just starting answers soon.
+            let wait = if is_done { INTERVAL } else { pause };
+            pause = if is_done {
+                RETRY_MIN
+            } else {
+                (pause * 2).min(INTERVAL)
+            };
             // A timeout is the usual end of waiting.
-            let _ = tokio::time::timeout(INTERVAL, self.shared.garbage.notified()).await;
+            let _ = tokio::time::timeout(wait, self.shared.garbage.notified()).await;
         }
     }
 
     /// Deletes what nobody owns and says how many blobs that were.
-    pub(super) async fn reclaim(&self) -> Result<usize, ServiceError> {
+    pub(super) async fn reclaim(&self) -> Result<Reclaimed, ServiceError> {
         self.forget(self.shared.gone.take()).await?;
-        let mut count = 0;
+        let mut reclaimed = Reclaimed::default();
         let mut after = None;
         loop {
             let from = after.take();
@@ -118,7 +144,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 .look(move |view| uploads::orphans(view, from.as_ref(), BATCH_MAX))
                 .await?;
             let Some((last, _)) = orphans.last() else {
-                return Ok(count);
+                return Ok(reclaimed);
             };
             after = Some(*last);
             let mut gone = Vec::new();
@@ -127,12 +153,13 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                     Ok(true) => gone.push(blob),
                     Ok(false) => {}
                     Err(error) => {
+                        reclaimed.failed += 1;
                         let since = orphan.since;
                         warn!(%blob, since, %error, "a blob without an owner stays for now");
                     }
                 }
             }
-            count += gone.len();
+            reclaimed.count += gone.len();
             self.forget(gone).await?;
         }
     }

@@ -33,15 +33,15 @@ async fn a_blob_that_another_server_is_about_to_make_is_left_until_that_server_m
     let prepared = writer.finish().await.unwrap();
     let under_way = one.shared.announced.begin(*prepared.file_id());
     let blob = one.store(prepared).await.unwrap();
-    assert_eq!(other.reclaim().await.unwrap(), 0);
+    assert_eq!(other.reclaim().await.unwrap().count, 0);
     // The clock may pass into the next second by itself.
     scene.clock.put_forward(patience(&scene) - 60);
-    assert_eq!(other.reclaim().await.unwrap(), 0);
+    assert_eq!(other.reclaim().await.unwrap().count, 0);
     assert!(scene.world.blobs.bytes(&blob).is_some());
     scene.clock.put_forward(60);
     // The one that makes it knows better.
-    assert_eq!(one.reclaim().await.unwrap(), 0);
-    assert_eq!(other.reclaim().await.unwrap(), 1);
+    assert_eq!(one.reclaim().await.unwrap().count, 0);
+    assert_eq!(other.reclaim().await.unwrap().count, 1);
     assert!(scene.world.blobs.bytes(&blob).is_none());
     drop(under_way);
 
@@ -49,7 +49,7 @@ async fn a_blob_that_another_server_is_about_to_make_is_left_until_that_server_m
     let mut writer = scene.world.blobs.begin(Extension::default()).await.unwrap();
     writer.write(content.into()).await.unwrap();
     let blob = one.store(writer.finish().await.unwrap()).await.unwrap();
-    assert_eq!(one.reclaim().await.unwrap(), 1);
+    assert_eq!(one.reclaim().await.unwrap().count, 1);
     assert!(scene.world.blobs.bytes(&blob).is_none());
     upload(&one, &king, "a", b"bytes", Announced::default())
         .await
