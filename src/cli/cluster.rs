@@ -49,7 +49,7 @@ pub(crate) struct Trackers {
         value_delimiter = ',',
         global = true
     )]
-    trackers: Vec<Address>,
+    named: Vec<Address>,
 
     /// A configuration of the cluster, of any role: its trackers are asked
     #[arg(long, value_name = "FILE", env = "HAYLOFT_CONFIG", global = true)]
@@ -203,8 +203,8 @@ impl Trackers {
 
     /// Those named, else those of the configuration, else the one that `hayloft serve` runs here.
     fn addresses(&self) -> Result<Vec<Address>, config::ConfigError> {
-        if !self.trackers.is_empty() {
-            return Ok(self.trackers.clone());
+        if !self.named.is_empty() {
+            return Ok(self.named.clone());
         }
         let Some(file) = &self.config else {
             return Ok(vec![Address::new("127.0.0.1", 22122)]);
