@@ -1,4 +1,4 @@
-//! Several API servers over one cluster, with the catalog in a PostgreSQL of the test's own: whichever
+//! Several API servers over one cluster, with the catalog in a `PostgreSQL` of the test's own: whichever
 //! is asked, it is one service, also while one of them is killed.
 
 use std::collections::BTreeSet;
