@@ -290,18 +290,16 @@ impl Opening {
             registry,
         } = self;
         let abandoned_after = catalog.abandoned_after;
-        let catalog = match database {
-            Some(database) => {
-                std::fs::create_dir_all(&directory).map_err(|source| ApiError::Directory {
-                    directory: directory.clone(),
-                    source,
-                })?;
-                AnyCatalog::Database(database)
-            }
-            None => {
-                let settings = rocks_settings(&catalog, &directory);
-                AnyCatalog::Embedded(RocksCatalog::open(&settings, &registry)?)
-            }
+        let catalog = if let Some(database) = database {
+            // The embedded one would make it.
+            std::fs::create_dir_all(&directory).map_err(|source| ApiError::Directory {
+                directory: directory.clone(),
+                source,
+            })?;
+            AnyCatalog::Database(database)
+        } else {
+            let settings = rocks_settings(&catalog, &directory);
+            AnyCatalog::Embedded(RocksCatalog::open(&settings, &registry)?)
         };
         let thumbnails = ThumbSettings {
             cache_bytes_max: thumbnail_cache_size,

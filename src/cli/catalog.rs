@@ -148,7 +148,7 @@ impl CopyArgs {
             "copied {} entries, {}; read back, the same: BLAKE3 {}",
             report.entries,
             output::bytes(report.bytes),
-            report.digest_text()
+            report.digest.to_hex()
         ))?;
         Ok(())
     }

@@ -364,7 +364,7 @@ async fn bind_api(
     let address = ready::reachable(server.local_addr());
     let shutdown = shutdown.clone();
     let serve = Box::pin(async move {
-        server.serve(shutdown).await;
+        Box::pin(server.serve(shutdown)).await;
         Ok(())
     });
     let name = "API server";

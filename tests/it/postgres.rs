@@ -1,10 +1,10 @@
-//! Several API servers over one cluster, with the catalog in a PostgreSQL of the test's own: whichever
+//! Several API servers over one cluster, with the catalog in a `PostgreSQL` of the test's own: whichever
 //! is asked, it is one service, also while one of them is killed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -323,7 +323,7 @@ fn one_upload_through_both(
         torn.host()
     );
     torn.send(head.as_bytes()).unwrap();
-    torn.send(&[b'x'; 100_000]).unwrap();
+    torn.send(&vec![b'x'; 100_000]).unwrap();
     let address = one.kill();
     pan.slice(&mut other.http(), &id, 5, slices[4]);
     let one = cluster.start("one", Some(address));
@@ -375,7 +375,10 @@ fn the_same_contents_through_both(one: &Api, other: &Api, king: &mut Client, que
             let url = row["url"].as_str().unwrap();
             url.split_once("/group").unwrap().1.to_owned()
         };
-        let wanted = |row: &&Value| row["file_name"].as_str().unwrap().ends_with(".bin");
+        let wanted = |row: &&Value| {
+            let name = Path::new(row["file_name"].as_str().unwrap());
+            name.extension().is_some_and(|extension| extension == "bin")
+        };
         rows.iter().filter(wanted).map(path).collect()
     };
     let (kings, queens) = (urls(king), urls(queen));

@@ -1,4 +1,4 @@
-//! A PostgreSQL of a test's own: made in a folder that vanishes, started, and ended with the value.
+//! A `PostgreSQL` of a test's own: made in a folder that vanishes, started, and ended with the value.
 //!
 //! Debian's package is looked for; whoever may install it gets it installed. Without one a test is
 //! skipped with a message, except in CI (variable `CI`), where it fails.
@@ -22,10 +22,10 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 /// The user of the database, and the password.
 const USER: &str = "hayloft";
 pub(crate) const DATABASE_PASSWORD: &str = "pg-secret-5e3c";
-/// Users that a database may run as where tests run as root, which PostgreSQL refuses.
+/// Users that a database may run as where tests run as root, which `PostgreSQL` refuses.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
-/// A running PostgreSQL.
+/// A running `PostgreSQL`.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     folder: TempDir,

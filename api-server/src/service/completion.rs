@@ -151,12 +151,15 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let chaining: Vec<ContentHash> = slices.iter().map(|(_, slice)| slice.chaining).collect();
         let digests = sequence.digests(hashes::whole(&chaining), record.size);
         match self.complete(account, id, &record, &slices, digests).await {
-            Ok(file) => Ok(Completion::File(file)),
-            // A slice came meanwhile, and is looked at when the client asks again.
-            Err(ServiceError::Core(CoreError::UploadChanged)) => Ok(Completion::Verifying),
-            // Another server was asked, too.
-            Err(ServiceError::Core(CoreError::UploadDone(file))) => Ok(Completion::File(file)),
-            Err(ServiceError::Core(CoreError::UploadClosed)) => Ok(Completion::Verifying),
+            // Another server may have been asked, too, and have completed it.
+            Ok(file) | Err(ServiceError::Core(CoreError::UploadDone(file))) => {
+                Ok(Completion::File(file))
+            }
+            // A slice came meanwhile, and is looked at when the client asks again; or another server is
+            // at it.
+            Err(ServiceError::Core(CoreError::UploadChanged | CoreError::UploadClosed)) => {
+                Ok(Completion::Verifying)
+            }
             Err(error) => Err(error),
         }
     }

@@ -370,11 +370,14 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Leaves a blob, which exists, to whoever reclaims, after it was not given to its owner, unless that
     /// is uncertain and it was.
     pub(super) async fn not_given(&self, blob: FileId, error: &ServiceError) {
-        match error {
-            ServiceError::Core(CoreError::Catalog(CatalogError::Unknown(_))) => {
-                self.give_up(blob).await;
-            }
-            _ => self.disown(blob).await,
+        let is_uncertain = matches!(
+            error,
+            ServiceError::Core(CoreError::Catalog(CatalogError::Unknown(_)))
+        );
+        if is_uncertain {
+            self.give_up(blob).await;
+        } else {
+            self.disown(blob).await;
         }
     }
 

@@ -306,7 +306,7 @@ impl Scalar for Origin {
     }
 }
 
-/// Where a database is, in the way that PostgreSQL's programs write it. It may hold a password, so it
+/// Where a database is, in the way that `PostgreSQL`'s programs write it. It may hold a password, so it
 /// prints itself without.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(Box<str>);

@@ -34,14 +34,14 @@ pub enum CopyPlace {
 }
 
 /// What was copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyReport {
     /// Entries.
     pub entries: u64,
     /// Bytes of their keys and values.
     pub bytes: u64,
     /// BLAKE3 of all of them.
-    pub digest: [u8; 32],
+    pub digest: blake3::Hash,
 }
 
 /// Why a catalog was not copied. The destination has none then.
@@ -78,7 +78,7 @@ pub enum CopyError {
     #[error(
         "the copy is not what was copied: {} entries with digest {}, and {} entries with digest {} were \
          read; remedy: make sure that nobody else writes to the destination, empty it and copy again",
-        .found.entries, hex(&.found.digest), .expected.entries, hex(&.expected.digest)
+        .found.entries, .found.digest.to_hex(), .expected.entries, .expected.digest.to_hex()
     )]
     Different {
         /// What was read.
@@ -181,7 +181,7 @@ impl Sum {
         CopyReport {
             entries: self.entries,
             bytes: self.bytes,
-            digest: *self.digest.finalize().as_bytes(),
+            digest: self.digest.finalize(),
         }
     }
 }
@@ -189,7 +189,7 @@ impl Sum {
 /// One state of a catalog.
 enum Source {
     Embedded(RocksCatalog),
-    Database(Snapshot),
+    Database(Box<Snapshot>),
 }
 
 impl Source {
@@ -202,7 +202,7 @@ impl Source {
                 // Nobody else has it open, so all that is read is of one state.
                 Ok(Self::Embedded(open(directory).await?))
             }
-            CopyPlace::Database(url) => Ok(Self::Database(Snapshot::open(url).await?)),
+            CopyPlace::Database(url) => Ok(Self::Database(Box::new(Snapshot::open(url).await?))),
         }
     }
 
@@ -229,13 +229,15 @@ enum Target {
         unfinished: PathBuf,
         directory: PathBuf,
     },
-    Database(Filling),
+    Database(Box<Filling>),
 }
 
 impl Target {
     async fn begin(place: &CopyPlace) -> Result<Self, CopyError> {
         let directory = match place {
-            CopyPlace::Database(url) => return Ok(Self::Database(Filling::begin(url).await?)),
+            CopyPlace::Database(url) => {
+                return Ok(Self::Database(Box::new(Filling::begin(url).await?)));
+            }
             CopyPlace::Embedded(directory) => directory.clone(),
         };
         if has_database(&directory) {
@@ -350,16 +352,5 @@ fn remove(directory: &Path) -> Result<(), CopyError> {
             source,
         }),
         _ => Ok(()),
-    }
-}
-
-fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-impl CopyReport {
-    /// The digest as people compare it.
-    pub fn digest_text(&self) -> String {
-        hex(&self.digest)
     }
 }

@@ -23,6 +23,10 @@ pub enum Fault {
 pub struct MemorySnapshot(Arc<Entries>);
 
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a wish of a test's of its own"
+)]
 struct State {
     entries: Arc<Entries>,
     /// How many writes go well before the next failure, and how that one fails.

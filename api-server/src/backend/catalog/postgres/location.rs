@@ -1,4 +1,4 @@
-//! Where a database is: a URL as every program of PostgreSQL writes it, and what of it is ours to
+//! Where a database is: a URL as every program of `PostgreSQL` writes it, and what of it is ours to
 //! understand.
 //!
 //! The library that speaks the protocol reads the URL, but knows neither where the certificates are nor

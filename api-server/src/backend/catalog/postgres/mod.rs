@@ -1,4 +1,4 @@
-//! The catalog in a database that speaks PostgreSQL's wire, for several servers over one cluster.
+//! The catalog in a database that speaks `PostgreSQL`'s wire, for several servers over one cluster.
 //!
 //! One table of keys and values, which sort as bytes. Looks run on a bounded pool of connections, each
 //! in a transaction that sees one state. Changes run on one thread, in groups, each group in one
@@ -235,8 +235,8 @@ fn look_now<T, E: From<CatalogError>>(
     };
     let end = match &looked {
         Looked::Failed(error) if error.trouble() == Trouble::Lost => End::Connection,
-        _ if has_begun => End::Transaction,
-        _ => End::Nothing,
+        Looked::Answer(_) | Looked::Failed(_) | Looked::Panic(_) if has_begun => End::Transaction,
+        Looked::Answer(_) | Looked::Failed(_) | Looked::Panic(_) => End::Nothing,
     };
     (looked, end)
 }
@@ -315,7 +315,7 @@ async fn server(url: &DatabaseUrl) -> Result<Arc<Server>, PostgresError> {
 fn unreachable_database(shown: &str, error: CallError) -> PostgresError {
     match error {
         CallError::Schema(error) => *error,
-        error => PostgresError::Unreachable {
+        error @ (CallError::Database(_) | CallError::Late(_)) => PostgresError::Unreachable {
             shown: shown.to_owned(),
             reason: error.said(),
         },

@@ -56,13 +56,12 @@ impl Pool {
     /// A connection that was open a moment ago, or a new one.
     pub(super) async fn lend(&self, place: Place) -> Result<Lent, CallError> {
         let idle = self.take_idle();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let connection = self.server.connect().await?;
-                self.metrics.connections.inc();
-                connection
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let connection = self.server.connect().await?;
+            self.metrics.connections.inc();
+            connection
         };
         let place = place.0;
         Ok(Lent { connection, place })

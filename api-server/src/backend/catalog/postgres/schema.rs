@@ -1,6 +1,6 @@
 //! The table, and the statements over it. Source: docs/format/catalog.md, "In a database".
 //!
-//! Nothing here is more than CockroachDB and YugabyteDB understand, too.
+//! Nothing here is more than `CockroachDB` and `YugabyteDB` understand, too.
 
 use super::super::VERSION;
 use super::connection::Connection;

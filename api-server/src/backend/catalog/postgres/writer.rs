@@ -335,16 +335,13 @@ async fn send(connection: &Connection, changes: &Changes) -> Result<(), CallErro
     let (mut keys, mut values, mut removed) = (Vec::new(), Vec::new(), Vec::new());
     let mut len = 0;
     for (key, value) in changes.iter() {
-        match value {
-            Some(value) => {
-                keys.push(key);
-                values.push(value);
-                len += key.len() + value.len();
-            }
-            None => {
-                removed.push(key);
-                len += key.len();
-            }
+        if let Some(value) = value {
+            keys.push(key);
+            values.push(value);
+            len += key.len() + value.len();
+        } else {
+            removed.push(key);
+            len += key.len();
         }
         let count = keys.len() + removed.len();
         if CHANGES_AT_ONCE <= count || CHANGES_LEN_AT_ONCE <= len {
