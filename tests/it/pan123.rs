@@ -20,14 +20,14 @@ const SLICE: usize = 1 << 20;
 const SMALL_SLICES: &str = "[storage]\nvolume_size = \"32MiB\"\n[api]\nslice_size = \"1MiB\"\n";
 
 /// A program that is logged in.
-struct Pan {
+pub(super) struct Pan {
     http: Http,
     token: String,
 }
 
 impl Pan {
     /// Logs in with a user's name and password.
-    fn log_in(api: SocketAddr, user: &str) -> Self {
+    pub(super) fn log_in(api: SocketAddr, user: &str) -> Self {
         let mut pan = Self {
             http: Http::connect(api).unwrap(),
             token: String::new(),
@@ -78,14 +78,14 @@ impl Pan {
         self.send("POST", target, &kind, Some(&form(parts)))
     }
 
-    fn create(&mut self, name: &str, content: &[u8]) -> Value {
+    pub(super) fn create(&mut self, name: &str, content: &[u8]) -> Value {
         let body = json!({
             "parentFileID": 0, "filename": name, "etag": md5_hex(content), "size": content.len(),
         });
         data(&self.post("/upload/v2/file/create", &body))
     }
 
-    fn slice(&mut self, id: &str, number: usize, content: &[u8]) -> io::Result<Value> {
+    pub(super) fn slice(&mut self, id: &str, number: usize, content: &[u8]) -> io::Result<Value> {
         let (number, md5) = (number.to_string(), md5_hex(content));
         self.form(
             "/upload/v2/file/slice",
@@ -98,7 +98,7 @@ impl Pan {
         )
     }
 
-    fn complete(&mut self, id: &str) -> u64 {
+    pub(super) fn complete(&mut self, id: &str) -> u64 {
         // Each answer waits for the bytes to be looked at, so this ends.
         for _ in 0..20 {
             let answer = self.post(
@@ -127,7 +127,7 @@ impl Pan {
     }
 
     /// What a file's link leads to.
-    fn download(&mut self, file: u64, headers: &[(&str, &str)]) -> HttpAnswer {
+    pub(super) fn download(&mut self, file: u64, headers: &[(&str, &str)]) -> HttpAnswer {
         let target = format!("/api/v1/file/download_info?fileId={file}");
         let answer = self.get(&target);
         let url = data(&answer)["downloadUrl"].as_str().unwrap().to_owned();

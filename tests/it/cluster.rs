@@ -1,0 +1,16 @@
+//! Clusters of real processes: what was acknowledged stays, whatever is killed, paused, cut off,
+//! wiped or restarted meanwhile.
+
+mod anywhere;
+mod api;
+mod blackout;
+mod few;
+mod harness;
+mod load;
+mod membership;
+mod process;
+mod proxy;
+mod rolling;
+mod steady;
+mod storm;
+mod wiped;

@@ -1,0 +1,102 @@
+//! Too few nodes for the copies that a group shall make.
+
+use std::time::Duration;
+
+use common::client::{ClientError, Upload};
+use common::code::ErrorCode;
+use common::id::FileId;
+
+use super::harness::{Cluster, HEALING_LIMIT, Plan, seed};
+use super::load::Access;
+use super::steady::Kept;
+use crate::support::chance;
+use crate::support::deadline::{eventually, within};
+use crate::support::tell;
+
+const REFUSE: Plan = Plan {
+    trackers: 2,
+    nodes: 3,
+    replication: "ack_copies = 2\nwhen_too_few = \"refuse\"",
+    is_proxied: false,
+};
+
+#[test]
+fn a_group_that_shall_refuse_takes_nothing_on_its_last_node_and_everything_on_two() {
+    let seed = seed();
+    let mut cluster = Cluster::start(REFUSE);
+    let access = Access::to(&cluster);
+    let mut kept: Vec<Kept> = (0..20)
+        .map(|number| Kept::store(&access, seed ^ number, 3000).unwrap())
+        .collect();
+
+    cluster.nodes[2].terminate();
+    cluster.wait_whole();
+    for number in 20..40 {
+        kept.push(Kept::store(&access, seed ^ number, 3000).unwrap());
+    }
+    let (client, first) = (&access.client, kept[0].id);
+    access.runtime.block_on(client.delete(&first)).unwrap();
+    kept.remove(0);
+
+    cluster.nodes[1].terminate();
+    cluster.wait_dead(2);
+    let last = cluster.place(1).storage.into();
+    let big = chance::content(seed, 3_000_000);
+    let mut refusals = 0;
+    for number in 0..50 {
+        let content = if number % 10 == 0 {
+            &big[..]
+        } else {
+            &big[..2000]
+        };
+        let upload = Upload::default();
+        let storages = access.client.storages();
+        let refused = access.runtime.block_on(async {
+            let lease = storages.connect(&last).await?;
+            storages
+                .upload_on(lease, None, upload.kind, upload.extension, content.into())
+                .await
+        });
+        expect_refusal(refused);
+        refusals += 1;
+    }
+    // Nobody is deleted either, and all that is there can be read.
+    let deleted = access
+        .runtime
+        .block_on(access.client.storages().delete(&last, &kept[0].id));
+    assert_eq!(deleted.unwrap_err().code(), ErrorCode::Unavailable);
+    for kept in &kept {
+        let bytes = access.download_from(cluster.place(1), &kept.id).unwrap();
+        assert!(bytes == kept.content(), "{}", kept.id);
+    }
+
+    for idx in [1, 2] {
+        cluster.nodes[idx].start();
+    }
+    cluster.wait_whole();
+    // Nothing was kept of what was refused: no node has more than was acknowledged.
+    let wanted = kept.len() as u64;
+    let mut records = Vec::new();
+    let equal = within(HEALING_LIMIT, || {
+        let nodes = (1..=3).filter_map(|number| cluster.node_status(1, number));
+        records = nodes.map(|node| node.records).collect();
+        (records == [wanted; 3]).then_some(())
+    });
+    assert!(
+        equal.is_some(),
+        "{wanted} blobs were acknowledged, the nodes hold {records:?} records"
+    );
+    eventually("uploads are taken again", Duration::from_secs(10), || {
+        Kept::store(&access, seed ^ 41, 3000).ok()
+    });
+    tell(format_args!(
+        "too few nodes with seed {seed}: {refusals} uploads refused, none kept"
+    ));
+}
+
+fn expect_refusal(upload: Result<FileId, ClientError>) {
+    match upload {
+        Err(error) if error.code() == ErrorCode::Unavailable && error.status().is_some() => {}
+        other => panic!("the last node was to refuse, and says {other:?}"),
+    }
+}

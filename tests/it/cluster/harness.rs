@@ -1,0 +1,426 @@
+//! Clusters of real processes on this machine.
+//!
+//! Every process has a loopback address of its own (127.a.b.n), so that its port is its own too while
+//! it is down: no other connection of this machine gets it meanwhile.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::client::{Address, Client, ClientError, PoolSettings};
+use common::wire::cluster::{ClusterStatus, NodeStatus};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::process::{Process, hayloft};
+use super::proxy::{Member, Net};
+use crate::support::chance;
+use crate::support::deadline::{eventually, within};
+use crate::support::tell;
+
+/// Time for a cluster to be whole again when nothing disturbs it any more.
+pub(super) const HEALING_LIMIT: Duration = Duration::from_mins(1);
+/// How long a client waits for an answer; longer than any pause of a process.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// What a cluster shall be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) trackers: usize,
+    pub(super) nodes: usize,
+    /// Lines of `[storage.replication]`.
+    pub(super) replication: &'static str,
+    /// Whether bytes between members pass through [`Net`].
+    pub(super) is_proxied: bool,
+}
+
+impl Default for Plan {
+    /// Two trackers and three nodes with the defaults, directly connected.
+    fn default() -> Self {
+        Self {
+            trackers: 2,
+            nodes: 3,
+            replication: "ack_copies = 2",
+            is_proxied: false,
+        }
+    }
+}
+
+/// Where a node listens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// For packets.
+    pub(super) storage: SocketAddr,
+    /// For downloads.
+    pub(super) http: SocketAddr,
+}
+
+/// A cluster that ends with the value.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) trackers: Vec<Process>,
+    pub(super) nodes: Vec<Process>,
+    pub(super) net: Net,
+    pub(super) runtime: Runtime,
+    tracker_places: Vec<SocketAddr>,
+    places: Vec<Place>,
+    plan: Plan,
+    block: [u8; 2],
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// Makes a cluster, starts it, and waits until all nodes serve.
+    pub(super) fn start(plan: Plan) -> Self {
+        let mut cluster = Self::prepare(plan);
+        for tracker in &mut cluster.trackers {
+            tracker.spawn();
+        }
+        for node in &mut cluster.nodes {
+            node.spawn();
+        }
+        for process in cluster.trackers.iter_mut().chain(&mut cluster.nodes) {
+            process.wait_ready();
+        }
+        cluster.wait_whole();
+        cluster.wait_connected();
+        cluster
+    }
+
+    fn prepare(plan: Plan) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("hayloft-cluster-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
+        let [high, low, ..] = common::env::entropy::random_u64().to_be_bytes();
+        let mut cluster = Self {
+            trackers: Vec::new(),
+            nodes: Vec::new(),
+            net: Net::new(runtime.handle().clone()),
+            runtime,
+            tracker_places: Vec::new(),
+            places: Vec::new(),
+            plan,
+            block: [16 + high % 200, low],
+            folder,
+        };
+        cluster.write_secret("secret");
+        cluster.tracker_places = (1..=plan.trackers)
+            .map(|number| cluster.free_port(10 + number))
+            .collect();
+        for number in 1..=plan.trackers {
+            let (name, listen) = (
+                format!("tracker{number}"),
+                cluster.tracker_places[number - 1],
+            );
+            let peers = cluster.ways_to_trackers(Member::Tracker(number));
+            let tracker = cluster.tracker_with(&name, listen, "secret", &peers);
+            cluster.trackers.push(tracker);
+        }
+        for number in 1..=plan.nodes {
+            let place = Place {
+                storage: cluster.free_port(100 + number),
+                http: cluster.free_port(100 + number),
+            };
+            let node = cluster.node(&format!("node{number}"), number, place, "secret");
+            cluster.nodes.push(node);
+            cluster.places.push(place);
+        }
+        cluster
+    }
+
+    /// Makes a cluster secret in a file of that name.
+    pub(super) fn write_secret(&self, name: &str) {
+        let made = hayloft().args(["cluster", "secret"]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let file = self.folder.path().join(name);
+        fs::write(&file, made.stdout).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// An address that nobody has, with this last number.
+    pub(super) fn free_port(&self, last: usize) -> SocketAddr {
+        let [high, low] = self.block;
+        let ip = Ipv4Addr::new(127, high, low, u8::try_from(last).unwrap());
+        TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
+    }
+
+    /// The way from a member to a tracker.
+    fn way_to_tracker(&self, from: Member, number: usize) -> SocketAddr {
+        let target = self.tracker_places[number - 1];
+        let to = Member::Tracker(number);
+        if !self.plan.is_proxied || from == to {
+            return target;
+        }
+        let [high, low] = self.block;
+        let at = (Ipv4Addr::new(127, high, low, 9), 0).into();
+        self.net.open(at, Some(from), to, target)
+    }
+
+    fn ways_to_trackers(&self, from: Member) -> Vec<String> {
+        (1..=self.plan.trackers)
+            .map(|number| self.way_to_tracker(from, number).to_string())
+            .collect()
+    }
+
+    /// A tracker at this address that is not started.
+    pub(super) fn tracker_at(&self, name: &str, listen: SocketAddr, secret: &str) -> Process {
+        self.tracker_with(name, listen, secret, &[])
+    }
+
+    fn tracker_with(
+        &self,
+        name: &str,
+        listen: SocketAddr,
+        secret: &str,
+        peers: &[String],
+    ) -> Process {
+        let config = format!(
+            "[cluster]\nsecret_file = {:?}\n[tracker]\nlisten = \"{listen}\"\npeers = {peers:?}\n",
+            self.folder.path().join(secret)
+        );
+        Process::new(self.folder.path(), name, "tracker", &config)
+    }
+
+    /// A storage node that is not started.
+    pub(super) fn node(&self, name: &str, number: usize, place: Place, secret: &str) -> Process {
+        let member = Member::Node(number);
+        let trackers = self.ways_to_trackers(member);
+        self.node_with(name, number, place, secret, &trackers)
+    }
+
+    /// A storage node that reports to these trackers and is not started.
+    pub(super) fn node_with(
+        &self,
+        name: &str,
+        number: usize,
+        place: Place,
+        secret: &str,
+        trackers: &[String],
+    ) -> Process {
+        let member = Member::Node(number);
+        let mut storage = format!(
+            "listen = \"{}\"\nhttp_listen = \"{}\"\nnode_number = {number}\n\
+             trackers = {trackers:?}\nvolume_size = \"64MiB\"\nreserved_space = \"100MiB\"\n",
+            place.storage, place.http
+        );
+        if self.plan.is_proxied {
+            // The same port on another address: that is where the proxy listens.
+            let [high, low] = self.block;
+            let front = Ipv4Addr::new(127, high, low, u8::try_from(200 + number).unwrap());
+            let at = SocketAddr::new(IpAddr::V4(front), place.storage.port());
+            self.net.open(at, None, member, place.storage);
+            storage.push_str(&format!("advertise_address = \"{front}\"\n"));
+        }
+        let config = format!(
+            "[cluster]\nsecret_file = {:?}\n[storage]\n{storage}[storage.replication]\n{}\n",
+            self.folder.path().join(secret),
+            self.plan.replication
+        );
+        let node = Process::new(self.folder.path(), name, "storage", &config);
+        self.net.know(member, identity_file(&node));
+        node
+    }
+
+    /// An API server that is not started, and its address.
+    pub(super) fn api(&self, settings: &str) -> (Process, SocketAddr) {
+        let listen = self.free_port(90);
+        let trackers = self.tracker_addresses();
+        let trackers: Vec<String> = trackers.iter().map(ToString::to_string).collect();
+        let config = format!("[api]\nlisten = \"{listen}\"\ntrackers = {trackers:?}\n{settings}\n");
+        let process = Process::new(self.folder.path(), "api", "api", &config);
+        (process, listen)
+    }
+
+    /// Where the node with that number listens.
+    pub(super) fn place(&self, number: usize) -> Place {
+        self.places[number - 1]
+    }
+
+    /// Where all nodes listen, by number from 1.
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.places.clone()
+    }
+
+    /// What nodes and trackers call a node: host and port.
+    pub(super) fn announced(&self, number: usize) -> String {
+        self.place(number).storage.to_string()
+    }
+
+    /// Where the trackers listen.
+    pub(super) fn tracker_addresses(&self) -> Vec<Address> {
+        self.tracker_places
+            .iter()
+            .copied()
+            .map(Address::from)
+            .collect()
+    }
+
+    /// A client that knows all trackers.
+    pub(super) fn client(&self) -> Client {
+        client(self.tracker_addresses())
+    }
+
+    /// How a tracker sees the cluster.
+    pub(super) fn status(&self, tracker: usize) -> Result<ClusterStatus, ClientError> {
+        self.status_at(self.tracker_places[tracker - 1])
+    }
+
+    /// How the tracker at an address sees the cluster.
+    pub(super) fn status_at(&self, tracker: SocketAddr) -> Result<ClusterStatus, ClientError> {
+        let client = client(vec![tracker.into()]);
+        self.runtime.block_on(async {
+            let status = client.trackers().status().await;
+            client.close().await;
+            status
+        })
+    }
+
+    /// How a tracker sees a node.
+    pub(super) fn node_status(&self, tracker: usize, number: usize) -> Option<NodeStatus> {
+        let groups = self.status(tracker).ok()?.groups;
+        let mut nodes = groups.into_iter().flat_map(|group| group.nodes);
+        nodes.find(|node| usize::try_from(node.number) == Ok(number))
+    }
+
+    /// Waits until every running tracker has every running node in service and no other one.
+    pub(super) fn wait_whole(&self) {
+        let mut why = String::new();
+        let whole = within(HEALING_LIMIT, || {
+            why = self.what_is_missing().unwrap_or_default();
+            why.is_empty().then_some(())
+        });
+        assert!(whole.is_some(), "not whole within {HEALING_LIMIT:?}: {why}");
+    }
+
+    /// What is missing until all is well; `None` if nothing is.
+    fn what_is_missing(&self) -> Option<String> {
+        let running = |processes: &[Process]| -> Vec<usize> {
+            let numbered = processes.iter().enumerate();
+            let running = numbered.filter(|(_, process)| process.is_started());
+            running.map(|(idx, _)| idx + 1).collect()
+        };
+        for tracker in running(&self.trackers) {
+            let status = match self.status(tracker) {
+                Ok(status) => status,
+                Err(error) => return Some(format!("tracker {tracker}: {error}")),
+            };
+            let nodes: Vec<&NodeStatus> = status
+                .groups
+                .iter()
+                .flat_map(|group| &group.nodes)
+                .collect();
+            for number in running(&self.nodes) {
+                let node = nodes.iter().find(|node| node.number as usize == number);
+                let Some(node) = node else {
+                    return Some(format!("tracker {tracker} does not know node {number}"));
+                };
+                let is_complete = node.paths.iter().all(|path| path.is_complete);
+                let is_short =
+                    node.under_replicated != 0 && self.plan.nodes == running(&self.nodes).len();
+                if !node.is_alive || node.state != "active" || !is_complete || is_short {
+                    return Some(format!("tracker {tracker} says of node {number}: {node:?}"));
+                }
+            }
+            let alive = nodes.iter().filter(|node| node.is_alive).count();
+            if alive != running(&self.nodes).len() {
+                return Some(format!("tracker {tracker} takes {alive} nodes for alive"));
+            }
+        }
+        None
+    }
+
+    /// Waits until all nodes are connected to each other, which shows in how many connections each
+    /// has.
+    fn wait_connected(&self) {
+        let others = self.plan.nodes.saturating_sub(1) as u64;
+        eventually("nodes connect to each other", HEALING_LIMIT, || {
+            let connections = (1..=self.plan.nodes)
+                .filter_map(|number| self.node_status(1, number))
+                .filter(|node| others <= node.connections);
+            (connections.count() == self.plan.nodes).then_some(())
+        });
+    }
+
+    /// Waits until no tracker takes a node for alive.
+    pub(super) fn wait_dead(&self, number: usize) {
+        for tracker in 1..=self.plan.trackers {
+            eventually("a node leaves service", HEALING_LIMIT, || {
+                let node = self.node_status(tracker, number)?;
+                (!node.is_alive).then_some(())
+            });
+        }
+    }
+
+    /// Runs `hayloft cluster` with these arguments; what it said.
+    pub(super) fn order(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = hayloft()
+            .arg("cluster")
+            .args(arguments)
+            .arg("--config")
+            .arg(self.trackers[0].config())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+}
+
+/// Where a node keeps who it is.
+pub(super) fn identity_file(node: &Process) -> PathBuf {
+    node.data_dir().join("storage").join("node.json")
+}
+
+/// A client of these trackers.
+fn client(trackers: Vec<Address>) -> Client {
+    let settings = PoolSettings {
+        connect_timeout: Duration::from_secs(2),
+        network_timeout: PATIENCE,
+        ..PoolSettings::default()
+    };
+    Client::new(trackers, settings).unwrap()
+}
+
+/// The seed of this test, which is printed.
+pub(super) fn seed() -> u64 {
+    let seed = chance::seed();
+    println!("seed {seed}: repeat with HAYLOFT_TEST_SEED={seed}");
+    seed
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let name = self.folder.path().file_name().unwrap_or_default();
+        let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("failed")
+            .join(name);
+        // The test has failed already, so nothing is made of a second failure.
+        let _ = fs::create_dir_all(&kept);
+        tell(format_args!(
+            "logs of all processes are in {}",
+            kept.display()
+        ));
+        for process in self.trackers.iter().chain(&self.nodes) {
+            process.save_log(&kept);
+            tell(format_args!(
+                "--- {}:\n{}",
+                process.name,
+                process.last_words()
+            ));
+        }
+    }
+}
