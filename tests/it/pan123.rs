@@ -390,7 +390,8 @@ fn an_upload_goes_on_after_the_server_was_killed() {
         server.terminate();
         blobs_left(&home) == 0
     });
-    assert!(is_empty, "blobs without an owner are left");
+    let said = std::fs::read_to_string(home.file("stderr.log")).unwrap_or_default();
+    assert!(is_empty, "blobs without an owner are left\n{said}");
 }
 
 #[test]

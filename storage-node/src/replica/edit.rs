@@ -283,8 +283,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             }
         }
         let mut wanted = replica.majority();
-        if replica.is_young() {
-            // What it has may be an old copy, or miss what the other one did meanwhile.
+        if wanted == 1 && replica.is_young() {
+            // Of two nodes, one may go on alone, but not with what may be an old copy, or miss what the
+            // other one did meanwhile.
             wanted = 1 + replica.peers().len();
         }
         if granted < wanted {

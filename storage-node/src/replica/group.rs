@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -77,7 +76,7 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     tasks: TaskTracker,
     started: Instant,
     /// Changes that were acknowledged with fewer copies than wanted, since all peers had all.
-    short: AtomicU64,
+    short: Mutex<BTreeMap<VolumePath, Short>>,
 }
 
 impl<D: Disk, I: Index> fmt::Debug for Replica<D, I> {
@@ -129,6 +128,14 @@ pub(super) enum Copied {
     Lost,
 }
 
+/// Changes with too few copies.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    changes: u64,
+    /// Where the log ended behind the last one.
+    until: Position,
+}
+
 type Calls = FuturesUnordered<BoxFuture<'static, (Peer, Copied)>>;
 
 impl<D: Disk, I: Index> Replica<D, I> {
@@ -151,7 +158,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             tasks: TaskTracker::new(),
             started: Instant::now(),
-            short: AtomicU64::new(0),
+            short: Mutex::default(),
         })
     }
 
@@ -193,14 +200,12 @@ impl<D: Disk, I: Index> Replica<D, I> {
     /// Changes that were acknowledged with fewer copies than wanted and that not all peers are known
     /// to have by now.
     pub fn short(&self) -> u64 {
-        let is_over = self.stores.iter().all(|(path, store)| {
-            let end = *store.shared().log_end().borrow();
-            self.followed_by_all(*path) == Some(end)
+        let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        short.retain(|path, short| {
+            self.followed_by_all(*path)
+                .is_none_or(|followed| followed < short.until)
         });
-        if is_over {
-            self.short.store(0, Ordering::Relaxed);
-        }
-        self.short.load(Ordering::Relaxed)
+        short.values().map(|short| short.changes).max().unwrap_or(0)
     }
 
     /// The newest stamp that this node knows of.
@@ -242,6 +247,18 @@ impl<D: Disk, I: Index> Replica<D, I> {
             passed = passed.min(*followed.get(&(peer.number, path))?);
         }
         Some(passed)
+    }
+
+    /// Notes that a change was acknowledged with fewer copies than wanted.
+    fn note_short(&self) {
+        let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, store) in &self.stores {
+            // Which path it was does not matter: what all have followed behind now, all have.
+            let until = *store.shared().log_end().borrow();
+            let short = short.entry(*path).or_insert(Short { changes: 0, until });
+            short.changes += 1;
+            short.until = until;
+        }
     }
 
     /// Whether this process began so lately that its peers may not have been reached yet.
@@ -352,12 +369,17 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 None => break,
             }
         }
+        // The others get it too, and nobody waits for them.
+        self.leave(calls);
+        Ok(gathered)
+    }
+
+    /// Lets calls go on that nobody waits for. Each ends with its link.
+    fn leave(&self, mut calls: Calls) {
         if !calls.is_empty() {
-            // The others get it too, and nobody waits for them. Each call ends with its link.
             self.tasks
                 .spawn(async move { while calls.next().await.is_some() {} });
         }
-        Ok(gathered)
     }
 
     /// Whether what was gathered is enough to tell the client that all is well.
@@ -374,7 +396,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             if self.settings.scarcity == Scarcity::Refuse {
                 return Err(StoreError::TooFewCopies { wanted, copies });
             }
-            self.short.fetch_add(1, Ordering::Relaxed);
+            self.note_short();
         }
         Ok(())
     }
@@ -446,6 +468,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             },
         );
         let calls = self.replica.send(peers, &request);
+        let name = key.clone();
         let local = self.local.submit(Change::Blob {
             key,
             time,
@@ -455,7 +478,32 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             condition: Condition::Asked,
         });
         let gathered = self.replica.gather(local, calls).await?;
-        self.replica.judge(&gathered)
+        self.keep_or_undo(&name, time, &gathered).await
+    }
+
+    /// Takes a new blob back that has too few copies: its client is told that there is none.
+    pub(super) async fn keep_or_undo(
+        &self,
+        key: &[u8],
+        time: u32,
+        gathered: &Gathered,
+    ) -> Result<(), StoreError> {
+        let judged = self.replica.judge(gathered);
+        if judged.is_err() {
+            let version = Version::first(self.replica.stamps.draw());
+            let request = self.request(key, time, version, PeerChange::Delete);
+            // Whoever does not hear of it now follows the log.
+            self.replica
+                .leave(self.replica.send(self.replica.live_peers(), &request));
+            let undone = self.local.submit(Change::Delete {
+                key: key.to_vec(),
+                time,
+                version,
+                condition: Condition::Newer,
+            });
+            undone.await?;
+        }
+        judged
     }
 
     /// Begins a blob, or new bytes of one, that is longer than one record.

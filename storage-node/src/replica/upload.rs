@@ -142,10 +142,12 @@ impl<D: Disk, I: Index> Upload<D, I> {
         };
         let request = store.request(&key, self.time, version, change);
         let calls = store.replica.send(peers, &request);
+        let name = key.clone();
         let local = self.parts.finish(key, version, Condition::Asked);
         let gathered = store.replica.gather(local, calls).await?;
         self.taken();
-        store.replica.judge(&gathered)
+        let time = self.time;
+        store.keep_or_undo(&name, time, &gathered).await
     }
 }
 
