@@ -35,7 +35,7 @@ const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time that a node which had peers waits for them before it serves without.
 const PEERS_PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two looks for such tombstones.
-const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+const FORGET_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How far this node has followed its peers; what reports and metrics are made of.
 #[derive(Debug)]
@@ -322,7 +322,7 @@ impl Group {
                 match self.replica.forget_tombstones(path, before).await {
                     Ok(0) => break,
                     Ok(count) => {
-                        info!(%path, count, "tombstones that all nodes have are forgotten")
+                        info!(%path, count, "tombstones that all nodes have are forgotten");
                     }
                     Err(error) => {
                         warn!(%path, %error, "tombstones are not forgotten");

@@ -363,7 +363,11 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 let edit = |content| Edit::Modify { offset, content };
                 parts.finish_edit(key.clone(), base, version, edit).await
             }
-            edit => {
+            edit @ (PeerEdit::Append(Carried::Inline(_))
+            | PeerEdit::Modify { .. }
+            | PeerEdit::Truncate { .. }
+            | PeerEdit::Rename { .. }
+            | PeerEdit::Arrange { .. }) => {
                 let edit = match edit {
                     PeerEdit::Append(Carried::Inline(bytes)) => {
                         Edit::Append(Content::Inline(bytes))

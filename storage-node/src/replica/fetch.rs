@@ -121,9 +121,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             path: self.path,
             key: key.to_vec(),
         };
-        let (blob, tombstone) = match peer.ask(&self.replica.stamps, &find).await {
-            Ok(PeerAnswer::State { blob, tombstone }) => (blob, tombstone),
-            Ok(_) | Err(_) => return Err(StoreError::OutOfReach),
+        let answer = peer.ask(&self.replica.stamps, &find).await;
+        let Ok(PeerAnswer::State { blob, tombstone }) = answer else {
+            return Err(StoreError::OutOfReach);
         };
         if let Some(version) = tombstone {
             self.bury(key.to_vec(), version).await?;

@@ -44,7 +44,7 @@ impl Default for FollowSettings {
             patience: Duration::from_secs(1),
             grace: Duration::from_millis(50),
             retry: Duration::from_millis(500),
-            compare_every: Duration::from_secs(6 * 3600),
+            compare_every: Duration::from_hours(6),
             tombstone_age: TOMBSTONE_AGE,
         }
     }

@@ -113,6 +113,7 @@ impl<D: Disk, I: Index> fmt::Debug for GroupStore<D, I> {
 }
 
 /// What a peer made of a change.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Copied {
     /// It is durable there.
     Yes,

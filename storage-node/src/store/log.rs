@@ -95,7 +95,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 _ => 0,
             };
             let start = start.max(SUPERBLOCK_LEN as u64);
-            self.end_in(log_end, volume).saturating_sub(start)
+            Self::end_in(log_end, volume).saturating_sub(start)
         });
         behind.sum()
     }
@@ -125,7 +125,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 };
             }
             let start = page.next.offset.max(SUPERBLOCK_LEN as u64);
-            let end = self.end_in(log_end, &volume);
+            let end = Self::end_in(log_end, &volume);
             let mut scanner = Scanner::new(volume.file(), number, start, ScanDepth::Headers);
             let mut is_over = false;
             while scanner.offset() < end && page.entries.len() < max && steps < STEPS_MAX {
@@ -162,7 +162,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
     }
 
     /// Where a volume ends for peers.
-    fn end_in(&self, log_end: Position, volume: &Volume<D::File>) -> u64 {
+    fn end_in(log_end: Position, volume: &Volume<D::File>) -> u64 {
         match volume.number().cmp(&log_end.volume) {
             std::cmp::Ordering::Less => volume.committed_end(),
             std::cmp::Ordering::Equal => volume.committed_end().min(log_end.offset),
@@ -326,7 +326,11 @@ fn entries_of(
         RecordKind::Manifest => Manifest::decode(payload)
             .ok()
             .and_then(|manifest| manifest.replaces),
-        _ => None,
+        RecordKind::Blob
+        | RecordKind::Tombstone
+        | RecordKind::Part
+        | RecordKind::Metadata
+        | RecordKind::Filler => None,
     };
     let says = match kind {
         RecordKind::Part | RecordKind::Filler => None,

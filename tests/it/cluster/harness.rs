@@ -18,6 +18,7 @@ use super::process::{Process, hayloft};
 use super::proxy::{Member, Net};
 use crate::support::chance;
 use crate::support::deadline::{eventually, within};
+use crate::support::http;
 use crate::support::tell;
 
 /// Time for a cluster to be whole again when nothing disturbs it any more.
@@ -298,6 +299,26 @@ impl Cluster {
             why.is_empty().then_some(())
         });
         assert!(whole.is_some(), "not whole within {HEALING_LIMIT:?}: {why}");
+    }
+
+    /// Waits until a node has followed its peers to where they are now. It asks them once a second at
+    /// least, so what it says twice, three seconds apart, is true of all that was before.
+    pub(super) fn wait_followed(&self, number: usize) {
+        let address = self.place(number).http;
+        let is_behind = || {
+            let metrics = http::get(address, "/metrics").text();
+            let lines = metrics.lines().filter(|line| !line.starts_with('#'));
+            let mut behind = lines.filter(|line| line.contains("_replication_behind_bytes"));
+            behind.any(|line| !line.ends_with(" 0"))
+        };
+        for _ in 0..2 {
+            let followed = within(HEALING_LIMIT, || (!is_behind()).then_some(()));
+            assert!(
+                followed.is_some(),
+                "node {number} does not follow its peers"
+            );
+            std::thread::sleep(Duration::from_secs(3));
+        }
     }
 
     /// What is missing until all is well; `None` if nothing is.

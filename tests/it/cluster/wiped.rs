@@ -71,6 +71,7 @@ fn rebuilt(wipe: fn(&Cluster)) {
     steady.expect_no_failures(seed);
     kept.append(&mut steady.blobs.lock().unwrap());
     cluster.wait_whole();
+    cluster.wait_followed(3);
     for node in &mut cluster.nodes[..2] {
         node.terminate();
     }

@@ -320,7 +320,7 @@ impl Request {
                 writer.u8(path.0);
                 writer.u8(*prefix);
                 put_key(&mut writer, from);
-                put_option(&mut writer, to.as_deref(), |writer, to| put_key(writer, to));
+                put_option(&mut writer, to.as_deref(), put_key);
                 writer.u64(*count);
                 writer.bytes(digest);
             }
