@@ -300,6 +300,17 @@ impl Cluster {
         assert!(whole.is_some(), "not whole within {HEALING_LIMIT:?}: {why}");
     }
 
+    /// Waits until all nodes have all that others acknowledged without them. Nothing may be changed
+    /// meanwhile.
+    pub(super) fn wait_copied(&self) {
+        self.wait_whole();
+        eventually("no record has too few copies", HEALING_LIMIT, || {
+            let nodes = (1..=self.plan.nodes).map(|number| self.node_status(1, number));
+            let short: Option<Vec<u64>> = nodes.map(|node| Some(node?.under_replicated)).collect();
+            (short?.iter().sum::<u64>() == 0).then_some(())
+        });
+    }
+
     /// What is missing until all is well; `None` if nothing is.
     fn what_is_missing(&self) -> Option<String> {
         let running = |processes: &[Process]| -> Vec<usize> {
@@ -323,9 +334,7 @@ impl Cluster {
                     return Some(format!("tracker {tracker} does not know node {number}"));
                 };
                 let is_complete = node.paths.iter().all(|path| path.is_complete);
-                let is_short =
-                    node.under_replicated != 0 && self.plan.nodes == running(&self.nodes).len();
-                if !node.is_alive || node.state != "active" || !is_complete || is_short {
+                if !node.is_alive || node.state != "active" || !is_complete {
                     return Some(format!("tracker {tracker} says of node {number}: {node:?}"));
                 }
             }

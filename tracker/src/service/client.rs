@@ -31,7 +31,7 @@ impl Service {
                 }
                 Scope::All => {
                     let nodes = self.shared.cluster().fetch_all(&group, &name, width);
-                    let nodes = nodes.ok_or(Status::NOT_FOUND)?;
+                    let nodes = nodes.ok_or_else(|| self.nobody_answers(&group))?;
                     let nodes = nodes.iter().map(node_address).collect();
                     FetchTargets { group, nodes }.encode(width, out);
                     Ok(())
@@ -161,9 +161,19 @@ impl Service {
         node: Option<Endpoint>,
         out: &mut BytesMut,
     ) -> Result<(), Status> {
-        let node = node_address(&node.ok_or(Status::NOT_FOUND)?);
+        let node = node.ok_or_else(|| self.nobody_answers(&group))?;
+        let node = node_address(&node);
         FetchTarget { group, node }.encode(self.dialect.address, out);
         Ok(())
+    }
+
+    /// What is said when no node can be named: "not found" would be taken for the blob's, and the nodes
+    /// of a known group are only away, or did not report yet after this tracker's start.
+    fn nobody_answers(&self, group: &GroupName) -> Status {
+        match self.shared.cluster().group(group) {
+            Some(_) => Status::AGAIN,
+            None => Status::NOT_FOUND,
+        }
     }
 
     fn list_storages(
