@@ -15,6 +15,7 @@ help:            ## list the targets
 run: setup       ## run all servers in one process, data in ./data (ARGS="--api-listen :8081")
 	cargo run --release -- serve $(ARGS)
 
+test: export SETUP_FOR = tests
 test: setup      ## run all tests
 	cargo test --release --workspace $(ARGS)
 

@@ -35,7 +35,7 @@ enum Command {
     /// Run a storage node of a cluster.
     Storage(cli::serve::RoleArgs),
     /// Run an API server of a cluster.
-    Api(cli::serve::RoleArgs),
+    Api(cli::serve::ApiArgs),
 
     // Client. Their help is that of their arguments.
     Upload(cli::upload::UploadArgs),
@@ -53,6 +53,7 @@ enum Command {
     User(cli::user::UserArgs),
     App(cli::app::AppArgs),
     Cluster(cli::cluster::ClusterArgs),
+    Catalog(cli::catalog::CatalogArgs),
 
     // Tools. Those of the data directory need the server to be stopped.
     Check(cli::check::CheckArgs),
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         Command::User(args) => cli::exit(args.run()),
         Command::App(args) => cli::exit(args.run()),
         Command::Cluster(args) => cli::client::run(args.run()),
+        Command::Catalog(args) => cli::exit(args.run()),
 
         Command::Check(args) => args.run(),
         Command::Repair(args) => args.run(),

@@ -9,7 +9,7 @@ use common::client::ClientError;
 use common::code::ErrorCode;
 use common::web::tls::TlsError;
 
-use crate::backend::catalog::OpenError;
+use crate::backend::catalog::{OpenError, PostgresError};
 
 /// Why the API server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,9 @@ pub enum ApiError {
     /// The catalog cannot be opened.
     #[error("cannot open the catalog of accounts and files")]
     Catalog(#[from] OpenError),
+    /// The catalog's database is no use.
+    #[error("cannot use the catalog of accounts and files")]
+    Database(#[from] PostgresError),
     /// A text of the settings is not what it should be.
     #[error("{key} has the text \"{text}\", which is no such; remedy: mend or remove it")]
     Setting {
@@ -78,6 +81,7 @@ impl ApiError {
             Self::Listen { .. } | Self::Metrics(_) => ErrorCode::Unavailable,
             Self::Directory { .. } | Self::Passwords(_) | Self::Task(_) => ErrorCode::Storage,
             Self::Catalog(error) => error.code(),
+            Self::Database(error) => error.code(),
             Self::Tls(_) | Self::WebDir { .. } | Self::Setting { .. } => ErrorCode::Invalid,
             Self::Client(error) => error.code(),
         }

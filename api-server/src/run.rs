@@ -5,9 +5,10 @@
 //! uploads past the point of no return, then the catalog is closed.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::config;
 use common::env::Shutdown;
@@ -23,8 +24,11 @@ use jiff::tz::TimeZone;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
+use tracing::info;
 
-use crate::backend::catalog::{CatalogSettings as RocksSettings, Durability, RocksCatalog};
+use crate::backend::catalog::{
+    AnyCatalog, CatalogSettings as RocksSettings, Durability, PostgresCatalog, RocksCatalog,
+};
 use crate::backend::{Blobs as _, ClusterBlobs};
 use crate::core::files::Reuse;
 use crate::core::shares;
@@ -51,11 +55,11 @@ const UNKNOWN_SENDER_LEN_MAX: u64 = 64 * 1024 * 1024;
 /// Connections of the operator's commands at the same time.
 const OPERATOR_CONNECTIONS_MAX: usize = 16;
 
-type OurService = Service<RocksCatalog, ClusterBlobs>;
-type OurConsole = Console<RocksCatalog, ClusterBlobs>;
-type OurImageHost = ImageHost<RocksCatalog, ClusterBlobs>;
-type OurPan123 = Pan123<RocksCatalog, ClusterBlobs>;
-type OurWeiyun = Weiyun<RocksCatalog, ClusterBlobs>;
+type OurService = Service<AnyCatalog, ClusterBlobs>;
+type OurConsole = Console<AnyCatalog, ClusterBlobs>;
+type OurImageHost = ImageHost<AnyCatalog, ClusterBlobs>;
+type OurPan123 = Pan123<AnyCatalog, ClusterBlobs>;
+type OurWeiyun = Weiyun<AnyCatalog, ClusterBlobs>;
 type OurRoutes = Routes<ClusterBlobs, OurImageHost, OurPan123, OurWeiyun, Arc<OurConsole>>;
 
 /// A bound API server.
@@ -76,7 +80,7 @@ pub struct ApiServer {
 #[derive(Debug)]
 struct OperatorPort {
     listener: TcpListener,
-    handler: Arc<Operator<RocksCatalog, ClusterBlobs>>,
+    handler: Arc<Operator<AnyCatalog, ClusterBlobs>>,
     metrics: Arc<HttpMetrics>,
     _file: OperatorFile,
 }
@@ -84,7 +88,7 @@ struct OperatorPort {
 /// What is opened from the disk, and closed in the end.
 #[derive(Clone, Debug)]
 struct Opened {
-    catalog: RocksCatalog,
+    catalog: AnyCatalog,
     service: OurService,
     thumbnails: Thumbnails,
 }
@@ -109,9 +113,17 @@ impl ApiServer {
         let operator_metrics = HttpMetrics::register(&Registry::new(), "operator")?;
         let blobs = ClusterBlobs::new(settings.trackers, settings.pool)?;
 
+        let database = match &settings.catalog.place {
+            config::CatalogPlace::Embedded => None,
+            config::CatalogPlace::Database(url) => {
+                info!(database = %url, "the catalog is in a database");
+                Some(PostgresCatalog::open(url, &registry).await?)
+            }
+        };
         let opening = Opening {
             directory: settings.directory.clone(),
             catalog: settings.catalog,
+            database,
             thumbnail_cache_size: settings.thumbnails.cache_size,
             accounts: settings.accounts,
             blobs: blobs.clone(),
@@ -257,6 +269,8 @@ impl OperatorPort {
 struct Opening {
     directory: PathBuf,
     catalog: CatalogSettings,
+    /// The catalog, if it is not to be opened in the directory.
+    database: Option<PostgresCatalog>,
     thumbnail_cache_size: u64,
     accounts: AccountSettings,
     blobs: ClusterBlobs,
@@ -269,28 +283,34 @@ impl Opening {
         let Self {
             directory,
             catalog,
+            database,
             thumbnail_cache_size,
             accounts,
             blobs,
             registry,
         } = self;
-        let catalog = RocksSettings {
-            directory: directory.join("catalog"),
-            durability: match catalog.durability {
-                config::Durability::Always => Durability::Always,
-                config::Durability::Interval => Durability::Interval(catalog.sync_interval),
-                config::Durability::Os => Durability::Os,
-            },
-            cache_len: usize::try_from(catalog.cache_size).unwrap_or(usize::MAX),
-            ..RocksSettings::new(&directory)
+        let abandoned_after = catalog.abandoned_after;
+        let catalog = if let Some(database) = database {
+            // The embedded one would make it.
+            std::fs::create_dir_all(&directory).map_err(|source| ApiError::Directory {
+                directory: directory.clone(),
+                source,
+            })?;
+            AnyCatalog::Database(database)
+        } else {
+            let settings = rocks_settings(&catalog, &directory);
+            AnyCatalog::Embedded(RocksCatalog::open(&settings, &registry)?)
         };
-        let catalog = RocksCatalog::open(&catalog, &registry)?;
         let thumbnails = ThumbSettings {
             cache_bytes_max: thumbnail_cache_size,
             ..ThumbSettings::default()
         };
         let thumbnails = Thumbnails::new(&thumbnails, directory.join("thumbnails"), &registry)?;
-        let service = Service::new(catalog.clone(), blobs, service_settings(&accounts));
+        let service = Service::new(
+            catalog.clone(),
+            blobs,
+            service_settings(&accounts, abandoned_after),
+        );
         Ok(Opened {
             service: service.map_err(|error| ApiError::Passwords(error.into()))?,
             catalog,
@@ -299,7 +319,20 @@ impl Opening {
     }
 }
 
-fn service_settings(accounts: &AccountSettings) -> ServiceSettings {
+fn rocks_settings(catalog: &CatalogSettings, directory: &Path) -> RocksSettings {
+    RocksSettings {
+        directory: directory.join("catalog"),
+        durability: match catalog.durability {
+            config::Durability::Always => Durability::Always,
+            config::Durability::Interval => Durability::Interval(catalog.sync_interval),
+            config::Durability::Os => Durability::Os,
+        },
+        cache_len: usize::try_from(catalog.cache_size).unwrap_or(usize::MAX),
+        ..RocksSettings::new(directory)
+    }
+}
+
+fn service_settings(accounts: &AccountSettings, abandoned_after: Duration) -> ServiceSettings {
     ServiceSettings {
         session_life: accounts.session_life,
         registration: match accounts.registration {
@@ -319,6 +352,7 @@ fn service_settings(accounts: &AccountSettings) -> ServiceSettings {
             config::InstantUpload::User => Reuse::Own,
         },
         slice_size: accounts.slice_size,
+        abandoned_after,
     }
 }
 

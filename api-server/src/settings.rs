@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::client::{Address, PoolSettings, TRACKER_PORT};
-use common::config::{Durability, InstantUpload, Registration, TokenlessWrites};
+use common::config::{CatalogPlace, Durability, InstantUpload, Registration, TokenlessWrites};
 use common::id::GroupName;
 use common::web::anti_leech::Access;
 use common::web::network::Network;
@@ -169,9 +169,14 @@ impl Default for WeiyunSettings {
     }
 }
 
-/// How accounts, files and shares are kept.
+/// How accounts, files and shares are kept. All but the first two are about the embedded catalog.
 #[derive(Clone, Debug)]
 pub struct CatalogSettings {
+    /// Where they are kept.
+    pub place: CatalogPlace,
+    /// Time after which another server's announcement of a blob, in a catalog that several share, is
+    /// that of a dead one.
+    pub abandoned_after: Duration,
     /// When a change is acknowledged.
     pub durability: Durability,
     /// Time between two syncs where changes do not wait for one.
@@ -183,6 +188,8 @@ pub struct CatalogSettings {
 impl Default for CatalogSettings {
     fn default() -> Self {
         Self {
+            place: CatalogPlace::Embedded,
+            abandoned_after: Duration::from_mins(10),
             durability: Durability::Always,
             sync_interval: Duration::from_secs(1),
             cache_size: 32 << 20,

@@ -57,13 +57,20 @@ pub fn init(log: &LogConfig, level: Option<&str>) -> Result<(), TelemetryError> 
     .map_err(TelemetryError::Again)
 }
 
+/// What is never logged, whatever the level: the database's library would write down the parameters of
+/// each statement, and these hold hashes of passwords and tokens, and secrets of applications.
+const QUIET: [&str; 2] = ["tokio_postgres=warn", "tokio_postgres::query=warn"];
+
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder()
-        .parse(level)
-        .map_err(|source| TelemetryError::Level {
-            level: level.to_owned(),
-            source,
-        })
+    let refuse = |source| TelemetryError::Level {
+        level: level.to_owned(),
+        source,
+    };
+    let mut filter = EnvFilter::builder().parse(level).map_err(refuse)?;
+    for quiet in QUIET {
+        filter = filter.add_directive(quiet.parse().map_err(refuse)?);
+    }
+    Ok(filter)
 }
 
 /// Figures about the process itself, read when somebody asks for them.
@@ -210,6 +217,10 @@ mod tests {
     #[test]
     fn a_level_that_is_not_understood_is_refused_with_the_remedy() {
         assert!(filter("info,tracker=debug").is_ok());
+        let loud = filter("trace,tokio_postgres::query=trace")
+            .unwrap()
+            .to_string();
+        assert!(!loud.contains("tokio_postgres::query=trace"), "{loud}");
         let error = filter("tracker=loud").unwrap_err().to_string();
         assert!(error.contains("write error, warn"), "{error}");
     }

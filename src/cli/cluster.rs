@@ -9,11 +9,12 @@ use std::process::ExitCode;
 use common::client::{Address, Client, PoolSettings};
 use common::config::Sources;
 use common::env::clock;
-use common::secret::Secret;
+use common::secret::{Secret, Secrets};
 use common::wire::cluster::{Order, Target};
 
 use super::config;
 use super::output::{self, EXIT_CODES, Failure, Tally};
+use super::secret::{self, Missing};
 use order::{Orders, Patience};
 
 /// Look after groups and nodes: status, drain, read-only, remove
@@ -48,11 +49,21 @@ pub(crate) struct Trackers {
         value_delimiter = ',',
         global = true
     )]
-    trackers: Vec<Address>,
+    named: Vec<Address>,
 
     /// A configuration of the cluster, of any role: its trackers are asked
     #[arg(long, value_name = "FILE", env = "HAYLOFT_CONFIG", global = true)]
     config: Option<std::path::PathBuf>,
+
+    /// File with the cluster secret, which orders need [default: that of the configuration, else
+    /// cluster.secret in its data directory]
+    #[arg(
+        long = "cluster-secret-file",
+        value_name = "FILE",
+        env = "HAYLOFT_CLUSTER_SECRET_FILE",
+        global = true
+    )]
+    secret_file: Option<std::path::PathBuf>,
 
     /// Print JSON
     #[arg(long, global = true)]
@@ -134,10 +145,29 @@ impl ClusterArgs {
             Err(error) => return super::exit(Err(error)),
         };
         let json = self.trackers.json;
-        let orders = Orders { trackers, json };
+        match &self.command {
+            ClusterCommand::Secret => {
+                tally.check("", output::line(&Secret::generate().reveal()));
+                return tally.into();
+            }
+            ClusterCommand::Status => {
+                tally.check("", status(trackers, json).await);
+                return tally.into();
+            }
+            _ => {}
+        }
+        let secrets = match self.trackers.secrets() {
+            Ok(secrets) => secrets,
+            Err(code) => return code,
+        };
+        let orders = Orders {
+            trackers,
+            secrets,
+            json,
+        };
         let done = match self.command {
-            ClusterCommand::Secret => output::line(&Secret::generate().reveal()),
-            ClusterCommand::Status => status(orders.trackers, json).await,
+            // Done above: they need no secret.
+            ClusterCommand::Secret | ClusterCommand::Status => Ok(()),
             ClusterCommand::Drain { target, patience } => orders.drain(target, patience).await,
             ClusterCommand::Undrain { target } => orders.give(target, Order::Undrain).await,
             ClusterCommand::ReadOnly { target } => orders.give(target, Order::ReadOnly).await,
@@ -158,10 +188,23 @@ impl ClusterArgs {
 }
 
 impl Trackers {
+    /// The secret that trackers know, or the exit code of a command that did not find it.
+    fn secrets(&self) -> Result<Secrets, ExitCode> {
+        let mut config = match config::load(self.config.as_deref(), Sources::new()) {
+            Ok(loaded) => loaded.config,
+            Err(error) => return Err(super::exit(Err(error))),
+        };
+        if let Some(file) = &self.secret_file {
+            config.cluster.secret = None;
+            config.cluster.secret_file = Some(file.clone());
+        }
+        secret::secrets(&config, Missing::Refuse).map_err(|error| super::exit(Err(error)))
+    }
+
     /// Those named, else those of the configuration, else the one that `hayloft serve` runs here.
     fn addresses(&self) -> Result<Vec<Address>, config::ConfigError> {
-        if !self.trackers.is_empty() {
-            return Ok(self.trackers.clone());
+        if !self.named.is_empty() {
+            return Ok(self.named.clone());
         }
         let Some(file) = &self.config else {
             return Ok(vec![Address::new("127.0.0.1", 22122)]);

@@ -5,6 +5,7 @@
 pub(crate) mod app;
 pub(crate) mod append;
 pub(crate) mod bench;
+pub(crate) mod catalog;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod cluster;

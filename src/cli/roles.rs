@@ -86,7 +86,7 @@ impl RoleError {
             Self::NoTracker { .. }
                 | Self::Secret(_)
                 | Self::Api(ApiError::Tls(_) | ApiError::WebDir { .. })
-        )
+        ) || matches!(self, Self::Api(ApiError::Database(error)) if error.is_configuration())
     }
 }
 
@@ -364,7 +364,7 @@ async fn bind_api(
     let address = ready::reachable(server.local_addr());
     let shutdown = shutdown.clone();
     let serve = Box::pin(async move {
-        server.serve(shutdown).await;
+        Box::pin(server.serve(shutdown)).await;
         Ok(())
     });
     let name = "API server";
@@ -410,6 +410,8 @@ fn api_settings(config: &Config, trackers: Vec<Address>) -> ApiSettings {
             users: api.weiyun.users.clone(),
         },
         catalog: CatalogSettings {
+            place: api.catalog.clone(),
+            abandoned_after: api.abandoned_after,
             durability: api.durability,
             sync_interval: api.sync_interval,
             cache_size: api.catalog_cache_size.0,
@@ -564,7 +566,9 @@ mod tests {
     #[test]
     fn a_dead_or_paused_node_is_out_of_rotation_in_less_than_three_seconds_by_default() {
         let config = config("");
-        let settings = tracker_settings(&config, &Registry::new());
+        let everybody = AllowedHosts::default();
+        let secrets = Secrets::default();
+        let settings = tracker_settings(&config, &secrets, everybody, &Registry::new());
         assert!((settings.tick + settings.policy.silence_max).as_millis() < 3000);
         // One late heartbeat is no death.
         assert!(config.storage.heartbeat * 2 < settings.policy.silence_max);

@@ -11,6 +11,8 @@ use common::limits;
 use common::secret::{Secret, SecretError, Secrets};
 use tracing::{info, warn};
 
+use super::CliError;
+
 /// The file in a data directory that is read without being asked for.
 const FILE_NAME: &str = "cluster.secret";
 
@@ -55,6 +57,12 @@ pub(crate) enum SecretFileError {
         #[source]
         source: io::Error,
     },
+}
+
+impl CliError for SecretFileError {
+    fn exit_code(&self) -> u8 {
+        2
+    }
 }
 
 /// The secrets that a tracker or storage node of this configuration shows and accepts.

@@ -38,6 +38,10 @@ pub(crate) struct ServeArgs {
     /// Where the API server listens [default: 0.0.0.0:8080]
     #[arg(long, value_name = "IP:PORT")]
     api_listen: Option<String>,
+    /// Where accounts and files are kept: embedded or a database's URL; a password is better given by
+    /// HAYLOFT_API_CATALOG or in the file [default: embedded]
+    #[arg(long, value_name = "PLACE")]
+    api_catalog: Option<String>,
     /// When an upload is acknowledged: always (on the disk), interval or os [default: always]
     #[arg(long, value_name = "MODE")]
     durability: Option<String>,
@@ -54,6 +58,17 @@ pub(crate) struct RoleArgs {
     /// Where it serves HTTP besides; wins over the file (tracker and storage)
     #[arg(long, value_name = "IP:PORT")]
     http_listen: Option<String>,
+}
+
+/// Flags of an API server that runs alone.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ApiArgs {
+    #[command(flatten)]
+    role: RoleArgs,
+    /// Where accounts and files are kept: embedded, or the URL of a database that servers share; a
+    /// password is better given by HAYLOFT_API_CATALOG or in the file [default: embedded]
+    #[arg(long, value_name = "PLACE")]
+    catalog: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -134,6 +149,7 @@ pub(crate) fn serve(args: ServeArgs) -> Result<(), ServeError> {
             args.storage_http_listen,
         )
         .flag("--api-listen", "api.listen", args.api_listen)
+        .flag("--api-catalog", "api.catalog", args.api_catalog)
         .flag("--durability", "storage.durability", args.durability);
     run(Roles::All, args.common, sources)
 }
@@ -152,10 +168,15 @@ pub(crate) fn storage(args: RoleArgs) -> Result<(), ServeError> {
     run(Roles::Storage, args.common, sources)
 }
 
-pub(crate) fn api(args: RoleArgs) -> Result<(), ServeError> {
-    let listen = args.listen.or(args.http_listen);
-    let sources = Sources::new().flag("--listen", "api.listen", listen);
-    run(Roles::Api, args.common, sources)
+pub(crate) fn api(args: ApiArgs) -> Result<(), ServeError> {
+    let ApiArgs { role, catalog } = args;
+    let listen = role.listen.or(role.http_listen);
+    let sources = Sources::new().flag("--listen", "api.listen", listen).flag(
+        "--catalog",
+        "api.catalog",
+        catalog,
+    );
+    run(Roles::Api, role.common, sources)
 }
 
 fn run(roles: Roles, args: CommonArgs, sources: Sources) -> Result<(), ServeError> {

@@ -38,10 +38,29 @@ const GAUGES: [(&str, &str); 10] = [
     ),
 ];
 
+/// Name, help of what is known of each peer and volume path.
+const PEER_GAUGES: [(&str, &str); 4] = [
+    ("up", "Whether the peer answers: 1 or 0."),
+    (
+        "complete",
+        "Whether everything that the peer had at some moment since it answers is here: 1 or 0.",
+    ),
+    (
+        "behind_bytes",
+        "Bytes of the peer's log that were not looked at.",
+    ),
+    (
+        "fetched",
+        "Blobs and metadata that did not come by themselves and were fetched, since the start.",
+    ),
+];
+
 /// Reads the gauges.
 pub(crate) struct StoreCollector {
     node: Arc<Node>,
     gauges: Vec<IntGaugeVec>,
+    peers: Vec<IntGaugeVec>,
+    short: IntGauge,
     connections: IntGauge,
 }
 
@@ -52,11 +71,22 @@ impl StoreCollector {
             IntGaugeVec::new(Opts::new(format!("hayloft_store_{name}"), *help), &["path"])
         });
         let gauges = gauges.collect::<Result<Vec<_>, _>>()?;
+        let peers = PEER_GAUGES.iter().map(|(name, help)| {
+            let name = format!("hayloft_replication_{name}");
+            IntGaugeVec::new(Opts::new(name, *help), &["peer", "path"])
+        });
+        let peers = peers.collect::<Result<Vec<_>, _>>()?;
+        let short = IntGauge::new(
+            "hayloft_replication_short_changes",
+            "Changes acknowledged with fewer copies than wanted that not all peers are known to have.",
+        )?;
         let help = "Open connections of the FastDFS protocol.";
         let connections = IntGauge::new("hayloft_storage_connections", help)?;
         Ok(Self {
             node,
             gauges,
+            peers,
+            short,
             connections,
         })
     }
@@ -65,7 +95,11 @@ impl StoreCollector {
 impl Collector for StoreCollector {
     fn desc(&self) -> Vec<&Desc> {
         let descriptions = self.gauges.iter().flat_map(Collector::desc);
-        descriptions.chain(self.connections.desc()).collect()
+        descriptions
+            .chain(self.peers.iter().flat_map(Collector::desc))
+            .chain(self.short.desc())
+            .chain(self.connections.desc())
+            .collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -91,9 +125,31 @@ impl Collector for StoreCollector {
                     .set(i64::try_from(value).unwrap_or(i64::MAX));
             }
         }
+        // Peers that left must not be shown for ever.
+        self.peers.iter().for_each(IntGaugeVec::reset);
+        for followed in self.node.standing.followed() {
+            let labels = [followed.peer.to_string(), followed.path.to_string()];
+            let values = [
+                u64::from(followed.is_up),
+                u64::from(followed.progress.is_complete),
+                followed.progress.behind,
+                followed.progress.fetched,
+            ];
+            for (gauge, value) in self.peers.iter().zip(values) {
+                gauge
+                    .with_label_values(&labels)
+                    .set(i64::try_from(value).unwrap_or(i64::MAX));
+            }
+        }
+        let short = self.node.replica.short();
+        self.short.set(i64::try_from(short).unwrap_or(i64::MAX));
         self.connections
             .set(i64::from(self.node.counters.connections().current));
         let families = self.gauges.iter().flat_map(Collector::collect);
-        families.chain(self.connections.collect()).collect()
+        families
+            .chain(self.peers.iter().flat_map(Collector::collect))
+            .chain(self.short.collect())
+            .chain(self.connections.collect())
+            .collect()
     }
 }

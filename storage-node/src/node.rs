@@ -21,8 +21,8 @@ use crate::format::Stamp;
 use crate::identity::Identity;
 use crate::index::{IndexError, IndexSettings, RocksIndex};
 use crate::metrics::StoreMetrics;
-use crate::replica::{GroupStore, Replica, Stamps};
 use crate::peers::{self, Followed, Standing};
+use crate::replica::{GroupStore, Replica, Stamps};
 use crate::report::ReportSource;
 use crate::run::NodeError;
 use crate::settings::Settings;
@@ -308,7 +308,11 @@ impl Node {
     }
 
     fn phase(&self, followed: &[Followed]) -> NodePhase {
-        if self.stores.keys().all(|path| self.standing.is_complete(*path)) {
+        if self
+            .stores
+            .keys()
+            .all(|path| self.standing.is_complete(*path))
+        {
             NodePhase::Serving
         } else if followed.iter().any(|one| one.progress.place.is_none()) {
             NodePhase::Recovering
@@ -398,6 +402,11 @@ impl ReportSource for Node {
             blobs: live.fold(0, u64::saturating_add),
             lag_ms: followed.iter().map(Followed::lag_ms).max().unwrap_or(0),
             under_replicated: self.replica.short(),
+            unverified_age_s: self
+                .stores()
+                .map(|(_, store)| store.shared().unverified_age())
+                .max()
+                .unwrap_or(0),
             rebuild: Progress {
                 done: followed.iter().map(|one| one.progress.fetched).sum(),
                 total: 0,

@@ -26,15 +26,13 @@ use tracing::{info, warn};
 use self::link::MuxLink;
 pub(crate) use self::places::Places;
 pub(crate) use self::service::ReplicaService;
-use crate::replica::{FollowSettings, Follower, PathProgress, Peer, Replica};
+use crate::replica::{FollowSettings, Follower, PathProgress, Peer, Replica, TOMBSTONE_AGE};
 use crate::report::Members;
 
 /// Time between two looks whether places are to be kept.
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time that a node which had peers waits for them before it serves without.
 const PEERS_PATIENCE: Duration = Duration::from_secs(5);
-/// Age of a tombstone that all nodes have before it is forgotten, in microseconds: a day.
-const TOMBSTONE_AGE: u64 = 24 * 3600 * 1_000_000;
 /// Time between two looks for such tombstones.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -155,6 +153,10 @@ impl Group {
             running.insert(identity, started);
         }
         self.announce(&running);
+        let menders = self.replica.group_stores().map(|(_, store)| {
+            AbortOnDropHandle::new(tokio::spawn(async move { store.mend().await }))
+        });
+        let _menders: Vec<_> = menders.collect();
         let mut keep = interval(KEEP_INTERVAL);
         let mut forget = interval(FORGET_INTERVAL);
         loop {
@@ -236,8 +238,7 @@ impl Group {
         let mut followed = Vec::new();
         for (path, store) in self.replica.group_stores() {
             let place = self.places.get(identity, path);
-            let (follower, receiver) =
-                Follower::new(store, peer.clone(), self.follow, place);
+            let (follower, receiver) = Follower::new(store, peer.clone(), self.follow, place);
             let following = async move { follower.follow().await };
             tasks.push(AbortOnDropHandle::new(tokio::spawn(following)));
             followed.push(Followed {
@@ -268,7 +269,9 @@ impl Group {
             .map(|(identity, running)| (*identity, running.peer.number));
         self.replica.peers_changed();
         self.places.set_members(identities.collect());
-        let followed = running.values().flat_map(|running| running.followed.clone());
+        let followed = running
+            .values()
+            .flat_map(|running| running.followed.clone());
         self.standing.state().followed = followed.collect();
     }
 
@@ -302,7 +305,9 @@ impl Group {
             loop {
                 match self.replica.forget_tombstones(path, before).await {
                     Ok(0) => break,
-                    Ok(count) => info!(%path, count, "tombstones that all nodes have are forgotten"),
+                    Ok(count) => {
+                        info!(%path, count, "tombstones that all nodes have are forgotten")
+                    }
                     Err(error) => {
                         warn!(%path, %error, "tombstones are not forgotten");
                         break;

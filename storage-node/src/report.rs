@@ -163,18 +163,14 @@ enum ReportFailure {
 impl ReportFailure {
     /// Whether only an operator can end it, by giving both the same secret.
     fn is_distrust(&self) -> bool {
-        match self {
-            Self::Auth(AuthError::Connection(_) | AuthError::Silent(_) | AuthError::Status(_)) => {
-                false
-            }
-            Self::Auth(_) => true,
-            Self::Connect(_)
-            | Self::Connection(_)
-            | Self::Silent(_)
-            | Self::Status(_)
-            | Self::Answer(_)
-            | Self::Refused(_) => false,
-        }
+        let Self::Auth(error) = self else {
+            return false;
+        };
+        let may_pass = matches!(
+            error,
+            AuthError::Connection(_) | AuthError::Silent(_) | AuthError::Status(_)
+        );
+        !may_pass
     }
 }
 

@@ -13,7 +13,8 @@ use crate::error::StoreError;
 use crate::http::{BlobSource, Content, Opened, ReadPieces, SourceError};
 use crate::index::RocksIndex;
 use crate::node::Node;
-use crate::store::{BlobContent, OpenBlob, Pieces};
+use crate::replica::{GroupPieces, GroupStore};
+use crate::store::{BlobContent, OpenBlob};
 
 /// The blobs of a node.
 #[derive(Clone, Debug)]
@@ -22,10 +23,12 @@ pub(crate) struct LocalBlobs(pub Arc<Node>);
 /// Reads a blob of many parts.
 #[derive(Debug)]
 pub(crate) struct BlobReader {
+    store: GroupStore,
+    key: Vec<u8>,
     blob: OpenBlob<OsDisk, RocksIndex>,
     /// Where the pieces under way go on, and where they end.
     next: Range<u64>,
-    pieces: Option<Pieces<OsDisk, RocksIndex>>,
+    pieces: Option<GroupPieces>,
     /// What the last piece had beyond the range that was asked for.
     rest: Bytes,
 }
@@ -39,10 +42,7 @@ impl BlobSource for LocalBlobs {
             .store_of(&id.name)
             .filter(|_| id.group == self.0.group);
         let store = store.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
-        let blob = store
-            .open_blob(&id.name.to_key())
-            .await
-            .map_err(failed)?;
+        let blob = store.open_blob(&id.name.to_key()).await.map_err(failed)?;
         let blob = blob.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
         let version = match (id.name.kind(), blob.crc) {
             (BlobKind::Normal, Some(crc)) => Version::Immutable(crc),
@@ -58,6 +58,8 @@ impl BlobSource for LocalBlobs {
         let content = match &blob.content {
             BlobContent::Record(payload) => Content::Whole(payload.clone()),
             BlobContent::Manifest(_) => Content::Pieces(BlobReader {
+                store: store.clone(),
+                key: id.name.to_key(),
                 blob,
                 next: 0..0,
                 pieces: None,
@@ -71,7 +73,10 @@ impl BlobSource for LocalBlobs {
 impl ReadPieces for BlobReader {
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
         if self.pieces.is_none() || self.next != range {
-            self.pieces = Some(self.blob.pieces(range.clone()));
+            let pieces = self
+                .store
+                .pieces(self.key.clone(), &self.blob, range.clone());
+            self.pieces = Some(pieces);
             self.rest = Bytes::new();
         }
         if self.rest.is_empty() {

@@ -39,11 +39,15 @@ mod image_host_transport;
 #[cfg(test)]
 mod image_host_uploads;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod pan123;
 #[cfg(test)]
 mod pan123_clients;
+#[cfg(test)]
+mod postgres;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

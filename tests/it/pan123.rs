@@ -4,12 +4,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::support::chance;
 use super::support::home::Home;
-use super::support::http::{Http, HttpAnswer};
+use super::support::http::{self, Http, HttpAnswer};
 use super::support::image_host::{Client, PASSWORD, md5_hex};
 use super::support::server::{Server, blobs_left};
 
@@ -373,13 +374,24 @@ fn an_upload_goes_on_after_the_server_was_killed() {
     data(&pan.post("/api/v1/file/trash", &body));
     data(&pan.post("/api/v1/file/delete", &body));
     server.terminate();
-    // Orphans are reclaimed at the latest when the server has started once more and its node has
-    // reported, for which it may have been stopped too soon.
-    let is_empty = (0..60).any(|_| {
-        Server::start(&home).terminate();
+    // Orphans are reclaimed at the latest when the server has started once more and its node takes
+    // deletes, or when it is asked again.
+    let is_empty = (0..30).any(|_| {
+        let server = Server::start(&home);
+        let until = Instant::now() + Duration::from_secs(3);
+        let deleted = "hayloft_storage_requests_total{command=\"delete\"";
+        while Instant::now() < until {
+            let metrics = http::get(server.addresses.storage_http, "/metrics").text();
+            if metrics.contains(deleted) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        server.terminate();
         blobs_left(&home) == 0
     });
-    assert!(is_empty, "blobs without an owner are left");
+    let said = std::fs::read_to_string(home.file("stderr.log")).unwrap_or_default();
+    assert!(is_empty, "blobs without an owner are left\n{said}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn hayloft(args: &[&str]) -> Command {
         }
     }
     command.args(args).stdin(Stdio::null());
+    command.env("HAYLOFT_CLUSTER_SECRET", "the secret of these tests");
     command
 }
 
@@ -167,6 +168,23 @@ fn a_wrong_configuration_ends_with_2_and_touches_nothing() {
         "{message}"
     );
     assert!(!data.exists());
+}
+
+#[test]
+fn a_role_without_a_cluster_secret_refuses_and_a_new_one_can_be_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    for role in ["tracker", "storage"] {
+        let mut command = hayloft(&[role, "--listen", "127.0.0.1:0", "--data-dir"]);
+        command.env_remove("HAYLOFT_CLUSTER_SECRET");
+        command.env("HAYLOFT_STORAGE_TRACKERS", "127.0.0.1:1");
+        let refused = command.arg(dir.path()).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{role}");
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert!(message.contains("hayloft cluster secret"), "{message}");
+    }
+    let secrets = [(); 2].map(|()| output(&["cluster", "secret"]).stdout);
+    assert_ne!(secrets[0], secrets[1]);
+    assert_eq!(secrets[0].len(), 65);
 }
 
 #[test]

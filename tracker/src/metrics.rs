@@ -11,6 +11,7 @@ use prometheus::{
 };
 
 use crate::cluster::Cluster;
+use crate::peers::Peers;
 
 mod nodes;
 
@@ -79,6 +80,7 @@ pub struct Metrics {
     free_bytes: IntGauge,
     snapshot_failures: IntCounter,
     peers_alive: IntGauge,
+    peers_known: IntGauge,
     refused_nodes: IntGauge,
     each: NodeMetrics,
 }
@@ -149,6 +151,10 @@ impl Metrics {
                 "Registrations that could not be stored.",
             )?,
             peers_alive: gauge("hayloft_tracker_peers_alive", "Other trackers that answer.")?,
+            peers_known: gauge(
+                "hayloft_tracker_peers_known",
+                "Other trackers that the configuration names.",
+            )?,
             refused_nodes: gauge(
                 "hayloft_tracker_refused_nodes",
                 "Nodes that were refused lately and did not come in since.",
@@ -205,7 +211,7 @@ impl Metrics {
     }
 
     /// Brings the figures that follow from the cluster up to date.
-    pub(crate) fn observe(&self, cluster: &Cluster, peers_alive: usize) {
+    pub(crate) fn observe(&self, cluster: &Cluster, peers: &Peers) {
         self.each.observe(cluster);
         self.refused_nodes
             .set(to_gauge(cluster.refused().count() as u64));
@@ -226,7 +232,8 @@ impl Metrics {
             .set(to_gauge(total_mb.saturating_mul(BYTES_PER_MB)));
         self.free_bytes
             .set(to_gauge(free_mb.saturating_mul(BYTES_PER_MB)));
-        self.peers_alive.set(to_gauge(peers_alive as u64));
+        self.peers_alive.set(to_gauge(peers.alive_count() as u64));
+        self.peers_known.set(to_gauge(peers.other_count() as u64));
     }
 }
 

@@ -123,6 +123,13 @@ impl Peers {
         self.table().peers.len()
     }
 
+    /// How many others there should be.
+    pub(crate) fn other_count(&self) -> usize {
+        let table = self.table();
+        let is_other = |peer: &&Peer| !matches!(peer.state, PeerState::Myself { .. });
+        table.peers.iter().filter(is_other).count()
+    }
+
     /// How many others live.
     pub(crate) fn alive_count(&self) -> usize {
         let table = self.table();

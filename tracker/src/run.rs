@@ -193,12 +193,11 @@ async fn tick(shared: Arc<Shared>, period: Duration, shutdown: Shutdown) {
             _ = ticks.tick() => {}
         }
         let now = shared.now();
-        let peers_alive = shared.peers.alive_count();
         let mut cluster = shared.cluster();
         for number in cluster.tick(now) {
             warn!(%number, "node is silent, taken out of service");
         }
-        shared.metrics.observe(&cluster, peers_alive);
+        shared.metrics.observe(&cluster, &shared.peers);
     }
 }
 

@@ -91,6 +91,12 @@ pub trait Catalog: Clone + Debug + Send + Sync + 'static {
         T: Send + 'static,
         E: From<CatalogError> + Send + 'static,
         F: FnMut(&mut dyn Transaction) -> Result<T, E> + Send + 'static;
+
+    /// Whether other processes may use the same catalog at the same time. Then what this process does
+    /// not remember may be under way elsewhere.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// Why the catalog did not answer.
@@ -117,6 +123,9 @@ pub enum CatalogError {
     /// The database failed while it made changes durable: they may have been kept or not.
     #[error("the catalog's database failed while it kept a change: {0}")]
     Unknown(String),
+    /// The database cannot be reached. Nothing was changed.
+    #[error("the catalog's database cannot be reached: {0}")]
+    Unreachable(String),
     /// Too many transactions wait.
     #[error("too many changes wait for the catalog")]
     Busy,
@@ -134,6 +143,7 @@ impl CatalogError {
             | Self::Contradiction(_)
             | Self::Database(_)
             | Self::Unknown(_) => ErrorCode::Storage,
+            Self::Unreachable(_) => ErrorCode::Unavailable,
             Self::Busy => ErrorCode::Busy,
             Self::Closed => ErrorCode::ShuttingDown,
         }

@@ -183,10 +183,14 @@ digest! {
     TokenHash, 32
 }
 digest! {
+    /// BLAKE3 of what is remembered for a while.
+    NoteHash, 32
+}
+digest! {
     /// A session's secret: 128 random bits. Its text is never logged.
     Token, 16
 }
-printed!(ContentHash Md5 PictureLink Sha1 TokenHash UploadId UploadKeyHash);
+printed!(ContentHash Md5 NoteHash PictureLink Sha1 TokenHash UploadId UploadKeyHash);
 
 impl fmt::Debug for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,6 +20,7 @@ pub mod apps;
 pub mod contents;
 pub mod files;
 pub mod grants;
+pub mod notes;
 pub mod pictures;
 pub mod sessions;
 pub mod shares;

@@ -589,7 +589,8 @@ fn abandon_blobs(
 ) -> Result<(), CatalogError> {
     if let UploadState::Committing(blobs) = &record.state {
         for blob in blobs {
-            uploads::abandon(tx, blob, now)?;
+            // Another server may just be asking storage for it.
+            uploads::leave(tx, blob, now)?;
         }
     }
     match &record.staging {

@@ -115,6 +115,24 @@ pub fn discard(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<bool
     Ok(true)
 }
 
+/// Notes that a blob never got an owner and is to be deleted. Only for whoever alone could have given it
+/// one and knows that this failed. Unlike [`discard`] it does so although the blob is not announced any
+/// more: another server may have given the announcement up, and the blob may have been made after that.
+pub fn disown(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<(), CoreError> {
+    Ok(abandon(tx, blob, now)?)
+}
+
+/// Notes that a blob has no owner any more although storage may be making it at this moment, asked by a
+/// server that does not know yet. It is deleted when that is over: nobody's announcement, and so none
+/// that a server goes on with.
+pub(super) fn leave(tx: &mut dyn Transaction, blob: &FileId, now: u32) -> Result<(), CatalogError> {
+    let orphan = OrphanRecord {
+        state: OrphanState::Pending(OrphanState::NOBODY),
+        since: now,
+    };
+    keys::put::<Orphans>(tx, &(*blob,), &orphan)
+}
+
 /// Notes that a blob, which may exist, has no owner any more and is to be deleted.
 pub(super) fn abandon(
     tx: &mut dyn Transaction,

@@ -44,7 +44,8 @@ pub(crate) enum Completion {
     Verifying,
 }
 
-/// Uploads that are being completed by this process.
+/// Uploads that are being completed by this process. Another one may complete the same upload: then storage
+/// makes one blob, and the catalog one file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Completing(Arc<Mutex<HashSet<UploadId>>>);
 
@@ -150,9 +151,15 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let chaining: Vec<ContentHash> = slices.iter().map(|(_, slice)| slice.chaining).collect();
         let digests = sequence.digests(hashes::whole(&chaining), record.size);
         match self.complete(account, id, &record, &slices, digests).await {
-            Ok(file) => Ok(Completion::File(file)),
-            // A slice came meanwhile, and is looked at when the client asks again.
-            Err(ServiceError::Core(CoreError::UploadChanged)) => Ok(Completion::Verifying),
+            // Another server may have been asked, too, and have completed it.
+            Ok(file) | Err(ServiceError::Core(CoreError::UploadDone(file))) => {
+                Ok(Completion::File(file))
+            }
+            // A slice came meanwhile, and is looked at when the client asks again; or another server is
+            // at it.
+            Err(ServiceError::Core(CoreError::UploadChanged | CoreError::UploadClosed)) => {
+                Ok(Completion::Verifying)
+            }
             Err(error) => Err(error),
         }
     }
@@ -227,10 +234,19 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         {
             return self.give(account, id, digests, Some(blob)).await;
         }
-        // What would be refused in the end is refused while the session is as it was.
+        // What would be refused in the end is refused while the session is as it was. Another server may
+        // have completed it just now, and then it is its own file that has the name.
         let place = record.place();
-        self.look(move |view| files::check_place(view, account, &place).map(drop))
-            .await?;
+        self.look(move |view| {
+            let record = upload_sessions::find(view, id)?.ok_or(CoreError::NoUpload)?;
+            match record.state {
+                UploadState::Done(file) => Err(CoreError::UploadDone(file)),
+                UploadState::Open | UploadState::Committing(_) => {
+                    files::check_place(view, account, &place).map(drop)
+                }
+            }
+        })
+        .await?;
         let Some(staging) = record.staging else {
             return Err(CoreError::NoUpload.into());
         };

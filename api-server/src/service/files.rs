@@ -33,7 +33,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .await;
         if let Err(ServiceError::Core(CoreError::NoContent)) = &added {
             misses.take(actor.user.clone());
-            self.shared.tickets.issue(account, md5);
+            self.issue_ticket(account, md5).await?;
         }
         added
     }

@@ -1,11 +1,16 @@
 //! What is computed of content: in one pass over the whole, and piecewise for uploads in slices.
 
 use std::fmt;
+use std::future::Future;
 
 use blake3::hazmat::{self, HasherExt as _, Mode};
+use bytes::Bytes;
 use md5::digest::common::hazmat::SerializableState;
 use md5::{Digest as _, Md5 as Md5Hasher};
 use sha1::Sha1 as Sha1Hasher;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::core::id::{ContentHash, Md5, Sha1};
 use crate::core::upload_sessions::HashState;
@@ -110,6 +115,85 @@ impl Sequence {
             sha1: Sha1(self.sha1.clone().finalize().into()),
             size,
         }
+    }
+}
+
+/// Takes bytes one piece after the other.
+pub(super) trait TakeBytes: Send {
+    /// Takes the next piece; whether more is wanted.
+    fn take(&mut self, bytes: Bytes) -> impl Future<Output = bool> + Send;
+}
+
+impl<F: FnMut(Bytes) -> bool + Send> TakeBytes for F {
+    fn take(&mut self, bytes: Bytes) -> impl Future<Output = bool> + Send {
+        std::future::ready(self(bytes))
+    }
+}
+
+/// Pieces that may wait for a thread of [`Apart`].
+const APART_PIECES_MAX: usize = 4;
+
+/// A [`Sequence`] whose hashes are computed on two threads while the next bytes are read: each needs
+/// the bytes in their order, so nothing else can be done at the same time.
+pub(super) struct Apart {
+    md5: Worker<Md5Hasher>,
+    sha1: Worker<Sha1Hasher>,
+    stopping: CancellationToken,
+}
+
+struct Worker<D> {
+    pieces: mpsc::Sender<Bytes>,
+    done: JoinHandle<D>,
+}
+
+impl<D: md5::Digest + Send + 'static> Worker<D> {
+    fn start(mut hasher: D) -> Self {
+        let (pieces, mut receiver) = mpsc::channel::<Bytes>(APART_PIECES_MAX);
+        let done = tokio::task::spawn_blocking(move || {
+            while let Some(piece) = receiver.blocking_recv() {
+                hasher.update(&piece);
+            }
+            hasher
+        });
+        Self { pieces, done }
+    }
+
+    async fn end(self) -> Option<D> {
+        drop(self.pieces);
+        // An error: the runtime is ending, or the work panicked, which its thread reported.
+        self.done.await.ok()
+    }
+}
+
+impl Sequence {
+    /// Hashes on threads of their own until `stopping`.
+    pub(super) fn apart(self, stopping: CancellationToken) -> Apart {
+        Apart {
+            md5: Worker::start(self.md5),
+            sha1: Worker::start(self.sha1),
+            stopping,
+        }
+    }
+}
+
+impl Apart {
+    /// The hashes of all that was taken; `None` if the runtime is ending.
+    pub(super) async fn together(self) -> Option<Sequence> {
+        let (md5, sha1) = tokio::join!(self.md5.end(), self.sha1.end());
+        Some(Sequence {
+            md5: md5?,
+            sha1: sha1?,
+        })
+    }
+}
+
+impl TakeBytes for &mut Apart {
+    async fn take(&mut self, bytes: Bytes) -> bool {
+        let (md5, sha1) = tokio::join!(
+            self.md5.pieces.send(bytes.clone()),
+            self.sha1.pieces.send(bytes)
+        );
+        md5.is_ok() && sha1.is_ok() && !self.stopping.is_cancelled()
     }
 }
 

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::Service;
 use super::error::ServiceError;
-use super::hashes::{Sequence, Turn};
+use super::hashes::{Sequence, TakeBytes, Turn};
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
@@ -128,18 +128,16 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 return Ok(());
             };
             let from = record.hashes;
-            let Some(mut sequence) = sequence else {
+            let Some(sequence) = sequence else {
                 self.forget_hashes(id, from).await?;
                 continue;
             };
             let range = slice.offset..slice.offset.saturating_add(slice.len);
-            let stopping = &self.shared.hashing.stopping;
-            let read = self
-                .read_staged(&staging, range, |bytes| {
-                    sequence.update(&bytes);
-                    !stopping.is_cancelled()
-                })
-                .await;
+            let mut apart = sequence.apart(self.shared.hashing.stopping.clone());
+            let read = self.read_staged(&staging, range, &mut apart).await;
+            let Some(sequence) = apart.together().await else {
+                return Ok(());
+            };
             match read {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
@@ -203,13 +201,13 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         .await
     }
 
-    /// Gives bytes of a staging blob to `take`, in their order, until it returns false. Returns whether
-    /// all of them were given.
+    /// Gives bytes of a staging blob to `taker`, in their order, until it returns false. Returns
+    /// whether all of them were given.
     pub(super) async fn read_staged(
         &self,
         staging: &FileId,
         range: Range<u64>,
-        mut take: impl FnMut(Bytes) -> bool + Send,
+        mut taker: impl TakeBytes,
     ) -> Result<bool, ServiceError> {
         let Opened { content, .. } = self.shared.blobs.open(staging).await?;
         let mut at = range.start;
@@ -218,7 +216,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
                 let bytes = bytes.get(index(range.start)..index(range.end));
                 let bytes = bytes.ok_or(CoreError::UploadChanged)?;
-                Ok(take(Bytes::copy_from_slice(bytes)))
+                Ok(taker.take(Bytes::copy_from_slice(bytes)).await)
             }
             Content::Pieces(mut reader) => {
                 let mut turn = Turn::default();
@@ -226,7 +224,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                     let bytes = reader.read(at..range.end).await?;
                     let len = bytes.len();
                     at = at.saturating_add(len as u64);
-                    if !take(bytes) {
+                    if !taker.take(bytes).await {
                         return Ok(false);
                     }
                     // Whoever takes them hashes them.

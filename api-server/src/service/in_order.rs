@@ -256,7 +256,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let len = offset - start;
         let (mut crc, mut hashers) = (Crc32Hasher::new(), Hashers::default());
         let range = before.offset..before.offset.saturating_add(len);
-        self.read_staged(&staging, range, |bytes| {
+        self.read_staged(&staging, range, |bytes: Bytes| {
             crc.update(&bytes);
             hashers.update(&bytes);
             true
@@ -383,7 +383,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         for range in ranges {
             let _place = self.hashing_place().await;
             let is_whole = self
-                .read_staged(blob, range.clone(), |bytes| {
+                .read_staged(blob, range.clone(), |bytes: Bytes| {
                     hashers.update(&bytes);
                     !self.shared.tasks.is_closed()
                 })

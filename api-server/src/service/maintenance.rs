@@ -1,4 +1,5 @@
-//! What time brings: uploads that are over, and work that a change of the tree left.
+//! What time brings: uploads and notes that are over, and work that a change of the tree left. Each step
+//! is a transaction of its own, so it does no harm that each server does them.
 
 use std::time::Duration;
 
@@ -8,12 +9,14 @@ use super::Service;
 use super::error::ServiceError;
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
-use crate::core::{trash, upload_sessions};
+use crate::core::{notes, trash, upload_sessions};
 
 /// Time between two looks without a reason.
 const INTERVAL: Duration = Duration::from_secs(20);
 /// Uploads of one look.
 const EXPIRED_AT_ONCE: usize = 64;
+/// Notes that one transaction forgets.
+const NOTES_AT_ONCE: usize = 500;
 /// Accounts with work that one look finds.
 const ACCOUNTS_AT_ONCE: usize = 64;
 /// Entries of one transaction: other changes wait for it.
@@ -32,11 +35,25 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
 
     /// Does all that is due.
     pub(super) async fn maintain(&self) -> Result<(), ServiceError> {
+        self.forget_notes().await?;
         loop {
             self.expire_uploads().await?;
             if !self.work_on_trees().await? {
                 return Ok(());
             }
+        }
+    }
+
+    async fn forget_notes(&self) -> Result<(), ServiceError> {
+        loop {
+            let now = self.now();
+            // A look is cheaper than a transaction, and as a rule there is nothing to forget.
+            let due = self.look(move |view| notes::due(view, now, 1)).await?;
+            if due == 0 {
+                return Ok(());
+            }
+            self.change(move |tx, _| notes::forget_due(tx, now, NOTES_AT_ONCE))
+                .await?;
         }
     }
 

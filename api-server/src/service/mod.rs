@@ -48,8 +48,10 @@ use crate::backend::Blobs;
 use crate::core::catalog::{Catalog, Transaction, View};
 use crate::core::error::CoreError;
 use crate::core::files::Reuse;
-use crate::core::id::ServerKey;
+use crate::core::id::{NoteHash, ServerKey};
 use crate::core::moment::Moment;
+use crate::core::notes;
+use crate::core::uploads::OrphanState;
 use apps::RecentPasswords;
 use clock::Clock;
 use completion::Completing;
@@ -57,7 +59,6 @@ use hashing::Hashing;
 use passwords::Passwords;
 use rate::Rates;
 use reclaim::{Gone, UnderWay};
-use tickets::Tickets;
 use upload::Buffers;
 
 /// Uploads at the same time of which nobody has said yet whose they are. Those of known users are
@@ -81,6 +82,8 @@ pub(crate) struct ServiceSettings {
     pub(crate) reuse: Reuse,
     /// Bytes of a slice of new upload sessions: a power of two.
     pub(crate) slice_size: u64,
+    /// Time after which another server's announcement of a blob is that of a dead one.
+    pub(crate) abandoned_after: Duration,
 }
 
 impl Default for ServiceSettings {
@@ -93,6 +96,7 @@ impl Default for ServiceSettings {
             quota: None,
             reuse: Reuse::Global,
             slice_size: 16 * 1024 * 1024,
+            abandoned_after: Duration::from_mins(10),
         }
     }
 }
@@ -109,13 +113,13 @@ struct Shared<C, B> {
     settings: ServiceSettings,
     passwords: Passwords,
     rates: Rates,
-    tickets: Tickets,
     buffers: Buffers,
     /// A place for each upload of somebody unknown.
     strangers: Arc<Semaphore>,
-    /// Blobs whose announcement and completion are under way in this process.
+    /// Blobs whose announcement and completion are under way in this process. What is under way in
+    /// others the catalog tells, by time.
     announced: UnderWay,
-    /// Tells announcements of this process from those of earlier ones.
+    /// Tells announcements of this process from those of earlier ones and of other servers.
     process: u64,
     /// Uploads that are past the point of no return, and deletions.
     tasks: TaskTracker,
@@ -173,11 +177,10 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 settings,
                 passwords: Passwords::new()?,
                 rates: Rates::new(settings.rates),
-                tickets: Tickets::default(),
                 buffers: Buffers::default(),
                 strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
                 announced: UnderWay::default(),
-                process: entropy::random_u64(),
+                process: entropy::random_u64().max(OrphanState::NOBODY + 1),
                 tasks: TaskTracker::new(),
                 hashing: Hashing::default(),
                 completing: Completing::default(),
@@ -231,6 +234,20 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .catalog
             .write(move |tx| work(tx, moment))
             .await?)
+    }
+
+    /// Remembers something until a second, if other servers could be told the same. Returns whether none
+    /// of them was; whoever asks looks after what this process was told.
+    pub(crate) async fn remember_among_servers(
+        &self,
+        note: NoteHash,
+        until: u32,
+    ) -> Result<bool, ServiceError> {
+        if !self.shared.catalog.is_shared() {
+            return Ok(true);
+        }
+        self.change(move |tx, moment| notes::add(tx, note, until, moment.now))
+            .await
     }
 
     /// Changes the tree: like [`Self::change`], and what the change leaves to do is done soon.

@@ -15,8 +15,10 @@ use super::Service;
 use super::error::ServiceError;
 use crate::backend::{Blobs, BlobsError};
 use crate::core::catalog::Catalog;
-use crate::core::uploads::{self, OrphanState};
+use crate::core::uploads::{self, OrphanRecord, OrphanState};
 
+/// Pause after storage did not delete what it should; doubles up to the interval.
+const RETRY_MIN: Duration = Duration::from_millis(250);
 /// Time between two looks without a reason.
 const INTERVAL: Duration = Duration::from_mins(1);
 /// Orphans of one look, which also bounds one transaction.
@@ -42,7 +44,8 @@ impl Gone {
     }
 }
 
-/// Blobs that this process has announced and whose upload is under way.
+/// Blobs that this process has announced and whose upload is under way. Others may announce blobs, too:
+/// see [`Service::may_be_under_way`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnderWay(Arc<Mutex<HashSet<FileId>>>);
 
@@ -78,6 +81,15 @@ impl Drop for Announcement {
     }
 }
 
+/// What became of blobs without an owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reclaimed {
+    /// Deleted.
+    pub(super) count: usize,
+    /// Tried in vain: storage did not do it.
+    pub(super) failed: usize,
+}
+
 impl<C: Catalog, B: Blobs> Service<C, B> {
     /// Deletes a blob that just lost its last owner. What cannot be done now is done later.
     pub(super) async fn delete_orphan(&self, orphan: Option<FileId>) {
@@ -95,21 +107,36 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     }
 
     pub(super) async fn reclaim_forever(&self) {
+        let mut pause = RETRY_MIN;
         loop {
-            match self.reclaim().await {
-                Ok(0) => {}
-                Ok(count) => info!(count, "reclaimed blobs without an owner"),
-                Err(error) => warn!(%error, "blobs without an owner were not reclaimed"),
-            }
+            let is_done = match self.reclaim().await {
+                Ok(reclaimed) => {
+                    if 0 < reclaimed.count {
+                        info!(reclaimed.count, "reclaimed blobs without an owner");
+                    }
+                    reclaimed.failed == 0
+                }
+                Err(error) => {
+                    warn!(%error, "blobs without an owner were not reclaimed");
+                    false
+                }
+            };
+            // Storage that is just starting answers soon.
+            let wait = if is_done { INTERVAL } else { pause };
+            pause = if is_done {
+                RETRY_MIN
+            } else {
+                (pause * 2).min(INTERVAL)
+            };
             // A timeout is the usual end of waiting.
-            let _ = tokio::time::timeout(INTERVAL, self.shared.garbage.notified()).await;
+            let _ = tokio::time::timeout(wait, self.shared.garbage.notified()).await;
         }
     }
 
     /// Deletes what nobody owns and says how many blobs that were.
-    pub(super) async fn reclaim(&self) -> Result<usize, ServiceError> {
+    pub(super) async fn reclaim(&self) -> Result<Reclaimed, ServiceError> {
         self.forget(self.shared.gone.take()).await?;
-        let mut count = 0;
+        let mut reclaimed = Reclaimed::default();
         let mut after = None;
         loop {
             let from = after.take();
@@ -117,21 +144,22 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 .look(move |view| uploads::orphans(view, from.as_ref(), BATCH_MAX))
                 .await?;
             let Some((last, _)) = orphans.last() else {
-                return Ok(count);
+                return Ok(reclaimed);
             };
             after = Some(*last);
             let mut gone = Vec::new();
             for (blob, orphan) in orphans {
-                match self.delete_if_orphan(&blob, orphan.state).await {
+                match self.delete_if_orphan(&blob, &orphan).await {
                     Ok(true) => gone.push(blob),
                     Ok(false) => {}
                     Err(error) => {
+                        reclaimed.failed += 1;
                         let since = orphan.since;
                         warn!(%blob, since, %error, "a blob without an owner stays for now");
                     }
                 }
             }
-            count += gone.len();
+            reclaimed.count += gone.len();
             self.forget(gone).await?;
         }
     }
@@ -140,14 +168,17 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     async fn delete_if_orphan(
         &self,
         blob: &FileId,
-        state: OrphanState,
+        orphan: &OrphanRecord,
     ) -> Result<bool, ServiceError> {
         // Deleted before it is made, a blob would stay for ever. It may be an orphan whatever its state:
         // somebody may have ended an upload that storage is just making a blob of.
         if self.shared.announced.has(blob) {
             return Ok(false);
         }
-        if let OrphanState::Pending(_) = state {
+        if let OrphanState::Pending(process) = orphan.state {
+            if self.may_be_under_way(process, orphan.since) {
+                return Ok(false);
+            }
             // It may have got its owner since it was listed. Once this says no, it gets none any more.
             let blob = *blob;
             let is_orphan = self
@@ -162,6 +193,16 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             warn!(%blob, "a blob without an owner is still there");
         }
         Ok(is_gone)
+    }
+
+    /// Whether another server may be about to make a blob that it announced at a second. Nobody can ask
+    /// it, so time decides. Where the catalog is this process's alone there is no other server.
+    fn may_be_under_way(&self, process: u64, since: u32) -> bool {
+        if !self.shared.catalog.is_shared() || process == self.shared.process {
+            return false;
+        }
+        let age = self.now().saturating_sub(since);
+        Duration::from_secs(age.into()) < self.shared.settings.abandoned_after
     }
 
     /// Deletes a blob and asks all who may have it whether it is gone.

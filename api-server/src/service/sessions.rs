@@ -8,7 +8,7 @@ use tracing::info;
 use super::error::ServiceError;
 use super::passwords::Secret;
 use super::rate::Neighbourhood;
-use super::{Service, random_bytes};
+use super::{Service, random_bytes, tickets};
 use crate::backend::Blobs;
 use crate::core::accounts::{self, AccountRecord, Profile, Standing};
 use crate::core::catalog::{Catalog, Transaction, View};
@@ -308,7 +308,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     ) -> Result<Actor, ServiceError> {
         let policy = self.shared.settings.tokenless;
         let (name, now) = (user.clone(), self.now());
-        let (account, is_here) = self
+        let announced = match (policy, call) {
+            (TokenlessPolicy::Ticket, TokenlessCall::Upload(md5)) => md5,
+            _ => None,
+        };
+        let (account, is_here, has_ticket) = self
             .look(move |view| {
                 let Some((account, record)) = accounts::find(view, &name)? else {
                     return Err(CoreError::NoAccount);
@@ -317,7 +321,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                     return Err(CoreError::NoAccount);
                 }
                 let is_here = sessions::is_open_from(view, account, address, now)?;
-                Ok((account, is_here))
+                let has_ticket = match announced {
+                    Some(md5) => tickets::has(view, account, md5, now)?,
+                    None => false,
+                };
+                Ok((account, is_here, has_ticket))
             })
             .await?;
         let is_allowed = match (policy, call) {
@@ -325,9 +333,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             (TokenlessPolicy::Bound, _) | (TokenlessPolicy::Ticket, TokenlessCall::Other) => {
                 is_here
             }
-            (TokenlessPolicy::Ticket, TokenlessCall::Upload(md5)) => {
-                md5.is_some_and(|md5| self.shared.tickets.has(account, md5))
-            }
+            (TokenlessPolicy::Ticket, TokenlessCall::Upload(_)) => has_ticket,
             (TokenlessPolicy::Strict, _) => false,
         };
         if !is_allowed {

@@ -344,7 +344,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 Ok(staging)
             }
             Err(error) => {
-                self.give_up(blob).await;
+                self.not_given(blob, &error).await;
                 Err(error)
             }
         }

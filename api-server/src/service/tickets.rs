@@ -1,46 +1,50 @@
-//! Permits for uploads without a token: whoever asked for an MD5 with a token may upload it.
+//! Permits for uploads without a token: whoever asked for an MD5 with a token may upload it. The catalog
+//! has them, so that one server may be asked and another one given the upload.
 //! Source: docs/api/image-host.md §11, mode `ticket`.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use super::Service;
+use super::error::ServiceError;
+use super::sessions::TokenlessPolicy;
+use crate::backend::Blobs;
+use crate::core::catalog::{Catalog, View};
+use crate::core::error::CoreError;
+use crate::core::id::{AccountId, Md5, NoteHash};
+use crate::core::notes;
 
-use common::env::clock;
+/// Seconds that a permit lasts.
+const LIFE: u32 = 60 * 60;
 
-use crate::core::id::{AccountId, Md5};
-
-/// How long a permit lasts.
-const LIFE: Duration = Duration::from_hours(1);
-/// Permits that are remembered.
-const TICKETS_MAX: usize = 100_000;
-
-/// Who asked for what.
-#[derive(Debug, Default)]
-pub(super) struct Tickets {
-    until: Mutex<HashMap<(AccountId, Md5), Instant>>,
+impl<C: Catalog, B: Blobs> Service<C, B> {
+    /// Remembers that an account asked for an MD5, where that is worth something.
+    pub(super) async fn issue_ticket(
+        &self,
+        account: AccountId,
+        md5: Md5,
+    ) -> Result<(), ServiceError> {
+        if self.shared.settings.tokenless != TokenlessPolicy::Ticket {
+            return Ok(());
+        }
+        let ticket = ticket(account, md5);
+        self.change(move |tx, moment| {
+            let until = moment.now.saturating_add(LIFE);
+            notes::add(tx, ticket, until, moment.now).map(drop)
+        })
+        .await
+    }
 }
 
-impl Tickets {
-    /// Remembers that an account asked for an MD5.
-    pub(super) fn issue(&self, account: AccountId, md5: Md5) {
-        let now = clock::monotonic();
-        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        if TICKETS_MAX <= until.len() {
-            until.retain(|_, until| now < *until);
-            // Clients that lose their permit ask again.
-            if TICKETS_MAX <= until.len() {
-                until.clear();
-            }
-        }
-        until.insert((account, md5), now + LIFE);
-    }
+/// Whether an account asked for an MD5 lately.
+pub(super) fn has(
+    view: &dyn View,
+    account: AccountId,
+    md5: Md5,
+    now: u32,
+) -> Result<bool, CoreError> {
+    notes::has(view, ticket(account, md5), now)
+}
 
-    /// Whether an account asked for an MD5 lately.
-    pub(super) fn has(&self, account: AccountId, md5: Md5) -> bool {
-        let until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = until.get(&(account, md5));
-        until.is_some_and(|until| clock::monotonic() < *until)
-    }
+fn ticket(account: AccountId, md5: Md5) -> NoteHash {
+    NoteHash::of("ticket", &[&account.0.to_be_bytes(), &md5.0])
 }
 
 #[cfg(test)]
@@ -49,10 +53,9 @@ mod tests {
 
     #[test]
     fn a_permit_is_for_one_account_and_one_digest() {
-        let tickets = Tickets::default();
-        tickets.issue(AccountId(1), Md5([1; 16]));
-        assert!(tickets.has(AccountId(1), Md5([1; 16])));
-        assert!(!tickets.has(AccountId(2), Md5([1; 16])));
-        assert!(!tickets.has(AccountId(1), Md5([2; 16])));
+        let one = ticket(AccountId(1), Md5([1; 16]));
+        assert_eq!(one, ticket(AccountId(1), Md5([1; 16])));
+        assert_ne!(one, ticket(AccountId(2), Md5([1; 16])));
+        assert_ne!(one, ticket(AccountId(1), Md5([2; 16])));
     }
 }

@@ -23,7 +23,7 @@ use super::hashes::{Hashers, Turn};
 use super::sessions::Actor;
 use super::sliced::NewSliced;
 use crate::backend::{BlobWriter, Blobs, PreparedBlob};
-use crate::core::catalog::{Catalog, Transaction};
+use crate::core::catalog::{Catalog, CatalogError, Transaction};
 use crate::core::contents;
 use crate::core::error::CoreError;
 use crate::core::files::Naming;
@@ -289,7 +289,7 @@ impl<C: Catalog, B: Blobs> Upload<C, B> {
                     Ok(added)
                 }
                 Err(error) => {
-                    service.give_up(blob).await;
+                    service.not_given(blob, &error).await;
                     Err(error)
                 }
             }
@@ -361,10 +361,35 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         match prepared.commit().await {
             Ok(blob) => Ok(blob),
             Err(error) => {
-                self.give_up(blob).await;
+                self.disown(blob).await;
                 Err(error.into())
             }
         }
+    }
+
+    /// Leaves a blob, which exists, to whoever reclaims, after it was not given to its owner, unless that
+    /// is uncertain and it was.
+    pub(super) async fn not_given(&self, blob: FileId, error: &ServiceError) {
+        let is_uncertain = matches!(
+            error,
+            ServiceError::Core(CoreError::Catalog(CatalogError::Unknown(_)))
+        );
+        if is_uncertain {
+            self.give_up(blob).await;
+        } else {
+            self.disown(blob).await;
+        }
+    }
+
+    /// Leaves a blob, which may exist and has no owner for certain, to whoever reclaims.
+    async fn disown(&self, blob: FileId) {
+        let disowned = self
+            .change(move |tx, moment| uploads::disown(tx, &blob, moment.now))
+            .await;
+        if let Err(error) = disowned {
+            warn!(%blob, %error, "a blob without an owner stays until the next start");
+        }
+        self.shared.garbage.notify_one();
     }
 
     /// Leaves a blob, which may exist, to whoever reclaims.

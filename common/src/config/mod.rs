@@ -27,11 +27,13 @@ pub use rules::RuleError;
 
 pub use settings::{
     AntiLeechConfig, ApiConfig, ClusterConfig, CompactionConfig, Config, ExtraListener, LogConfig,
-    RateLimitsConfig, ReplicationConfig, ScrubConfig, StorageConfig, StorePathConfig, TrackerConfig, WeiyunConfig,
+    RateLimitsConfig, ReplicationConfig, ScrubConfig, StorageConfig, StorePathConfig,
+    TrackerConfig, WeiyunConfig,
 };
 pub use types::{
-    ByteSize, ByteSizeError, Durability, InstantUpload, Listing, LogFormat, Registration,
-    ReservedSpace, StoreLookup, StorePathChoice, StoreServer, TokenlessWrites, WhenTooFew,
+    ByteSize, ByteSizeError, CatalogPlace, DatabaseUrl, DatabaseUrlError, Durability,
+    InstantUpload, Listing, LogFormat, Registration, ReservedSpace, StoreLookup, StorePathChoice,
+    StoreServer, TokenlessWrites, WhenTooFew,
 };
 pub use value::ValueError;
 

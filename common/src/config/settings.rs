@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use super::section::{row, section};
 use super::types::{
-    ByteSize, Durability, InstantUpload, Listing, LogFormat, Registration, ReservedSpace,
-    StoreLookup, StorePathChoice, StoreServer, TokenlessWrites, WhenTooFew,
+    ByteSize, CatalogPlace, Durability, InstantUpload, Listing, LogFormat, Registration,
+    ReservedSpace, StoreLookup, StorePathChoice, StoreServer, TokenlessWrites, WhenTooFew,
 };
 use crate::client::Address;
 use crate::id::{GroupName, NodeNumber, VolumePath};
@@ -300,7 +300,18 @@ section! {
         quota: ByteSize = "0";
         /// Time from a login until its token ends.
         session_life: Duration = "24h" in "1min" to "3650d";
+        /// Where accounts, files and shares are kept: "embedded" in the data directory of this server, or
+        /// a database that speaks PostgreSQL's wire, which several servers over one cluster may share:
+        /// "postgres://user:password@host:5432/database?sslmode=verify-full". Without sslmode the
+        /// connection is plain; sslrootcert names a PEM file with the certificates to trust.
+        /// `hayloft catalog copy` takes what is kept from one to the other.
+        catalog: CatalogPlace = "embedded";
+        /// Time after which servers that share a catalog take an upload of another server, that was about
+        /// to make a blob, for dead, and delete that blob. It must be longer than a server can be paused
+        /// or its clock be wrong.
+        abandoned_after: Duration = "10min" in "1s" to "1d";
         /// When an account, file entry or share is acknowledged, as storage.durability says for blobs.
+        /// This and the two below are about the embedded catalog; a database has settings of its own.
         durability: Durability = "always";
         /// Time between two syncs when durability is "interval"; what a power cut may cost.
         sync_interval: Duration = "1s" in "10ms" to "1h";

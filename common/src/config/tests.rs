@@ -337,6 +337,28 @@ fn secrets_are_neither_repeated_in_problems_nor_printed() {
     assert!(!problems.contains("hush"), "{problems}");
     let config = load("[storage.anti_leech]\nkeys = [\"hush\"]").unwrap();
     assert!(!format!("{config:?}").contains("hush"));
+    let problems = load("[api]\ncatalog = \"postgre://u:hush@h/d\"").unwrap_err();
+    assert!(
+        problems.contains("postgres://user:password@host"),
+        "{problems}"
+    );
+    assert!(!problems.contains("hush"), "{problems}");
+    for (url, shown) in [
+        (
+            "postgres://u:hush@h:5/d?sslmode=disable",
+            "postgres://u@h:5/d",
+        ),
+        ("postgres://h/d?user=u&password=hush", "postgres://h/d"),
+        ("postgresql://u:hush@hush@h/d#hush", "postgresql://u@h/d"),
+    ] {
+        let config = load(&format!("[api]\ncatalog = \"{url}\"")).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+        let CatalogPlace::Database(url) = config.api.catalog else {
+            panic!("it is a database");
+        };
+        assert_eq!(url.to_string(), shown);
+    }
+    assert_eq!(load("").unwrap().api.catalog, CatalogPlace::Embedded);
 }
 
 #[test]

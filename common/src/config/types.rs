@@ -14,6 +14,9 @@ use crate::web::origin::Origin;
 /// Bytes of a host name, as DNS limits it.
 const HOST_LEN_MAX: usize = 253;
 
+/// Bytes of the URL of a database.
+const DATABASE_URL_LEN_MAX: usize = 4096;
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
@@ -300,6 +303,81 @@ impl Scalar for Origin {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+/// Where a database is, in the way that `PostgreSQL`'s programs write it. It may hold a password, so it
+/// prints itself without.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(Box<str>);
+
+impl DatabaseUrl {
+    /// All of it. For whoever connects, and not for messages.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, DatabaseUrlError> {
+        let rest = ["postgres://", "postgresql://"]
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme));
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+        match rest {
+            Some(rest) if is_plain && !rest.is_empty() && text.len() <= DATABASE_URL_LEN_MAX => {
+                Ok(Self(text.into()))
+            }
+            _ => Err(DatabaseUrlError),
+        }
+    }
+}
+
+/// A text that is no URL of a database. It does not repeat the text, which may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {}", CatalogPlace::WANTED)]
+pub struct DatabaseUrlError;
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Parameters may hold a password, too.
+        let base = self.0.split(['?', '#']).next().unwrap_or_default();
+        let (scheme, rest) = base.split_once("://").unwrap_or(("postgres", ""));
+        let Some((user, place)) = rest.rsplit_once('@') else {
+            return write!(f, "{scheme}://{rest}");
+        };
+        let user = user.split(':').next().unwrap_or_default();
+        write!(f, "{scheme}://{user}@{place}")
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+/// Where the API server keeps what it knows about people and files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogPlace {
+    /// In the data directory, for this server alone.
+    Embedded,
+    /// In a database, for all servers that name it.
+    Database(DatabaseUrl),
+}
+
+impl Scalar for CatalogPlace {
+    const WANTED: &'static str =
+        "\"embedded\" or \"postgres://user:password@host:5432/database?sslmode=verify-full\"";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "embedded" => Some(Self::Embedded),
+            url => url.parse().ok().map(Self::Database),
+        }
     }
 }
 

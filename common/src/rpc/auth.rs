@@ -25,6 +25,8 @@ use crate::limits;
 use crate::secret::Secrets;
 use crate::wire::report::NodeIdentity;
 use crate::wire::{Command, HEADER_LEN, Header, Status};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use message::fuzz_messages;
 use message::{AUTH_VERSION, Challenge, Confirmation, Hello, Proofs};
 use proof::{Nonce, ProofKey, Side, Transcript};
 pub use rarely::Rarely;

@@ -21,6 +21,8 @@ use std::time::Duration;
 use super::auth::AuthError;
 use crate::limits;
 pub use client::Mux;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use frame::fuzz_frames;
 pub use frame::{Frame, FrameError};
 pub use halves::Halves;
 pub use server::{Handler, serve};

@@ -108,6 +108,12 @@ fn check_chunks(mut rest: &[u8]) {
     }
 }
 
+/// Fuzz target `node`: reads `bytes` as each message of an authentication and as frames between nodes.
+pub fn fuzz_node(bytes: &[u8]) {
+    crate::rpc::auth::fuzz_messages(bytes);
+    crate::rpc::mux::fuzz_frames(bytes);
+}
+
 /// Fuzz target `file_id`: a file id or a name that parses prints to one that parses to the same, and its
 /// key leads back to it; so does every key that is one.
 pub fn fuzz_file_id(bytes: &[u8]) {
@@ -180,6 +186,11 @@ mod tests {
     #[test]
     fn the_corpus_of_the_packet_target_passes() {
         replay("packet", fuzz_packet);
+    }
+
+    #[test]
+    fn the_corpus_of_the_node_target_passes() {
+        replay("node", fuzz_node);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use common::client::{Address, ClientError, Phase};
+use common::rpc::auth::{self, Credentials, NO_IDENTITY, Purpose};
 use common::rpc::{Connection, ConnectionError};
+use common::secret::Secrets;
 use common::wire::cluster::{OrderAnswer, OrderRequest};
 use common::wire::{Command, Header, Status};
 use tokio::net::TcpStream;
@@ -17,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer; reasons are far shorter.
 const ANSWER_LEN_MAX: usize = 16 * 1024;
 
-/// Opens the connection over which orders are given: the one place to prove who gives them.
-async fn open(tracker: &Address) -> Result<Connection<TcpStream>, ClientError> {
+/// Opens the connection over which orders are given, and proves that the operator may give them.
+async fn open(tracker: &Address, secrets: &Secrets) -> Result<Connection<TcpStream>, Failure> {
     let connecting = TcpStream::connect((tracker.host(), tracker.port()));
     let stream = timeout(PATIENCE, connecting)
         .await
@@ -30,23 +32,29 @@ async fn open(tracker: &Address) -> Result<Connection<TcpStream>, ClientError> {
             address: tracker.clone(),
             source,
         })?;
-    Ok(Connection::new(stream, PATIENCE))
+    let mut connection = Connection::new(stream, PATIENCE);
+    let credentials = Credentials::new(NO_IDENTITY, secrets);
+    auth::initiate(&mut connection, &credentials, Purpose::Control, PATIENCE)
+        .await
+        .map_err(|error| Failure::Order(format!("{tracker} does not take orders: {error}")))?;
+    Ok(connection)
 }
 
 /// Gives an order to the first of the trackers that can be reached, and returns its answer.
 pub(super) async fn give(
     trackers: &[Address],
+    secrets: &Secrets,
     request: OrderRequest,
 ) -> Result<OrderAnswer, Failure> {
-    let mut last = ClientError::NoTracker;
+    let mut last = Failure::from(ClientError::NoTracker);
     for tracker in trackers {
-        match open(tracker).await {
+        match open(tracker, secrets).await {
             // A second tracker is not asked once one was: the order may have been carried out.
             Ok(mut connection) => return ask(&mut connection, tracker, request).await,
             Err(error) => last = error,
         }
     }
-    Err(last.into())
+    Err(last)
 }
 
 async fn ask(

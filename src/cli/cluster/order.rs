@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::client::{Address, Client, PoolSettings};
 use common::env::clock;
+use common::secret::Secrets;
 use common::wire::cluster::{
     ClusterStatus, GroupStatus, NodeStatus, Order, OrderAnswer, OrderRequest, Target,
 };
@@ -31,6 +32,8 @@ pub(super) struct Patience {
 #[derive(Debug)]
 pub(super) struct Orders {
     pub(super) trackers: Vec<Address>,
+    /// What proves that the operator may give orders.
+    pub(super) secrets: Secrets,
     pub(super) json: bool,
 }
 
@@ -135,7 +138,12 @@ impl Orders {
     }
 
     async fn ask(&self, target: Target, order: Order) -> Result<OrderAnswer, Failure> {
-        connection::give(&self.trackers, OrderRequest { order, target }).await
+        connection::give(
+            &self.trackers,
+            &self.secrets,
+            OrderRequest { order, target },
+        )
+        .await
     }
 
     fn report(&self, target: Target, order: Order) -> Result<(), Failure> {

@@ -72,14 +72,14 @@ fn group_text(group: &GroupStatus, now: u64, detail: Detail) -> String {
         output::bytes(group.free_bytes),
         output::bytes(group.total_bytes),
         output::bytes(group.reserved_bytes),
-        group.nodes.len(),
+        group.nodes.iter().filter(|node| !node.is_removed()).count(),
         group.readable,
         group.writable,
     );
     let rows = group.nodes.iter().flat_map(|node| {
         let paths = match detail {
-            Detail::Nodes => &[],
-            Detail::Paths => node.paths.as_slice(),
+            Detail::Paths if !node.is_removed() => node.paths.as_slice(),
+            Detail::Nodes | Detail::Paths => &[],
         };
         std::iter::once(node_row(node, now)).chain(paths.iter().map(path_row))
     });
@@ -159,13 +159,21 @@ fn age(seconds: u64) -> String {
     }
 }
 
-/// Sums over a node's volume paths.
-trait Space {
+/// What follows from a node's fields.
+trait Shown {
+    /// Whether an operator removed it.
+    fn is_removed(&self) -> bool;
+    /// Free bytes of its volume paths.
     fn free(&self) -> u64;
+    /// Bytes of its volume paths.
     fn total(&self) -> u64;
 }
 
-impl Space for NodeStatus {
+impl Shown for NodeStatus {
+    fn is_removed(&self) -> bool {
+        self.state == "deleted"
+    }
+
     fn free(&self) -> u64 {
         let free = self.paths.iter().map(|path| path.free_bytes);
         free.fold(0, u64::saturating_add)

@@ -92,6 +92,23 @@ impl MemoryDisk {
         }
     }
 
+    /// Another disk with what this one would have after a power cut now that loses all it may lose.
+    pub fn copy(&self) -> Self {
+        let state = locked(&self.state);
+        let copied = Self::new(state.total);
+        for (number, file) in &state.files {
+            let durable = locked(file).durable.clone();
+            let file = FileState {
+                current: durable.clone(),
+                durable,
+                unsynced: Vec::new(),
+            };
+            let mut copied = locked(&copied.state);
+            copied.files.insert(*number, Arc::new(Mutex::new(file)));
+        }
+        copied
+    }
+
     /// Makes every later write fail with EIO, or no longer.
     pub fn fail_writes(&self, fail: bool) {
         locked(&self.state).writes = Fate::lasting(fail);

@@ -347,7 +347,7 @@ mod tests {
             kind: RecordKind::Blob,
             extent: Extent {
                 volume: VolumeNumber(2),
-                offset: 4168,
+                offset: 4176,
                 payload_len: 5,
             },
             version: Version {
@@ -355,7 +355,7 @@ mod tests {
                 edit: 1,
             },
         };
-        let place = *b"\x01\0\0\0\x02\0\0\x02\x09\0\0\0\x05";
+        let place = *b"\x01\0\0\0\x02\0\0\x02\x0a\0\0\0\x05";
         let version = *b"\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\x01";
         assert_eq!(value.encode().to_vec(), [&place[..], &version].concat());
     }

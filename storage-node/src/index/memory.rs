@@ -49,6 +49,19 @@ impl MemoryIndex {
         state.fail = false;
     }
 
+    /// Another index with what is durable of this one.
+    pub fn copy(&self) -> Self {
+        let flushed = self.locked().flushed.clone();
+        let state = State {
+            current: flushed.clone(),
+            flushed,
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
     /// Loses everything, as when its directory is deleted.
     pub fn wipe(&self) {
         *self.locked() = State::default();

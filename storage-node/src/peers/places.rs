@@ -94,7 +94,11 @@ impl Places {
             numbers,
         };
         let known = places.kept.iter();
-        places.set_members(known.map(|(identity, kept)| (*identity, kept.number)).collect());
+        places.set_members(
+            known
+                .map(|(identity, kept)| (*identity, kept.number))
+                .collect(),
+        );
         Ok(places)
     }
 
@@ -157,12 +161,16 @@ fn print(peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
         identity: format!("{:032x}", u128::from_be_bytes(identity.0)),
         number: kept.number.get(),
         address: kept.address,
-        places: kept.places.iter().map(|(path, place)| FilePlace {
-            path: path.0,
-            log: place.log,
-            volume: place.position.volume.0,
-            offset: place.position.offset,
-        }).collect(),
+        places: kept
+            .places
+            .iter()
+            .map(|(path, place)| FilePlace {
+                path: path.0,
+                log: place.log,
+                volume: place.position.volume.0,
+                offset: place.position.offset,
+            })
+            .collect(),
     });
     let content = FileContent {
         version: VERSION,
@@ -178,23 +186,30 @@ fn parse(bytes: &[u8]) -> Result<BTreeMap<NodeIdentity, Kept>, String> {
     }
     let mut peers = BTreeMap::new();
     for peer in content.peers {
-        let identity = u128::from_str_radix(&peer.identity, 16).map_err(|error| error.to_string())?;
+        let identity =
+            u128::from_str_radix(&peer.identity, 16).map_err(|error| error.to_string())?;
         let number = NodeNumber::try_from(peer.number).map_err(|error| error.to_string())?;
         let mut places = BTreeMap::new();
         for place in peer.places {
-            places.insert(VolumePath(place.path), LogPlace {
-                log: place.log,
-                position: Position {
-                    volume: VolumeNumber(place.volume),
-                    offset: place.offset,
+            places.insert(
+                VolumePath(place.path),
+                LogPlace {
+                    log: place.log,
+                    position: Position {
+                        volume: VolumeNumber(place.volume),
+                        offset: place.offset,
+                    },
                 },
-            });
+            );
         }
-        peers.insert(NodeIdentity(identity.to_be_bytes()), Kept {
-            number,
-            address: peer.address,
-            places,
-        });
+        peers.insert(
+            NodeIdentity(identity.to_be_bytes()),
+            Kept {
+                number,
+                address: peer.address,
+                places,
+            },
+        );
     }
     Ok(peers)
 }
@@ -221,7 +236,10 @@ mod tests {
             address: "127.0.0.1:23000".parse().unwrap(),
             places: BTreeMap::from([(VolumePath(1), place)]),
         };
-        places.keep(BTreeMap::from([(identity, kept.clone())])).await.unwrap();
+        places
+            .keep(BTreeMap::from([(identity, kept.clone())]))
+            .await
+            .unwrap();
         let again = Places::load(directory.path()).unwrap();
         assert_eq!(again.peers(), [(identity, kept.number, kept.address)]);
         assert_eq!(again.get(identity, VolumePath(1)), Some(place));

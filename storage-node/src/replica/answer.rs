@@ -23,10 +23,14 @@ use crate::store::{
     self, BlobContent, Change, Condition, Content, Edit, LogEntry, OpenBlob, PendingParts,
 };
 
-/// Bytes of content in one answer.
-const FETCHED_LEN_MAX: usize = limits::RECORD_PAYLOAD_LEN_MAX;
+/// Bytes of content in one answer. Few in tests, so that they need several.
+const FETCHED_LEN_MAX: usize = if cfg!(test) {
+    40
+} else {
+    limits::RECORD_PAYLOAD_LEN_MAX
+};
 /// A blob of parts up to this many bytes is sent whole.
-const WHOLE_LEN_MAX: u64 = 128 * 1024;
+const WHOLE_LEN_MAX: u64 = if cfg!(test) { 20 } else { 128 * 1024 };
 /// Longest wait for something new in the log.
 const PATIENCE_MAX: Duration = Duration::from_secs(10);
 
@@ -156,8 +160,15 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 let blob = store.shared().open_blob(&key).await?;
                 let blob = blob.filter(|blob| blob.version == version);
                 match blob {
-                    Some(blob) if range.end <= blob.len() && len <= FETCHED_LEN_MAX as u64 => {
-                        Ok(Answer::Range(bytes_of(&blob, range).await?))
+                    Some(blob)
+                        if range.end <= blob.len()
+                            && len <= limits::RECORD_PAYLOAD_LEN_MAX as u64 =>
+                    {
+                        let bytes = bytes_of(&blob, range).await;
+                        if let Err(StoreError::Read(_)) = bytes {
+                            store.shared().note_damaged(IndexKey::Blob(&key));
+                        }
+                        Ok(Answer::Range(bytes?))
                     }
                     Some(_) => Ok(refused(ErrorCode::Invalid)),
                     None => Ok(refused(ErrorCode::NotFound)),
@@ -463,6 +474,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 Ok(found) => found,
                 Err(StoreError::Read(error)) => {
                     warn!(%error, "a peer asks for what is damaged here");
+                    self.shared().note_damaged(IndexKey::Blob(&key));
                     (Found::Damaged, Bytes::new())
                 }
                 // Changed while it was read.
@@ -561,8 +573,8 @@ fn refused(code: ErrorCode) -> Answer {
 
 impl From<LogEntry> for Entry {
     fn from(entry: LogEntry) -> Self {
-        let LogEntry { kind, key, version } = entry;
-        Self { kind, key, version }
+        let LogEntry { says, key, version } = entry;
+        Self { says, key, version }
     }
 }
 

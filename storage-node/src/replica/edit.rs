@@ -282,7 +282,12 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 Err(error) => info!(peer = %peer.number, %error, "no answer to who decides"),
             }
         }
-        let wanted = replica.majority();
+        let mut wanted = replica.majority();
+        if wanted == 1 && replica.is_young() {
+            // Of two nodes, one may go on alone, but not with what may be an old copy, or miss what the
+            // other one did meanwhile.
+            wanted = 1 + replica.peers().len();
+        }
         if granted < wanted {
             return Err(StoreError::TooFewCopies {
                 wanted,

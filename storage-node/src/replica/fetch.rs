@@ -2,6 +2,7 @@
 
 use bytes::{Buf as _, Bytes};
 use common::digest::Crc32;
+use common::id::RemoteName;
 use common::limits;
 use tracing::warn;
 
@@ -32,6 +33,11 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         match self.shared().open_blob(key).await {
             Ok(Some(blob)) => return Ok(Some(blob)),
             Ok(None) => {}
+            Err(StoreError::Read(error)) => {
+                warn!(%error, "a damaged blob is fetched from a peer");
+                self.repair(key).await?;
+                return self.shared().open_blob(key).await;
+            }
             Err(error) => return Err(error),
         }
         if self.replica.peers().is_empty() || self.is_ended(key).await? {
@@ -71,11 +77,21 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         if self.open_blob(key).await?.is_none() {
             return Ok(None);
         }
-        self.shared().metadata(key).await
+        match self.shared().metadata(key).await {
+            Err(StoreError::Read(error)) => {
+                warn!(%error, "damaged metadata is fetched from a peer");
+                self.repair(key).await?;
+                self.shared().metadata(key).await
+            }
+            read => read,
+        }
     }
 
-    /// Whether this node knows that the name ended.
+    /// Whether this node knows that the name ended for good. That of a slave may be in use again.
     async fn is_ended(&self, key: &[u8]) -> Result<bool, StoreError> {
+        if RemoteName::is_slave_key(key) {
+            return Ok(false);
+        }
         let key = key.to_vec();
         let ended = self
             .shared()
@@ -85,16 +101,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
 
     /// Asks the peers for a blob that this node knows nothing of.
     pub(super) async fn fetch_if_missing(&self, key: &[u8]) -> Result<(), StoreError> {
-        let wanted = key.to_vec();
-        let is_known = self
-            .shared()
-            .blocking(move |shared| {
-                let blob = shared.version_of(IndexKey::Blob(&wanted))?;
-                let tombstone = shared.version_of(IndexKey::Tombstone(&wanted))?;
-                Ok(blob.is_some() || tombstone.is_some())
-            })
-            .await?;
-        if is_known {
+        if self.version(key).await?.is_some() || self.is_ended(key).await? {
             return Ok(());
         }
         for peer in self.replica.live_peers() {
@@ -126,7 +133,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 (IndexKey::BLOB, key.to_vec()),
                 (IndexKey::METADATA, key.to_vec()),
             ];
-            self.fetch(peer, names).await?;
+            self.fetch(peer, names, Condition::Newer).await?;
         }
         Ok(())
     }
@@ -145,12 +152,18 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     }
 
     /// Gets blobs and metadata from a peer. What it has not any more, or not in a sound copy, is left
-    /// out: another peer's log or the next comparison tells of it.
+    /// out: another peer's log or the next comparison tells of it. Returns how many were not sound.
     ///
     /// # Errors
     ///
     /// [`StoreError::OutOfReach`] if the peer does not answer; what the own store says.
-    pub(super) async fn fetch(&self, peer: &Peer, mut names: Vec<Name>) -> Result<(), StoreError> {
+    pub(super) async fn fetch(
+        &self,
+        peer: &Peer,
+        mut names: Vec<Name>,
+        condition: Condition,
+    ) -> Result<usize, StoreError> {
+        let mut damaged = 0;
         while !names.is_empty() {
             let rest = names.split_off(names.len().min(FETCHED_MAX));
             let request = Request::Fetch {
@@ -171,7 +184,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                         later.push(name);
                         continue;
                     }
-                    Found::Nothing | Found::Damaged => {}
+                    Found::Nothing => {}
+                    Found::Damaged => damaged += 1,
                     Found::Whole {
                         version,
                         time,
@@ -187,7 +201,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                         if Crc32::of(&bytes) != crc {
                             return Err(StoreError::OutOfReach);
                         }
-                        kept.push(self.keep(name, (version, time), in_parts, bytes));
+                        let dated = (version, time);
+                        kept.push(self.keep(name, dated, in_parts, bytes, condition));
                     }
                     Found::Long {
                         version,
@@ -195,7 +210,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                         crc,
                         len,
                     } => {
-                        self.fetch_long(peer, name.1, (version, time), crc, len)
+                        let long = (crc, len);
+                        self.fetch_long(peer, name.1, (version, time), long, condition)
                             .await?;
                     }
                 }
@@ -206,12 +222,12 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             }
             if !has_moved && !later.is_empty() {
                 // It changes faster than it is read. What changes it tells of it again.
-                return Ok(());
+                return Ok(damaged);
             }
             later.extend(rest);
             names = later;
         }
-        Ok(())
+        Ok(damaged)
     }
 
     async fn keep(
@@ -220,6 +236,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         (version, time): (Version, u32),
         in_parts: bool,
         bytes: Bytes,
+        condition: Condition,
     ) -> Result<(), StoreError> {
         self.replica.stamps.see(version.stamp);
         let kept = if prefix == IndexKey::METADATA {
@@ -229,7 +246,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 time,
                 version,
                 change: Box::new(move |_| Some(packed)),
-                condition: Condition::Newer,
+                condition,
             };
             self.local.submit(change).await
         } else if in_parts {
@@ -237,7 +254,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             if !bytes.is_empty() {
                 parts.push(bytes).await?;
             }
-            parts.finish(key, version, Condition::Newer).await
+            parts.finish(key, version, condition).await
         } else {
             let change = Change::Blob {
                 key,
@@ -245,7 +262,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 version,
                 crc: Crc32::of(&bytes),
                 payload: bytes,
-                condition: Condition::Newer,
+                condition,
             };
             self.local.submit(change).await
         };
@@ -257,8 +274,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         peer: &Peer,
         key: Vec<u8>,
         (version, time): (Version, u32),
-        crc: Option<Crc32>,
-        len: u64,
+        (crc, len): (Option<Crc32>, u64),
+        condition: Condition,
     ) -> Result<(), StoreError> {
         self.replica.stamps.see(version.stamp);
         let mut parts = self.local.parts(time);
@@ -285,7 +302,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             warn!(peer = %peer.number, "a blob came with other bytes than its checksum says");
             return Ok(());
         }
-        let kept = parts.finish(key, version, Condition::Newer).await;
+        let kept = parts.finish(key, version, condition).await;
         settled(kept.map(drop))
     }
 }

@@ -14,9 +14,13 @@ use super::link::Peer;
 use super::message::{Answer as PeerAnswer, ENTRIES_MAX, Entry, LogPlace, Request};
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::format::{IndexKey, RecordKind};
+use crate::format::{IndexKey, Stamp};
 use crate::index::Index;
-use crate::store::Shared;
+use crate::store::{Condition, Says, Shared};
+
+/// Age of a tombstone that all nodes have before it is forgotten, in microseconds: 30 days. A node that
+/// was away for longer, or an older copy of a disk, may hold what was deleted, and is not let in.
+pub const TOMBSTONE_AGE: u64 = 30 * 24 * 3600 * 1_000_000;
 
 /// How a log is followed.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,8 @@ pub struct FollowSettings {
     pub retry: Duration,
     /// Time between two comparisons of everything.
     pub compare_every: Duration,
+    /// Microseconds after which a tombstone is forgotten that all nodes have.
+    pub tombstone_age: u64,
 }
 
 impl Default for FollowSettings {
@@ -39,6 +45,7 @@ impl Default for FollowSettings {
             grace: Duration::from_millis(50),
             retry: Duration::from_millis(500),
             compare_every: Duration::from_secs(6 * 3600),
+            tombstone_age: TOMBSTONE_AGE,
         }
     }
 }
@@ -84,8 +91,12 @@ impl<D: Disk, I: Index> std::fmt::Debug for Follower<D, I> {
 enum Told {
     /// The log: a deletion is news even of what never was here.
     ByLog,
-    /// A comparison: what ended long ago and is not here needs no tombstone.
-    ByComparison,
+    /// A comparison: what ended before this stamp, and is not here, needs no tombstone, for whoever has
+    /// one is about to forget it.
+    ByComparison {
+        /// The stamp.
+        forgotten: Stamp,
+    },
 }
 
 /// What of some entries is missing here.
@@ -207,11 +218,19 @@ impl<D: Disk, I: Index> Follower<D, I> {
     }
 
     async fn get(&self, missing: Missing) -> Result<(), StoreError> {
-        for entry in missing.tombstones {
-            self.store.bury(entry.key, entry.version).await?;
-        }
         let fetched = missing.names.len() as u64;
-        self.store.fetch(&self.peer, missing.names).await?;
+        let names = missing.names;
+        let damaged = self
+            .store
+            .fetch(&self.peer, names, Condition::Newer)
+            .await?;
+        for entry in missing.tombstones {
+            // Where the new name could not be fetched, what stands under the old one may be the last
+            // sound copy. The next comparison tells of it again.
+            if damaged == 0 || entry.says == Says::Ended {
+                self.store.bury(entry.key, entry.version).await?;
+            }
+        }
         self.progress
             .send_modify(|progress| progress.fetched += fetched);
         Ok(())
@@ -235,8 +254,8 @@ impl<D: Disk, I: Index> Follower<D, I> {
     /// Compares everything with the peer, and gets what is missing here.
     async fn compare(&self) -> Result<(), StoreError> {
         self.progress.send_modify(|progress| progress.compared = 0);
-        // What ended goes first, so that nothing is fetched that is known to be over.
-        for prefix in [IndexKey::TOMBSTONE, IndexKey::BLOB, IndexKey::METADATA] {
+        // Blobs go first: what has a new name is fetched by it before the old name ends.
+        for prefix in [IndexKey::BLOB, IndexKey::METADATA, IndexKey::TOMBSTONE] {
             let mut from = Some(Vec::new());
             while let Some(start) = from {
                 from = self.compare_from(prefix, start).await?;
@@ -267,7 +286,12 @@ impl<D: Disk, I: Index> Follower<D, I> {
         let next = match answer {
             Ok(PeerAnswer::Same) => page.next,
             Ok(PeerAnswer::Entries { entries, next }) => {
-                let (_, missing) = self.missing(entries, Told::ByComparison).await?;
+                let now = self.store.replica.stamps.last().micros();
+                let forgotten = now.saturating_sub(self.settings.tombstone_age);
+                let told = Told::ByComparison {
+                    forgotten: Stamp::at(forgotten, 0),
+                };
+                let (_, missing) = self.missing(entries, told).await?;
                 self.get(missing).await?;
                 next.or(page.next)
             }
@@ -291,33 +315,32 @@ fn look_for<D: Disk, I: Index>(
     let is_newer =
         |known: Option<crate::format::Version>| known.is_none_or(|known| known < entry.version);
     let tombstone = shared.version_of(IndexKey::Tombstone(key))?;
-    match entry.kind {
-        RecordKind::Blob | RecordKind::Manifest => {
+    match entry.says {
+        Says::Blob => {
             let is_over = tombstone
                 .is_some_and(|tombstone| crate::store::is_ended(key, entry.version, tombstone));
             if !is_over && is_newer(shared.version_of(IndexKey::Blob(key))?) {
                 missing.names.push((IndexKey::BLOB, key.clone()));
             }
         }
-        RecordKind::Metadata => {
+        Says::Metadata => {
             let is_over = tombstone.is_some_and(|tombstone| entry.version <= tombstone);
             if !is_over && is_newer(shared.version_of(IndexKey::Metadata(key))?) {
                 missing.names.push((IndexKey::METADATA, key.clone()));
             }
         }
-        RecordKind::Tombstone => {
+        Says::Ended | Says::Renamed => {
             let blob = shared.version_of(IndexKey::Blob(key))?;
             let is_news = is_newer(tombstone)
                 && match (blob, told) {
                     (Some(blob), _) => crate::store::is_ended(key, blob, entry.version),
                     (None, Told::ByLog) => true,
-                    (None, Told::ByComparison) => false,
+                    (None, Told::ByComparison { forgotten }) => forgotten < entry.version.stamp,
                 };
             if is_news {
                 missing.tombstones.push(entry.clone());
             }
         }
-        RecordKind::Part | RecordKind::Filler => {}
     }
     Ok(())
 }

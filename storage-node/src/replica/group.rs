@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::digest::Crc32;
 use common::id::{NodeNumber, RemoteName, VolumePath};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -27,6 +28,8 @@ use crate::format::{Position, Stamp, Version};
 use crate::index::{Index, RocksIndex};
 use crate::store::{Answer, Change, Condition, MetadataChange, PathStore, Shared};
 
+/// Time after its start in which a node decides about appenders only if all its peers agree.
+const YOUTH: Duration = Duration::from_secs(5);
 /// Locks for changes of names that can be changed more than once. Two names may share one.
 const LOCKS: usize = 128;
 
@@ -71,8 +74,9 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     locks: Vec<tokio::sync::Mutex<()>>,
     /// What goes on after its client was answered.
     tasks: TaskTracker,
+    started: Instant,
     /// Changes that were acknowledged with fewer copies than wanted, since all peers had all.
-    short: AtomicU64,
+    short: Mutex<BTreeMap<VolumePath, Short>>,
 }
 
 impl<D: Disk, I: Index> fmt::Debug for Replica<D, I> {
@@ -124,6 +128,14 @@ pub(super) enum Copied {
     Lost,
 }
 
+/// Changes with too few copies.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    changes: u64,
+    /// Where the log ended behind the last one.
+    until: Position,
+}
+
 type Calls = FuturesUnordered<BoxFuture<'static, (Peer, Copied)>>;
 
 impl<D: Disk, I: Index> Replica<D, I> {
@@ -145,7 +157,8 @@ impl<D: Disk, I: Index> Replica<D, I> {
             followed: Mutex::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             tasks: TaskTracker::new(),
-            short: AtomicU64::new(0),
+            started: Instant::now(),
+            short: Mutex::default(),
         })
     }
 
@@ -187,14 +200,12 @@ impl<D: Disk, I: Index> Replica<D, I> {
     /// Changes that were acknowledged with fewer copies than wanted and that not all peers are known
     /// to have by now.
     pub fn short(&self) -> u64 {
-        let is_over = self.stores.iter().all(|(path, store)| {
-            let end = *store.shared().log_end().borrow();
-            self.followed_by_all(*path) == Some(end)
+        let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        short.retain(|path, short| {
+            self.followed_by_all(*path)
+                .is_none_or(|followed| followed < short.until)
         });
-        if is_over {
-            self.short.store(0, Ordering::Relaxed);
-        }
-        self.short.load(Ordering::Relaxed)
+        short.values().map(|short| short.changes).max().unwrap_or(0)
     }
 
     /// The newest stamp that this node knows of.
@@ -236,6 +247,23 @@ impl<D: Disk, I: Index> Replica<D, I> {
             passed = passed.min(*followed.get(&(peer.number, path))?);
         }
         Some(passed)
+    }
+
+    /// Notes that a change was acknowledged with fewer copies than wanted.
+    fn note_short(&self) {
+        let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, store) in &self.stores {
+            // Which path it was does not matter: what all have followed behind now, all have.
+            let until = *store.shared().log_end().borrow();
+            let short = short.entry(*path).or_insert(Short { changes: 0, until });
+            short.changes += 1;
+            short.until = until;
+        }
+    }
+
+    /// Whether this process began so lately that its peers may not have been reached yet.
+    pub(super) fn is_young(&self) -> bool {
+        self.started.elapsed() < YOUTH
     }
 
     pub(super) fn terms(&self) -> MutexGuard<'_, Terms> {
@@ -341,12 +369,17 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 None => break,
             }
         }
+        // The others get it too, and nobody waits for them.
+        self.leave(calls);
+        Ok(gathered)
+    }
+
+    /// Lets calls go on that nobody waits for. Each ends with its link.
+    fn leave(&self, mut calls: Calls) {
         if !calls.is_empty() {
-            // The others get it too, and nobody waits for them. Each call ends with its link.
             self.tasks
                 .spawn(async move { while calls.next().await.is_some() {} });
         }
-        Ok(gathered)
     }
 
     /// Whether what was gathered is enough to tell the client that all is well.
@@ -363,7 +396,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             if self.settings.scarcity == Scarcity::Refuse {
                 return Err(StoreError::TooFewCopies { wanted, copies });
             }
-            self.short.fetch_add(1, Ordering::Relaxed);
+            self.note_short();
         }
         Ok(())
     }
@@ -435,6 +468,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             },
         );
         let calls = self.replica.send(peers, &request);
+        let name = key.clone();
         let local = self.local.submit(Change::Blob {
             key,
             time,
@@ -444,7 +478,32 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             condition: Condition::Asked,
         });
         let gathered = self.replica.gather(local, calls).await?;
-        self.replica.judge(&gathered)
+        self.keep_or_undo(&name, time, &gathered).await
+    }
+
+    /// Takes a new blob back that has too few copies: its client is told that there is none.
+    pub(super) async fn keep_or_undo(
+        &self,
+        key: &[u8],
+        time: u32,
+        gathered: &Gathered,
+    ) -> Result<(), StoreError> {
+        let judged = self.replica.judge(gathered);
+        if judged.is_err() {
+            let version = Version::first(self.replica.stamps.draw());
+            let request = self.request(key, time, version, PeerChange::Delete);
+            // Whoever does not hear of it now follows the log.
+            self.replica
+                .leave(self.replica.send(self.replica.live_peers(), &request));
+            let undone = self.local.submit(Change::Delete {
+                key: key.to_vec(),
+                time,
+                version,
+                condition: Condition::Newer,
+            });
+            undone.await?;
+        }
+        judged
     }
 
     /// Begins a blob, or new bytes of one, that is longer than one record.
@@ -470,7 +529,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         if self.shared().open_blob(&key).await?.is_none() {
             return Err(StoreError::NotFound);
         }
-        let before = self.shared().metadata(&key).await?.unwrap_or_default();
+        let before = self.metadata(&key).await?.unwrap_or_default();
         let after = change(&before).ok_or(StoreError::MetadataTooLong)?;
         if after == before {
             return Ok(());
@@ -499,7 +558,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         let peers = self.replica.live_peers();
         self.replica.check_copies(peers.len())?;
         self.fetch_if_missing(&key).await?;
-        if self.shared().open_blob(&key).await?.is_none() {
+        // By the index: what is damaged can be deleted too.
+        if self.version(&key).await?.is_none() {
             return Err(StoreError::NotFound);
         }
         let version = Version::first(self.replica.stamps.draw());
@@ -524,7 +584,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             return Ok(None);
         }
         let lock = self.replica.lock(key).await;
-        match self.shared().open_blob(key).await? {
+        match self.version(key).await? {
             Some(_) => Err(StoreError::Exists),
             None => Ok(lock),
         }

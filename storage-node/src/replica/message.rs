@@ -10,16 +10,17 @@ use common::codec::CodecError;
 use common::digest::Crc32;
 use common::id::VolumePath;
 
-use crate::format::{Position, RecordKind, Stamp, Version};
+use crate::format::{Position, Stamp, Version};
+use crate::store::Says;
 
 mod codec;
 #[cfg(test)]
 mod tests;
 
-/// Entries of one answer about the log or a range.
-pub const ENTRIES_MAX: usize = 2048;
+/// Entries of one answer about the log or a range. Few in tests, so that they need several.
+pub const ENTRIES_MAX: usize = if cfg!(test) { 5 } else { 2048 };
 /// Names that one request fetches.
-pub const FETCHED_MAX: usize = 1024;
+pub const FETCHED_MAX: usize = if cfg!(test) { 3 } else { 1024 };
 /// A head and a payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parcel {
@@ -214,8 +215,8 @@ pub struct LogPlace {
 /// What a record of the log, or an entry of the index, says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Blob or manifest, metadata, tombstone.
-    pub kind: RecordKind,
+    /// What it says.
+    pub says: Says,
     /// Key of the name.
     pub key: Vec<u8>,
     /// Its version.

@@ -134,9 +134,6 @@ impl<D: Disk, I: Index> Upload<D, I> {
         let _order = store.order(&key).await?;
         let peers = self.complete().await;
         store.replica.check_copies(peers.len())?;
-        if store.shared().open_blob(&key).await?.is_some() {
-            return Err(StoreError::Exists);
-        }
         let version = Version::first(store.replica.stamps.draw());
         let change = PeerChange::Put {
             in_parts: true,
@@ -145,10 +142,12 @@ impl<D: Disk, I: Index> Upload<D, I> {
         };
         let request = store.request(&key, self.time, version, change);
         let calls = store.replica.send(peers, &request);
+        let name = key.clone();
         let local = self.parts.finish(key, version, Condition::Asked);
         let gathered = store.replica.gather(local, calls).await?;
         self.taken();
-        store.replica.judge(&gathered)
+        let time = self.time;
+        store.keep_or_undo(&name, time, &gathered).await
     }
 }
 

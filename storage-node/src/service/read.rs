@@ -13,11 +13,9 @@ use tracing::error;
 
 use super::change::{store_in_group, too_long};
 use super::{Failure, Outcome, Session};
-use crate::disk::OsDisk;
 use crate::error::StoreError;
-use crate::index::RocksIndex;
 use crate::node::Node;
-use crate::store::Pieces;
+use crate::replica::GroupPieces;
 
 impl Session {
     pub(super) async fn download(&mut self, header: &Header) -> Result<Outcome, ConnectionError> {
@@ -106,10 +104,7 @@ fn address_text(node: &Node, source: Source, own: Option<IpAddr>) -> AddressText
 }
 
 /// The pieces of a download; the first one is read before the header says success.
-async fn open(
-    node: &Node,
-    body: &[u8],
-) -> Result<(u64, Pieces<OsDisk, RocksIndex>, Bytes), Failure> {
+async fn open(node: &Node, body: &[u8]) -> Result<(u64, GroupPieces, Bytes), Failure> {
     let request = DownloadRequest::decode(body)?;
     let store = store_in_group(node, request.group, &request.name)?;
     let blob = store.open_blob(&request.name.to_key()).await?;
@@ -120,7 +115,7 @@ async fn open(
     };
     let range = request.range(blob.len()).ok_or(outside)?;
     let len = range.end - range.start;
-    let mut pieces = blob.pieces(range);
+    let mut pieces = store.pieces(request.name.to_key(), &blob, range);
     let first = pieces.next().await?.unwrap_or_default();
     Ok((len, pieces, first))
 }

@@ -189,11 +189,7 @@ async fn slave_place<'a>(
             )
         })?;
     let (_, store) = node.store_for_upload(Some(head.master.volume_path()), head.size)?;
-    if store
-        .open_blob(&head.master.to_key())
-        .await?
-        .is_none()
-    {
+    if store.open_blob(&head.master.to_key()).await?.is_none() {
         return Err(StoreError::NotFound.into());
     }
     if store.open_blob(&name.to_key()).await?.is_some() {

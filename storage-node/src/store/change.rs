@@ -75,6 +75,8 @@ pub enum Condition {
     /// As another node of the group decided: if it is newer than what is here. What is not newer
     /// changes nothing and is answered with [`Answer::Known`].
     Newer,
+    /// In place of what is here in the same version and is damaged.
+    Repair,
 }
 
 /// What a request changes. Keys are [`common::id::RemoteName::to_key`].

@@ -273,7 +273,7 @@ fn is_tombstone_needed<D: Disk, I: Index>(
 
 /// All changes that compaction of a volume brings, or `None` if it must stay.
 #[cfg(test)]
-pub(super) fn plan_volume<D: Disk, I: Index>(
+pub(crate) fn plan_volume<D: Disk, I: Index>(
     shared: &Shared<D, I>,
     volume: &Volume<D::File>,
 ) -> Result<Option<Vec<Change>>, StoreError> {

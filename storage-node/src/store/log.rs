@@ -10,7 +10,8 @@ use super::shared::Shared;
 use crate::disk::Disk;
 use crate::error::{ReadError, StoreError};
 use crate::format::{
-    IndexKey, IndexValue, Manifest, Position, RecordKind, SUPERBLOCK_LEN, Version,
+    Extent, IndexKey, IndexValue, Manifest, PartId, Position, RecordHeader, RecordKind,
+    SUPERBLOCK_LEN, Version,
 };
 use crate::index::Index;
 use crate::volume::{ScanDepth, ScanItem, Scanner, Volume};
@@ -18,11 +19,44 @@ use crate::volume::{ScanDepth, ScanItem, Scanner, Volume};
 /// Records that one look at the log steps over at most, whatever they are.
 const STEPS_MAX: usize = 16 * 1024;
 
+/// What a record says about a name. The numbers are stable: nodes tell them to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Says {
+    /// There is a blob.
+    Blob = 1,
+    /// The blob has metadata.
+    Metadata = 2,
+    /// The blob ended.
+    Ended = 3,
+    /// The blob has another name from here on, which a blob of the same version tells.
+    Renamed = 4,
+}
+
+impl Says {
+    /// What a number means.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Blob, Self::Metadata, Self::Ended, Self::Renamed]
+            .into_iter()
+            .find(|says| *says as u8 == byte)
+    }
+
+    /// What an entry of the index says, by its prefix and the kind of its record.
+    fn of_index(prefix: u8, kind: RecordKind) -> Self {
+        match (prefix, kind) {
+            (IndexKey::TOMBSTONE, RecordKind::Manifest) => Self::Renamed,
+            (IndexKey::TOMBSTONE, _) => Self::Ended,
+            (IndexKey::METADATA, _) => Self::Metadata,
+            _ => Self::Blob,
+        }
+    }
+}
+
 /// What one record of the log says about a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Blob or manifest, metadata, tombstone.
-    pub kind: RecordKind,
+    /// What it says.
+    pub says: Says,
     /// Key of the name.
     pub key: Vec<u8>,
     /// Version of what it says.
@@ -149,7 +183,8 @@ impl<D: Disk, I: Index> Shared<D, I> {
             next: None,
         };
         let mut malformed = None;
-        self.index.scan(prefix, from, &mut |key, value| {
+        let first = [&[prefix], from].concat();
+        self.index.scan(prefix, &first, &mut |key, value| {
             let key = key.get(1..).unwrap_or_default();
             if to.is_some_and(|to| to <= key) {
                 return ControlFlow::Break(());
@@ -161,7 +196,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
             match IndexValue::decode(value) {
                 Ok(value) => {
                     page.entries.push(LogEntry {
-                        kind: kind_of(prefix, value.kind),
+                        says: Says::of_index(prefix, value.kind),
                         key: key.to_vec(),
                         version: value.version,
                     });
@@ -177,6 +212,62 @@ impl<D: Disk, I: Index> Shared<D, I> {
             Some(error) => Err(crate::index::IndexError::from(error).into()),
             None => Ok(page),
         }
+    }
+
+    /// Header and place of a part whose payload is not what was written. `None` if it is sound, or if
+    /// its header is gone too. Blocks.
+    pub fn damaged_part(&self, part: PartId) -> Result<Option<(RecordHeader, Extent)>, StoreError> {
+        let key = IndexKey::Part(part);
+        match self.read(key) {
+            Ok(_) => return Ok(None),
+            Err(StoreError::Read(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let Some(extent) = self.locate_part(part)? else {
+            return Ok(None);
+        };
+        let Some(volume) = self.volume(extent.volume) else {
+            return Ok(None);
+        };
+        let number = volume.number();
+        let mut scanner = Scanner::new(volume.file(), number, extent.offset, ScanDepth::Headers);
+        Ok(match scanner.next_item() {
+            Ok(ScanItem::Record(record))
+                if record.offset == extent.offset && record.header.sequence == part.0 =>
+            {
+                Some((record.header, extent))
+            }
+            Ok(_) | Err(_) => None,
+        })
+    }
+
+    /// The names of blobs that a part belongs to. Reads all manifests. Blocks.
+    pub fn owners_of(&self, part: PartId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut manifests = Vec::new();
+        self.index.scan(IndexKey::BLOB, &[], &mut |key, value| {
+            if IndexValue::decode(value).is_ok_and(|value| value.kind == RecordKind::Manifest) {
+                manifests.push(key.get(1..).unwrap_or_default().to_vec());
+            }
+            ControlFlow::Continue(())
+        })?;
+        let mut owners = Vec::new();
+        for key in manifests {
+            let record = match self.read(IndexKey::Blob(&key)) {
+                Ok(Some((_, record))) => record,
+                // Damaged itself, which is another repair.
+                Ok(None) | Err(StoreError::Read(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let manifest = Manifest::decode(&record.payload)?;
+            if manifest
+                .segments()
+                .iter()
+                .any(|segment| segment.part == part)
+            {
+                owners.push(key);
+            }
+        }
+        Ok(owners)
     }
 
     /// About `max` names with a tombstone that lies before `place` in the log and is older than
@@ -214,14 +305,6 @@ impl<D: Disk, I: Index> Shared<D, I> {
     }
 }
 
-/// A tombstone may be a manifest that gave its blob another name.
-fn kind_of(prefix: u8, kind: RecordKind) -> RecordKind {
-    match prefix {
-        IndexKey::TOMBSTONE => RecordKind::Tombstone,
-        _ => kind,
-    }
-}
-
 /// What a record says about names: a manifest that took another name's place says two things.
 fn entries_of(
     kind: RecordKind,
@@ -235,16 +318,17 @@ fn entries_of(
             .and_then(|manifest| manifest.replaces),
         _ => None,
     };
-    let own = match kind {
+    let says = match kind {
         RecordKind::Part | RecordKind::Filler => None,
-        RecordKind::Blob | RecordKind::Manifest | RecordKind::Metadata | RecordKind::Tombstone => {
-            Some(LogEntry { kind, key, version })
-        }
+        RecordKind::Blob | RecordKind::Manifest => Some(Says::Blob),
+        RecordKind::Metadata => Some(Says::Metadata),
+        RecordKind::Tombstone => Some(Says::Ended),
     };
-    let ended = replaced.map(|key| LogEntry {
-        kind: RecordKind::Tombstone,
+    let own = says.map(|says| LogEntry { says, key, version });
+    let renamed = replaced.map(|key| LogEntry {
+        says: Says::Renamed,
         key,
         version,
     });
-    own.into_iter().chain(ended)
+    own.into_iter().chain(renamed)
 }

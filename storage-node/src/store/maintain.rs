@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::env::Shutdown;
+use common::env::{Shutdown, clock};
 use tracing::{error, warn};
 
 use super::change::Change;
@@ -192,6 +192,8 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
 
     async fn scrub_loop(&self, interval: Duration, shutdown: &Shutdown) {
         while pause(interval, shutdown).await {
+            let began = clock::unix_seconds();
+            let mut is_complete = true;
             for volume in self.store.shared().volumes() {
                 let mut scrub = Scrub::new(self.store.shared(), volume);
                 loop {
@@ -204,6 +206,7 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
                         Ok((next, None)) => scrub = next,
                         Err(error) => {
                             warn!(error = &error as &dyn std::error::Error, "scrub failed");
+                            is_complete = false;
                             break;
                         }
                     }
@@ -211,6 +214,9 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
                         return;
                     }
                 }
+            }
+            if is_complete {
+                self.store.shared().note_verified(began);
             }
         }
     }

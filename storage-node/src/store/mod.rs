@@ -26,10 +26,12 @@ pub use change::{
     Answer, Change, Condition, Content, Edit, MetadataChange, MovedRecord, Reply, Request,
 };
 pub use committer::{Committer, PathStore, PendingParts};
+#[cfg(test)]
+pub(crate) use compact::plan_volume;
 pub use compact::{CompactionReport, compact_volume};
 pub(crate) use engine::is_ended;
 pub use engine::{Engine, EngineSettings, VOLUME_LEN_MIN};
-pub use log::{IndexPage, LogEntry, LogPage};
+pub use log::{IndexPage, LogEntry, LogPage, Says};
 pub use maintain::{Maintenance, MaintenanceSettings};
 pub use reader::{BlobContent, OpenBlob, Pieces};
 pub use recover::{Recovery, RecoveryMode};

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use common::id::RemoteName;
 use tracing::warn;
 
 use crate::error::StoreError;
@@ -55,6 +56,7 @@ impl Plan {
             RecordKind::Blob => {
                 plan.replace(view, IndexKey::Blob(key), None)?;
                 plan.own.push(IndexKey::Blob(key).encode());
+                plan.end_earlier_life(view, key, header)?;
             }
             RecordKind::Metadata => {
                 plan.replace(view, IndexKey::Metadata(key), None)?;
@@ -73,6 +75,7 @@ impl Plan {
                 let manifest = manifest.cloned().unwrap_or_default();
                 plan.replace(view, IndexKey::Blob(key), Some(&manifest))?;
                 plan.own.push(IndexKey::Blob(key).encode());
+                plan.end_earlier_life(view, key, header)?;
                 if let Some(replaced) = &manifest.replaces {
                     // The parts have a new owner, so only the old name and its metadata go. When a
                     // moved manifest says so again, the name may be in use anew.
@@ -102,6 +105,25 @@ impl Plan {
             RecordKind::Filler => {}
         }
         Ok(plan)
+    }
+
+    /// Takes metadata away that is older than the blob: that of a slave whose name is used again, where
+    /// the end of the first one did not come this far.
+    fn end_earlier_life(
+        &mut self,
+        view: &mut impl View,
+        name: &[u8],
+        header: &RecordHeader,
+    ) -> Result<(), StoreError> {
+        if !RemoteName::is_slave_key(name) {
+            return Ok(());
+        }
+        let key = IndexKey::Metadata(name);
+        let known = view.locate(key)?;
+        if known.is_some_and(|known| known.version < header.version) {
+            self.remove(view, key, None)?;
+        }
+        Ok(())
     }
 
     /// Notes the end of a name, unless a newer one is noted.

@@ -140,6 +140,7 @@ impl<D: Disk, I: Index> Scrub<D, I> {
                 .map_or_else(|| "unknown".to_owned(), |name| name.to_text())
         };
         error!(name, ?extent, "a needed record is damaged");
+        self.shared.note_damaged(key);
         self.shared.metrics.damaged_records.inc();
         if self.report.damaged.len() < DAMAGED_MAX {
             self.report.damaged.push(DamagedRecord {

@@ -1,9 +1,10 @@
 //! What the committer and the readers of one volume path share.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use common::env::clock;
 use common::id::VolumePath;
 use tokio::sync::watch;
 
@@ -15,6 +16,8 @@ use crate::index::{Cached, Index};
 use crate::metrics::StoreMetrics;
 use crate::volume::{FoundRecord, Volume, VolumeState};
 
+/// Damaged records that are remembered; a wrecked disk has more.
+const DAMAGED_MAX: usize = 100_000;
 /// Times that a read looks again when compaction moved the record under it.
 const RELOCATIONS_MAX: usize = 4;
 
@@ -41,6 +44,11 @@ pub struct Shared<D: Disk, I> {
     /// Where the log ends for peers. What lies behind it may be lost in a power cut, and something else
     /// may come to lie there.
     log_end: watch::Sender<Position>,
+    /// Unix seconds when the last scrub of everything began; when the store was opened, before one ended.
+    verified: AtomicU32,
+    /// Index keys of needed records that turned out to be damaged, and the news of one.
+    damaged: Mutex<BTreeSet<Vec<u8>>>,
+    damaged_news: watch::Sender<()>,
     /// Whether what may block is done where it is asked for, so that a simulation repeats itself.
     inline: bool,
 }
@@ -89,6 +97,9 @@ impl<D: Disk, I: Index> Shared<D, I> {
                 volume: VolumeNumber(0),
                 offset: 0,
             }),
+            verified: AtomicU32::new(clock::unix_seconds()),
+            damaged: Mutex::default(),
+            damaged_news: watch::Sender::new(()),
             inline: false,
         }
     }
@@ -127,6 +138,37 @@ impl<D: Disk, I: Index> Shared<D, I> {
     pub(super) fn set_log_number(&self, number: u64) {
         // Set once, by the opening.
         let _ = self.log.set(number);
+    }
+
+    /// Notes that everything was verified by a scrub that began at `unix_seconds`.
+    pub(super) fn note_verified(&self, unix_seconds: u32) {
+        self.verified.store(unix_seconds, Ordering::Relaxed);
+    }
+
+    /// Seconds since the byte was verified that waits longest for it, as far as this process knows.
+    pub fn unverified_age(&self) -> u32 {
+        clock::unix_seconds().saturating_sub(self.verified.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the record of a key is damaged, for whoever gets it from a peer.
+    pub fn note_damaged(&self, key: IndexKey<'_>) {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        // What does not fit is found by the next scrub.
+        if damaged.len() < DAMAGED_MAX {
+            damaged.insert(key.encode());
+            self.damaged_news.send_replace(());
+        }
+    }
+
+    /// Index keys of records that were found damaged since this was asked last.
+    pub fn take_damaged(&self) -> BTreeSet<Vec<u8>> {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *damaged)
+    }
+
+    /// Is told when a damaged record is found.
+    pub fn damaged_news(&self) -> watch::Receiver<()> {
+        self.damaged_news.subscribe()
     }
 
     /// Where the log ends for peers, and whenever that changes.

@@ -207,6 +207,7 @@ impl Cluster {
     /// To be called several times within `silence_max`. A tracker that could not call it for longer
     /// was asleep itself: what nodes sent meanwhile waits to be read, so nobody is silent yet.
     pub fn tick(&mut self, now: Now) -> Vec<NodeNumber> {
+        self.forget_old_refused(now);
         let silence_max = self.policy.silence_max;
         let last = self.last_tick.replace(now.uptime);
         let was_asleep = last.is_some_and(|last| silence_max / 2 < now.uptime.saturating_sub(last));

@@ -1,10 +1,11 @@
 //! What the tracker knows and decides, without IO: joins, reports and silence go in together with
 //! `now`, answers come out. The same calls always give the same answers, so it can be simulated.
 //!
-//! * TRK-1: two identities never hold one node number at the same time, deleted records aside.
-//! * TRK-2: a node that is not in service, takes no writes or has no space is never offered for
+//! * TRK-1: a node that is not in service, takes no writes or has no space is never offered for
 //!   writing.
-//! * TRK-3: the end of a session takes its node out of service, a later session's node stays.
+//! * TRK-2: two identities never hold one node number at the same time.
+//! * TRK-4: what an operator ordered is not undone by a tracker that was away.
+//! * The end of a session takes its node out of service, a later session's node stays.
 //!
 //! Everything but the [`Entry`]s is soft: it comes back with the nodes' next reports. Entries are
 //! exchanged with the other trackers, see [`Cluster::merge`].

@@ -1,6 +1,7 @@
 //! What operators ask: how the cluster fares, and orders.
 
 use bytes::BytesMut;
+use common::rpc::auth::Purpose;
 use common::wire::Status;
 use common::wire::cluster::{
     GroupStatus, NodeStatus, OrderAnswer, OrderRequest, PathStatus, Progress, RefusedNode,
@@ -37,6 +38,7 @@ impl Service {
         body: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), Status> {
+        self.member_for(Purpose::Control)?;
         let request = OrderRequest::decode(body).map_err(|error| {
             warn!(peer = %self.peer, %error, "an order was not understood");
             Status::INVALID
@@ -106,8 +108,7 @@ fn page(cluster: &Cluster, cursor: StatusCursor, now: Now) -> StatusPage {
         }
         let goes_on = cursor.group == Some(name);
         let mut told = group_status(group);
-        let mut nodes = group.nodes().peekable();
-        while let Some(node) = nodes.next() {
+        for node in group.nodes() {
             let number = node.entry().number.get();
             if goes_on && number <= cursor.number {
                 continue;

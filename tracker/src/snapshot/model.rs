@@ -166,12 +166,11 @@ impl Node {
 
     fn into_entry(self, group: GroupName) -> Option<NodeEntry> {
         let standing = match self.standing {
-            Some(Name::Member) => Standing::Member,
             Some(Name::Removed) => Standing::Removed,
             Some(Name::Released) => Standing::Released,
             // Removed nodes of version 1 barred nobody from their number, so they still do not.
             None if self.deleted => Standing::Released,
-            None => Standing::Member,
+            Some(Name::Member) | None => Standing::Member,
         };
         let read_only = match self.mode {
             Mode::None | Mode::Read => true,

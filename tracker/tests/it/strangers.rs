@@ -15,7 +15,12 @@ use crate::support::{Client, Node, Running, encoded, join, report, secrets, sett
 fn commands() -> [(Command, BytesMut); 3] {
     let (mut a_report, mut hello) = (BytesMut::new(), BytesMut::new());
     report().encode(&mut a_report);
-    TrackerHello { instance: 1 }.encode(&mut hello);
+    TrackerHello {
+        instance: 1,
+        told_by: 0,
+        position: 0,
+    }
+    .encode(&mut hello);
     [
         (Command::NodeJoin, encoded(&join(1, "group1"))),
         (Command::NodeReport, a_report),
@@ -129,7 +134,12 @@ async fn a_member_of_a_secret_that_is_being_changed_is_one() {
     });
     let member = Client::member(tracker.address(), NO_IDENTITY, &old, Purpose::Hello).await;
     let mut hello = BytesMut::new();
-    TrackerHello { instance: 1 }.encode(&mut hello);
+    TrackerHello {
+        instance: 1,
+        told_by: 0,
+        position: 0,
+    }
+    .encode(&mut hello);
     let (status, body) = member
         .unwrap()
         .raw(Command::TrackerHello as u8, &hello)

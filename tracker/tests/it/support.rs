@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use common::env::{Shutdown, ShutdownTrigger};
 use common::id::{GroupName, NodeNumber, VolumePath};
 use common::rpc::Connection;
-use common::rpc::auth::{self, AuthError, Credentials, Purpose};
+use common::rpc::auth::{self, AuthError, Credentials, NO_IDENTITY, Purpose};
 use common::secret::{Secret, Secrets};
 use common::wire::cluster::{
     ClusterStatus, Order, OrderAnswer, OrderRequest, StatusCursor, StatusPage,
@@ -162,12 +162,15 @@ impl Client {
         self.ask(request).await.0
     }
 
-    /// Gives an order.
+    /// Gives an order, over a connection of its own that knows the secret.
     pub(crate) async fn order(&mut self, order: Order, target: &str) -> OrderAnswer {
         let target = target.parse().unwrap();
+        let address = self.0.get_ref().peer_addr().unwrap();
+        let operator = Self::member(address, NO_IDENTITY, &secrets(), Purpose::Control).await;
         let mut body = BytesMut::new();
         OrderRequest { order, target }.encode(&mut body);
-        let (status, body) = self.raw(Command::ClusterOrder as u8, &body).await;
+        let mut operator = operator.unwrap();
+        let (status, body) = operator.raw(Command::ClusterOrder as u8, &body).await;
         assert_eq!(status, Status::OK);
         OrderAnswer::decode(&body).unwrap()
     }

@@ -23,6 +23,10 @@ pub enum Fault {
 pub struct MemorySnapshot(Arc<Entries>);
 
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a wish of a test's of its own"
+)]
 struct State {
     entries: Arc<Entries>,
     /// How many writes go well before the next failure, and how that one fails.
@@ -31,6 +35,7 @@ struct State {
     dies: bool,
     repeats: bool,
     is_closed: bool,
+    is_shared: bool,
     /// What is drawn from for how long answers take.
     hesitation: Option<u64>,
 }
@@ -72,6 +77,11 @@ impl MemoryCatalog {
     /// Has all work run twice, the first time in vain, as an implementation may.
     pub fn repeat_work(&self, repeats: bool) {
         self.locked().repeats = repeats;
+    }
+
+    /// Says from now on that other processes use it, too.
+    pub fn share(&self) {
+        self.locked().is_shared = true;
     }
 
     /// Has answers come late, so that others act in between: each after a few turns of the runtime,
@@ -183,6 +193,10 @@ impl Catalog for MemoryCatalog {
             give_way(turns).await;
             changed
         }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.locked().is_shared
     }
 }
 

@@ -7,7 +7,7 @@ use common::codec::{CodecError, Reader, Writer};
 use common::id::FileId;
 
 use crate::core::id::{
-    AccountId, AppNumber, ContentHash, Entry, FileNumber, FolderNumber, Md5, PictureLink,
+    AccountId, AppNumber, ContentHash, Entry, FileNumber, FolderNumber, Md5, NoteHash, PictureLink,
     ServerKey, Sha1, ShareNumber, TokenHash, UploadId, UploadKeyHash,
 };
 use crate::core::name::{Email, EntryName, FileName, NickName, Phone, UserName};
@@ -130,7 +130,7 @@ macro_rules! digests {
         })+
     };
 }
-digests!(ContentHash Md5 PictureLink ServerKey Sha1 TokenHash UploadId UploadKeyHash);
+digests!(ContentHash Md5 NoteHash PictureLink ServerKey Sha1 TokenHash UploadId UploadKeyHash);
 
 /// Folders sort before files.
 impl Field for Entry {

@@ -20,6 +20,7 @@ mod file_label;
 mod file_picture;
 mod folder;
 mod grant;
+mod note;
 mod orphan;
 mod picture;
 mod server_key;
@@ -61,6 +62,7 @@ pub use folder::FolderRecord;
 pub(super) use folder::Folders;
 pub use grant::{GrantKind, GrantRecord};
 pub(super) use grant::{Grants, GrantsOfAccount};
+pub(super) use note::{Notes, NotesByDue};
 pub(super) use orphan::Orphans;
 pub use orphan::{OrphanRecord, OrphanState};
 pub use picture::PictureRecord;
@@ -103,6 +105,8 @@ pub(super) enum KeyType {
     TrashedFile = b'G',
     Grant = b'K',
     GrantOfAccount = b'k',
+    Note = b'i',
+    NoteByDue = b'j',
     ServerKey = b'Y',
     Slice = b'B',
     Trash = b'T',

@@ -14,6 +14,11 @@ pub enum OrphanState {
     Garbage,
 }
 
+impl OrphanState {
+    /// The number of no process.
+    pub const NOBODY: u64 = 0;
+}
+
 impl Field for OrphanState {
     fn write(&self, out: &mut Writer<'_>) {
         match self {

@@ -3,9 +3,6 @@
 //! A copy moves no bytes: it is another entry of the same content. So it is made at once, also where
 //! the call is one that clients expect to run in the background.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-
 use common::env::entropy;
 use serde::Serialize;
 
@@ -18,7 +15,7 @@ use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
 use crate::core::files::{self, Conflict, Place};
-use crate::core::id::{AccountId, Entry, FolderNumber};
+use crate::core::id::{AccountId, Entry, FolderNumber, ServerKey};
 use crate::core::name::EntryName;
 use crate::core::tree::{self, EntryRow};
 use crate::service::{Actor, ServiceError};
@@ -31,13 +28,14 @@ const COPIED_MAX: usize = 100_000;
 const AT_ONCE: usize = 100;
 /// Names that are tried for a copy of a folder.
 const NAMES_TRIED: u64 = 1_000;
-/// Tasks that are remembered.
-const TASKS_MAX: usize = 4_096;
-/// Bits of a task's number: clients keep numbers exactly below 2^53.
-const TASK_BITS: u32 = 52;
 /// How a task ended.
 const DONE: u8 = 2;
 const FAILED: u8 = 3;
+/// Bits of a task's number by which no two are alike. All bits are 52: clients keep numbers exactly below
+/// 2^53.
+const CHANCE_BITS: u32 = 25;
+/// Bits of a task's number that prove that we gave it.
+const PROOF_BITS: u32 = 26;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,27 +57,26 @@ struct Progress {
     status: u8,
 }
 
-/// How the latest tasks ended.
-#[derive(Debug, Default)]
-pub(super) struct Tasks(Mutex<VecDeque<(AccountId, u64, u8)>>);
+/// The number of a task of an account, which says how it ended: so any server can tell, whichever ran it,
+/// and none has to remember.
+fn task_number(key: &ServerKey, account: AccountId, status: u8, chance: u64) -> u64 {
+    let chance = chance >> (u64::BITS - CHANCE_BITS);
+    let said = chance << 1 | u64::from(status == FAILED);
+    let mut hasher = blake3::Hasher::new_keyed(&key.0);
+    hasher.update(b"copy task");
+    hasher.update(&account.0.to_be_bytes());
+    hasher.update(&said.to_be_bytes());
+    let proof = hasher.finalize().as_bytes().first_chunk().copied();
+    let proof = u64::from_be_bytes(proof.unwrap_or_default()) >> (u64::BITS - PROOF_BITS);
+    said << PROOF_BITS | proof
+}
 
-impl Tasks {
-    /// Remembers how a task ended, and numbers it.
-    fn add(&self, account: AccountId, status: u8) -> u64 {
-        let id = entropy::random_u64() >> (u64::BITS - TASK_BITS);
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if TASKS_MAX <= tasks.len() {
-            tasks.pop_front();
-        }
-        tasks.push_back((account, id, status));
-        id
-    }
-
-    fn status(&self, account: AccountId, id: u64) -> Option<u8> {
-        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = tasks.iter().find(|task| (task.0, task.1) == (account, id));
-        found.map(|task| task.2)
-    }
+/// How the task of an account ended; `None` if it has no such task.
+fn task_status(key: &ServerKey, account: AccountId, number: u64) -> Option<u8> {
+    let said = number >> PROOF_BITS;
+    let status = if said & 1 == 0 { DONE } else { FAILED };
+    let chance = (said >> 1).checked_shl(u64::BITS - CHANCE_BITS)?;
+    (task_number(key, account, status, chance) == number).then_some(status)
 }
 
 /// A folder whose entries are being copied.
@@ -146,15 +143,21 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
                 }
             }
         }
+        let key = self.service.server_key().await?;
         Answer::of(&Task {
-            task_id: self.tasks.add(account, status),
+            task_id: task_number(&key, account, status, entropy::random_u64()),
         })
     }
 
     /// `GET /api/v1/file/async/copy/process`.
-    pub(super) fn copy_progress(&self, actor: &Actor, params: &Params) -> Result<Answer, Refusal> {
+    pub(super) async fn copy_progress(
+        &self,
+        actor: &Actor,
+        params: &Params,
+    ) -> Result<Answer, Refusal> {
         let task_id = params.natural(Name::TaskId)?;
-        let status = self.tasks.status(actor.account, task_id);
+        let key = self.service.server_key().await?;
+        let status = task_status(&key, actor.account, task_id);
         let status = status.ok_or_else(|| ParamError::Value {
             name: Name::TaskId,
             why: "no such task".to_owned(),
@@ -263,5 +266,26 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
                 Ok(batch)
             })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_task_says_how_it_ended_to_its_account_only() {
+        let (key, account) = (ServerKey([7; 32]), AccountId(3));
+        for status in [DONE, FAILED] {
+            for chance in [0, 1 << 40, u64::MAX] {
+                let number = task_number(&key, account, status, chance);
+                assert!(number < 1 << 52);
+                assert_eq!(task_status(&key, account, number), Some(status));
+                assert_eq!(task_status(&key, AccountId(4), number), None);
+                assert_eq!(task_status(&ServerKey([8; 32]), account, number), None);
+                assert_eq!(task_status(&key, account, number | 1 << 60), None);
+            }
+        }
+        assert_eq!(task_status(&key, account, 5), None);
     }
 }

@@ -44,7 +44,6 @@ use tracing::{debug, error};
 use self::answer::{Answer, TraceId};
 use self::call::{Call, Needs};
 use self::complete::Asked;
-use self::copy::Tasks;
 use self::param::{BODY_LEN_MAX, Params};
 use self::refusal::Refusal;
 use crate::backend::Blobs;
@@ -67,7 +66,6 @@ pub(crate) struct Pan123<C, B> {
     service: Service<C, B>,
     upload_size_max: u64,
     password_tokens: bool,
-    tasks: Tasks,
 }
 
 impl<C: Catalog, B: Blobs> Pan123<C, B> {
@@ -77,7 +75,6 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             service,
             upload_size_max: settings.upload_size_max,
             password_tokens: settings.password_tokens,
-            tasks: Tasks::default(),
         }
     }
 
@@ -167,7 +164,7 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
             Call::Delete => self.delete(actor, params).await,
             Call::Copy => self.copy(actor, params).await,
             Call::CopyMany => self.copy_many(actor, params).await,
-            Call::CopyProgress => self.copy_progress(actor, params),
+            Call::CopyProgress => self.copy_progress(actor, params).await,
             Call::UploadUrl => self.upload_url(actor, &caller, params).await,
             Call::UploadParts => self.upload_parts(actor, params).await,
             // Answered before.

@@ -6,6 +6,7 @@ use common::web::origin::{Origin, Scheme};
 use http::request;
 
 use super::Weiyun;
+use super::nonces::{Stale, WINDOW_SECONDS};
 use super::parameters::Parameters;
 use super::refusal::Refusal;
 use super::signature::{SIGNATURE, Secrets, Signed};
@@ -13,7 +14,7 @@ use crate::backend::Blobs;
 use crate::core::apps::{self, AppRecord, Scopes};
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
-use crate::core::id::{AppNumber, Token};
+use crate::core::id::{AppNumber, NoteHash, Token};
 use crate::http::caller::Caller;
 use crate::service::{Actor, Bearer, ServiceError};
 
@@ -160,7 +161,17 @@ impl<C: Catalog, B: Blobs> Weiyun<C, B> {
         let timestamp = parameters.filled("oauth_timestamp").unwrap_or_default();
         let nonce = parameters.filled("oauth_nonce").unwrap_or_default();
         let now = clock::unix_seconds();
-        Ok(self.nonces.admit(hash, timestamp, nonce, now)?)
+        self.nonces.admit(hash, timestamp, nonce, now)?;
+        // Another server may have been given the same request.
+        let parts: [&[u8]; 3] = [&hash.0, timestamp.as_bytes(), nonce.as_bytes()];
+        let note = NoteHash::of("signed request", &parts);
+        let until = now.saturating_add(2 * WINDOW_SECONDS + 1);
+        let is_first = self.service.remember_among_servers(note, until).await;
+        if is_first.map_err(Refusal::AccountStore)? {
+            Ok(())
+        } else {
+            Err(Stale::Seen.into())
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which signed requests were seen: each may come once. Source: docs/api/weiyun.md §6.6.
 //!
 //! A signature is good for a window of time around its timestamp, so that only so much has to be
-//! remembered. What is remembered is in memory: after a restart, a request that somebody recorded
-//! within the window before could be played once more.
+//! remembered. What is remembered here is in memory: after a restart, a request that somebody recorded
+//! within the window before could be played once more. Where several servers share a catalog, that
+//! remembers requests, too (`login.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};

@@ -293,9 +293,10 @@ fn of_account_store(error: &ServiceError) -> Ret {
         CatalogError::Busy => Ret::Busy,
         CatalogError::Closed => Ret::LoginNotReady,
         CatalogError::Entry { .. } | CatalogError::Contradiction(_) => Ret::AccountRecord,
-        CatalogError::WouldWait | CatalogError::Database(_) | CatalogError::Unknown(_) => {
-            Ret::AccountStore
-        }
+        CatalogError::WouldWait
+        | CatalogError::Database(_)
+        | CatalogError::Unreachable(_)
+        | CatalogError::Unknown(_) => Ret::AccountStore,
     }
 }
 

@@ -188,6 +188,7 @@ impl Server {
         };
         self.blobs.set_cluster(ClusterState {
             groups: vec![group],
+            ..ClusterState::default()
         });
     }
 

@@ -419,7 +419,7 @@ async fn reclaiming_takes_nothing_that_an_upload_needs() {
     let id = begin(&service, &king, new_file("a", &content)).await;
     for number in [2, 3, 1] {
         send_all(&service, &king, id, &content, [number]).await;
-        assert_eq!(service.reclaim().await.unwrap(), 0);
+        assert_eq!(service.reclaim().await.unwrap().count, 0);
     }
     scene
         .world
@@ -427,7 +427,7 @@ async fn reclaiming_takes_nothing_that_an_upload_needs() {
         .fail(Step::CommitAnswer, ErrorCode::Unavailable);
     complete(&service, &king, id).await.unwrap_err();
     scene.world.blobs.heal();
-    assert_eq!(service.reclaim().await.unwrap(), 0);
+    assert_eq!(service.reclaim().await.unwrap().count, 0);
     scene
         .check_owners(&service, std::slice::from_ref(&king), &[id])
         .await;

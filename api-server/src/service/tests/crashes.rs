@@ -190,10 +190,10 @@ async fn uploads_under_way_are_not_reclaimed() {
         .change(move |tx, _| uploads::announce(tx, &blob, process, 1))
         .await
         .unwrap();
-    assert_eq!(service.reclaim().await.unwrap(), 0);
+    assert_eq!(service.reclaim().await.unwrap().count, 0);
     assert_eq!(world.blobs.ids(), [blob]);
     // Nobody gives it an owner any more.
     drop(under_way);
-    assert_eq!(service.reclaim().await.unwrap(), 1);
+    assert_eq!(service.reclaim().await.unwrap().count, 1);
     assert_eq!(world.blobs.ids(), []);
 }

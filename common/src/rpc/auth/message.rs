@@ -153,3 +153,33 @@ fn version(reader: &mut Reader<'_>) -> Result<u16, CodecError> {
         version => Ok(version),
     }
 }
+
+/// Fuzz target `node`, one half: what decodes as a message of an authentication encodes to the same
+/// bytes.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn fuzz_messages(bytes: &[u8]) {
+    if let Ok(hello) = Hello::decode(bytes) {
+        let encoded = hello.encode();
+        if hello.version <= AUTH_VERSION {
+            assert_eq!(encoded, bytes, "a hello encodes to itself");
+        } else {
+            assert!(
+                bytes.starts_with(&encoded),
+                "what is appended is passed over"
+            );
+        }
+    }
+    if let Ok(challenge) = Challenge::decode(bytes) {
+        assert_eq!(challenge.encode(), bytes, "a challenge encodes to itself");
+    }
+    if let Ok(proofs) = Proofs::decode(bytes) {
+        assert_eq!(proofs.encode(), bytes, "proofs encode to themselves");
+    }
+    if let Ok(confirmation) = Confirmation::decode(bytes) {
+        assert_eq!(
+            confirmation.encode(),
+            bytes,
+            "a confirmation encodes to itself"
+        );
+    }
+}

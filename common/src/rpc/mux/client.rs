@@ -104,8 +104,8 @@ impl Mux {
             .await
             .map_err(|_| MuxError::Unreachable(patience))??;
 
-        let requests_max = usize::try_from(peer.requests_max).unwrap_or(usize::MAX);
-        let bytes_max = usize::try_from(peer.bytes_max).unwrap_or(usize::MAX);
+        let requests_max = usize::try_from(peer.requests).unwrap_or(usize::MAX);
+        let bytes_max = usize::try_from(peer.bytes).unwrap_or(usize::MAX);
         let agreed = MuxLimits {
             requests_max: limits.requests_max.min(requests_max),
             bytes_max: limits.bytes_max.min(bytes_max),
@@ -117,7 +117,7 @@ impl Mux {
         let calls = Arc::new(Calls::new(Arc::clone(&slots)));
         // A request has its place here by having one of the slots.
         let (outgoing, queue) = mpsc::channel(agreed.requests_max);
-        let every = heartbeat(limits.silence_max, peer.silence_max());
+        let every = heartbeat(limits.silence_max, peer.silence());
         let sender = Sender::new(writer, queue, every, limits.silence_max);
         Ok(Self(Arc::new(Inner {
             authenticated,

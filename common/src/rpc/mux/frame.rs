@@ -154,32 +154,32 @@ impl FrameKind {
 /// What a side allows and expects, as it tells the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
-    pub(super) requests_max: u32,
-    pub(super) bytes_max: u64,
+    pub(super) requests: u32,
+    pub(super) bytes: u64,
     /// Milliseconds.
-    pub(super) silence_max: u32,
+    silence: u32,
 }
 
 impl Settings {
     pub(super) fn of(limits: &MuxLimits) -> Self {
         Self {
-            requests_max: u32::try_from(limits.requests_max).unwrap_or(u32::MAX),
-            bytes_max: limits.bytes_max as u64,
-            silence_max: u32::try_from(limits.silence_max.as_millis()).unwrap_or(u32::MAX),
+            requests: u32::try_from(limits.requests_max).unwrap_or(u32::MAX),
+            bytes: limits.bytes_max as u64,
+            silence: u32::try_from(limits.silence_max.as_millis()).unwrap_or(u32::MAX),
         }
     }
 
-    pub(super) fn silence_max(&self) -> Duration {
-        Duration::from_millis(u64::from(self.silence_max))
+    pub(super) fn silence(&self) -> Duration {
+        Duration::from_millis(u64::from(self.silence))
     }
 
     /// Reads the body of such a frame. A later version may have appended to it.
     pub(super) fn decode(head: &[u8]) -> Result<Self, FrameError> {
         let read = |reader: &mut Reader<'_>| -> Result<Self, CodecError> {
             Ok(Self {
-                requests_max: reader.u32()?,
-                bytes_max: reader.u64()?,
-                silence_max: reader.u32()?,
+                requests: reader.u32()?,
+                bytes: reader.u64()?,
+                silence: reader.u32()?,
             })
         };
         read(&mut Reader::new(head)).map_err(|_| FrameError::Settings)
@@ -189,13 +189,50 @@ impl Settings {
     pub(super) fn encode(&self) -> Bytes {
         let mut head = BytesMut::with_capacity(SETTINGS_LEN);
         let mut writer = Writer::new(&mut head);
-        writer.u32(self.requests_max);
-        writer.u64(self.bytes_max);
-        writer.u32(self.silence_max);
+        writer.u32(self.requests);
+        writer.u64(self.bytes);
+        writer.u32(self.silence);
         let frame = Frame::of_head(head.freeze());
         let mut out = BytesMut::with_capacity(FRAME_HEADER_LEN + SETTINGS_LEN);
         FrameHeader::put(&frame, 0, FrameKind::Settings, &mut out);
         out.extend_from_slice(&frame.head);
         out.freeze()
+    }
+}
+
+/// Fuzz target `node`, the other half: frames are within their limits, and encode to what they were
+/// decoded from.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn fuzz_frames(bytes: &[u8]) {
+    let mut rest = Bytes::copy_from_slice(bytes);
+    while let Some(header) = rest.first_chunk::<FRAME_HEADER_LEN>() {
+        let Ok(decoded) = FrameHeader::decode(header) else {
+            return;
+        };
+        assert!(
+            decoded.len <= limits::NODE_FRAME_LEN_MAX,
+            "within the limit"
+        );
+        assert!(decoded.head_len <= decoded.len, "the head is a part");
+        let taken = rest.split_to(FRAME_HEADER_LEN);
+        if rest.len() < decoded.len {
+            return;
+        }
+        let mut payload = rest.split_to(decoded.len);
+        let head = payload.split_to(decoded.head_len);
+        let frame = Frame { head, payload };
+        let mut again = BytesMut::new();
+        FrameHeader::put(&frame, decoded.request, decoded.kind, &mut again);
+        assert_eq!(again, taken, "a header encodes to itself");
+        if decoded.kind == FrameKind::Settings
+            && let Ok(settings) = Settings::decode(&frame.head)
+        {
+            let whole = settings.encode();
+            let told = whole.get(FRAME_HEADER_LEN..).unwrap_or_default();
+            assert!(
+                frame.head.starts_with(told),
+                "settings encode to themselves"
+            );
+        }
     }
 }

@@ -61,7 +61,7 @@ pub async fn serve<S: Halves, H: Handler>(
     };
     // One more for the word that this side is leaving.
     let (outgoing, queue) = mpsc::channel(limits.requests_max + 1);
-    let every = heartbeat(limits.silence_max, peer.silence_max());
+    let every = heartbeat(limits.silence_max, peer.silence());
     let sender = Sender::new(writer, queue, every, limits.silence_max);
     let mut writer = AbortOnDropHandle::new(tokio::spawn(sender.run()));
 
@@ -100,18 +100,16 @@ pub async fn serve<S: Halves, H: Handler>(
         let _ = outgoing.send(leaving).await;
     }
     drop(outgoing);
-    if matches!(end, MuxEnd::Unanswered) {
-        // A caller would wait in vain: all of them shall learn now that something is wrong.
-        drop(writer);
-        while under_way.join_next().await.is_some() {}
-        return end;
-    }
+    // A caller would wait in vain for what is unanswered: all of them shall learn of it now.
+    let halves = (!matches!(end, MuxEnd::Unanswered)).then_some((receiver, writer));
     // Their answers have nowhere to go when the peer is gone, but what they do is worth finishing.
-    while under_way.join_next().await.is_some() {}
-    if is_stopping {
+    while let Some(ended) = under_way.join_next().await {
+        report(ended);
+    }
+    if is_stopping && let Some((mut receiver, writer)) = halves {
         // Closing with unread bytes would reset the connection and lose the last answers.
         let _ = timeout(limits.silence_max, async {
-            let ((), _) = tokio::join!(receiver.discard(), &mut writer);
+            let ((), _) = tokio::join!(receiver.discard(), writer);
         })
         .await;
     }
@@ -138,7 +136,9 @@ impl<H: Handler> Requests<H> {
             if let Err(end) = self.read_one(receiver).await {
                 return end;
             }
-            while self.under_way.try_join_next().is_some() {}
+            while let Some(ended) = self.under_way.try_join_next() {
+                report(ended);
+            }
         }
     }
 
@@ -164,7 +164,10 @@ impl<H: Handler> Requests<H> {
                 self.start(header.request, frame, holds);
                 Ok(())
             }
-            kind => Err(FrameError::OutOfPlace(kind as u8).into()),
+            kind @ (FrameKind::Settings
+            | FrameKind::Answer
+            | FrameKind::Alive
+            | FrameKind::Leaving) => Err(FrameError::OutOfPlace(kind as u8).into()),
         }
     }
 
@@ -191,6 +194,14 @@ impl<H: Handler> Requests<H> {
             // Fails when the writer has ended; then nobody waits.
             let _ = outgoing.send(answer).await;
         });
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!(%error, "a request of another node panicked");
     }
 }
 

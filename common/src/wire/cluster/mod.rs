@@ -1,4 +1,4 @@
-//! How operators see and change a cluster: commands 163 and 164 of any tracker.
+//! How operators see and change a cluster: commands 164 and 165 of any tracker.
 //!
 //! Every request begins with the version of its layout. Status is JSON, because people and pages read
 //! it and it gains fields with every release; orders are bytes, because a mistaken one does harm.

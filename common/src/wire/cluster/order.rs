@@ -71,7 +71,7 @@ pub enum TargetError {
     Group(#[source] GroupNameError),
 }
 
-/// Body of command 164.
+/// Body of command 165.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderRequest {
     /// What.
@@ -80,7 +80,7 @@ pub struct OrderRequest {
     pub target: Target,
 }
 
-/// Answer to command 164. Refusals are bodies of successful responses, so that they can say why.
+/// Answer to command 165. Refusals are bodies of successful responses, so that they can say why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrderAnswer {
     /// It is so, and is stored.

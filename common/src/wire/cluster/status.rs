@@ -12,7 +12,7 @@ use crate::id::GroupName;
 use crate::limits;
 use crate::wire::report::ReportError;
 
-/// Where a page of status begins: behind a node. Body of command 163.
+/// Where a page of status begins: behind a node. Body of command 164.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StatusCursor {
     /// The group of the last node that was told; `None` to begin.

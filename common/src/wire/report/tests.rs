@@ -210,29 +210,29 @@ fn members() -> impl Strategy<Value = Vec<Member>> {
         any::<[u64; 2]>(),
     );
     let numbers = 1..=limits::NODE_NUMBER_MAX;
-    proptest::collection::btree_map(numbers, member, 0..=limits::NODES_PER_GROUP_MAX).prop_map(
-        |members| {
-            let member =
-                |(number, (identity, address, http_port, phase_byte, flags, versions)): (
-                    u32,
-                    ([u8; 16], SocketAddr, u16, u8, [bool; 3], [u64; 2]),
-                )| Member {
-                    identity: NodeIdentity(identity),
-                    number: number.try_into().unwrap(),
-                    address,
-                    http_port,
-                    phase: phase(phase_byte).unwrap(),
-                    is_alive: flags[0],
-                    marks: MemberMarks {
-                        draining: flags[1],
-                        read_only: flags[2],
-                    },
-                    place_version: versions[0],
-                    marks_version: versions[1],
-                };
-            members.into_iter().map(member).collect()
+    let identified = proptest::collection::btree_map(numbers, member, 0..=32);
+    identified.prop_map(|members| members.into_iter().map(member_of).collect())
+}
+
+/// What the strategy draws for a member.
+type Drawn = ([u8; 16], SocketAddr, u16, u8, [bool; 3], [u64; 2]);
+
+fn member_of((number, drawn): (u32, Drawn)) -> Member {
+    let (identity, address, http_port, phase_byte, flags, versions) = drawn;
+    Member {
+        identity: NodeIdentity(identity),
+        number: number.try_into().unwrap(),
+        address,
+        http_port,
+        phase: phase(phase_byte).unwrap(),
+        is_alive: flags[0],
+        marks: MemberMarks {
+            draining: flags[1],
+            read_only: flags[2],
         },
-    )
+        place_version: versions[0],
+        marks_version: versions[1],
+    }
 }
 
 fn report_answers() -> impl Strategy<Value = ReportAnswer> {

@@ -10,7 +10,8 @@ use super::{
     Answer, Carried, ENTRIES_MAX, Entry, FETCHED_MAX, Found, LogPlace, MessageError, Parcel,
     PeerChange, PeerEdit, Request,
 };
-use crate::format::{Position, RecordKind, Stamp, Version, VolumeNumber};
+use crate::format::{Position, Stamp, Version, VolumeNumber};
+use crate::store::Says;
 
 /// Ranges of one arrangement.
 const RANGES_MAX: usize = limits::ARRANGED_PIECES_MAX;
@@ -103,7 +104,7 @@ fn put_count(writer: &mut Writer<'_>, count: usize) {
 fn put_entries(writer: &mut Writer<'_>, entries: &[Entry]) {
     put_count(writer, entries.len());
     for entry in entries {
-        writer.u8(entry.kind as u8);
+        writer.u8(entry.says as u8);
         put_version(writer, entry.version);
         put_key(writer, &entry.key);
     }
@@ -113,9 +114,9 @@ fn take_entries(reader: &mut Reader<'_>) -> Decoded<Vec<Entry>> {
     let count = take_count(reader, 2 * ENTRIES_MAX, 14)?;
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
-        let kind = RecordKind::try_from(reader.u8()?);
+        let says = Says::from_byte(reader.u8()?);
         entries.push(Entry {
-            kind: kind.map_err(|_| CodecError::Field("record kind"))?,
+            says: says.ok_or(CodecError::Field("what an entry says"))?,
             version: take_version(reader)?,
             key: take_key(reader)?,
         });

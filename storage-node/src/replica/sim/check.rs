@@ -46,7 +46,7 @@ impl World {
                         "{number} {} {stem} {} {:?}",
                         char::from(prefix),
                         entry.version,
-                        entry.kind
+                        entry.says
                     );
                 }
             }

@@ -36,6 +36,7 @@ pub(super) struct File {
     pub(super) key: Vec<u8>,
     source: NodeNumber,
     is_appender: bool,
+    is_slave: bool,
     created: Fact,
     deleted: Fact,
     /// Pieces in the order in which they were sent, each with whether it was acknowledged.
@@ -47,7 +48,13 @@ pub(super) struct File {
 #[derive(Clone, Debug)]
 enum Operation {
     Create,
-    Append { in_parts: bool },
+    Append {
+        in_parts: bool,
+    },
+    /// The appender becomes a normal blob, whole or as an arrangement of all its bytes.
+    Rename {
+        arranges: bool,
+    },
     Delete,
     Metadata,
     Read,
@@ -87,7 +94,7 @@ impl Clients {
         }
         sleep(Duration::from_micros(world.random.below(30_000))).await;
         if world.random.one_in(4) {
-            world.strike();
+            world.strike(false);
         }
         for pending in pending {
             self.finish(world, pending).await;
@@ -109,9 +116,13 @@ impl Clients {
             let idx = usize::try_from(idx).unwrap();
             let file = &self.files[idx];
             let operation = match world.random.below(8) {
+                0 if file.is_slave && file.deleted == Fact::Yes => Operation::Create,
                 0 => Operation::Delete,
+                7 if file.is_appender && world.random.one_in(3) => Operation::Rename {
+                    arranges: world.random.one_in(2),
+                },
                 1 | 2 => Operation::Metadata,
-                3..6 if file.is_appender => Operation::Append {
+                3..=5 if file.is_appender => Operation::Append {
                     in_parts: world.random.one_in(3),
                 },
                 _ => Operation::Read,
@@ -123,6 +134,13 @@ impl Clients {
         }
         let known = self.files[file].clone();
         let changes = !matches!(operation, Operation::Read | Operation::Create);
+        if matches!(operation, Operation::Create) && !is_new {
+            // The name of a slave is used again, for other bytes.
+            self.files[file].pieces.clear();
+            self.files[file].metadata = vec![None];
+            self.files[file].created = Fact::Maybe;
+            self.files[file].deleted = Fact::No;
+        }
         if changes && (known.deleted != Fact::No || known.created != Fact::Yes) {
             return None;
         }
@@ -168,23 +186,24 @@ impl Clients {
                 random: number << 32 | 5,
             })
         };
-        let (name, is_appender) = match (kind, master) {
-            (0 | 1, _) => (name(None), true),
+        let (name, is_appender, is_slave) = match (kind, master) {
+            (0 | 1, _) => (name(None), true, false),
             (2, Some(master)) => {
                 let master = RemoteName::from_key(PATH, &master.key).expect("a name");
                 let prefix =
                     SlavePrefix::from_bytes(format!("-s{number}").as_bytes()).expect("valid");
                 match master.slave(prefix, Extension::default()) {
-                    Ok(name) => (name, false),
-                    Err(_) => (name(Some(text.len() as u64)), false),
+                    Ok(name) => (name, false, true),
+                    Err(_) => (name(Some(text.len() as u64)), false, false),
                 }
             }
-            _ => (name(Some(text.len() as u64)), false),
+            _ => (name(Some(text.len() as u64)), false, false),
         };
         File {
             key: name.to_key(),
             source: node,
             is_appender,
+            is_slave,
             created: Fact::No,
             deleted: Fact::No,
             pieces: Vec::new(),
@@ -219,6 +238,18 @@ impl Clients {
                 file.pieces.push((text, is_done));
             }
             Operation::Append { .. } => file.pieces.push((text, is_done)),
+            Operation::Rename { .. } => {
+                // The bytes are under another name by now, or not.
+                let renamed = File {
+                    key: renamed(file).to_key(),
+                    is_appender: false,
+                    created: fact,
+                    metadata: vec![None],
+                    ..file.clone()
+                };
+                file.deleted = fact;
+                self.files.push(renamed);
+            }
             Operation::Delete => file.deleted = fact,
             // Alone, two nodes may each change it; the later one by their clocks stays in the end.
             Operation::Metadata if is_done && world.is_strict() => {
@@ -238,9 +269,10 @@ impl Clients {
                 );
                 // A node that is cut off may still show what was deleted; in the end none does.
                 if let Some(found) = found
-                    && !file.is_appender
+                    && !file.is_slave
+                    && let [(only, _)] = file.pieces.as_slice()
                 {
-                    assert_eq!(found, file.pieces[0].0, "blob {idx}\n{}", world.history());
+                    assert_eq!(found, *only, "blob {idx}\n{}", world.history());
                 }
             }
         }
@@ -248,12 +280,18 @@ impl Clients {
 
     /// Looks whether the nodes, which all have the same, have what the clients were promised.
     pub(super) async fn check(&self, world: &World) {
-        let number = world.numbers()[0];
-        let store = world.store(number).expect("all run");
+        for number in world.numbers() {
+            let store = world.store(number).expect("all run");
+            self.check_at(world, &store).await;
+        }
+    }
+
+    async fn check_at(&self, world: &World, store: &SimStore) {
         for (idx, file) in self.files.iter().enumerate() {
-            let found = read(&store, &file.key).await;
+            // Its own copy: no peer helps.
+            let found = read_own(store, &file.key).await;
             let found = found.unwrap_or_else(|error| {
-                panic!("blob {idx}: {error}\n{}", world.history());
+                panic!("blob {idx}: {error:?}\n{}", world.history());
             });
             let context = || format!("blob {idx}: {file:?}\n{}", world.history());
             match (file.created, file.deleted) {
@@ -294,13 +332,32 @@ impl Clients {
     }
 }
 
+/// The name that an appender gets as a normal blob.
+fn renamed(file: &File) -> RemoteName {
+    let name = RemoteName::from_key(PATH, &file.key).expect("a name");
+    name.regenerated(file.source, 1_700_000_000, 1, Crc32(0), 9)
+}
+
+/// All bytes of a node's own copy.
+async fn read_own(store: &SimStore, key: &[u8]) -> Result<Option<String>, StoreError> {
+    let Some(blob) = store.shared().open_blob(key).await? else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    let mut pieces = blob.pieces(0..blob.len());
+    while let Some(piece) = pieces.next().await? {
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
 /// All bytes of a blob.
 pub(super) async fn read(store: &SimStore, key: &[u8]) -> Result<Option<String>, StoreError> {
     let Some(blob) = store.open_blob(key).await? else {
         return Ok(None);
     };
     let mut bytes = Vec::new();
-    let mut pieces = blob.pieces(0..blob.len());
+    let mut pieces = store.pieces(key.to_vec(), &blob, 0..blob.len());
     while let Some(piece) = pieces.next().await? {
         bytes.extend_from_slice(&piece);
     }
@@ -313,7 +370,7 @@ async fn carry_out(
     operation: Operation,
     text: String,
 ) -> Result<Option<String>, StoreError> {
-    let (key, time) = (file.key, 1_700_000_000);
+    let (key, time) = (file.key.clone(), 1_700_000_000);
     let bytes = Bytes::from(text.clone().into_bytes());
     match operation {
         Operation::Read => return read(&store, &key).await,
@@ -332,6 +389,17 @@ async fn carry_out(
         Operation::Create => {
             let crc = Crc32::of(&bytes);
             store.put(key, time, bytes, crc).await?;
+        }
+        Operation::Rename { arranges } => {
+            let new = renamed(&file).to_key();
+            let blob = store.open_blob(&key).await?.ok_or(StoreError::NotFound)?;
+            let crc = blob.checksum().await?;
+            if arranges {
+                let ranges = vec![0..blob.len()];
+                store.arrange(key, time, new, ranges, crc).await?;
+            } else {
+                store.rename(key, time, new, blob.extent, crc).await?;
+            }
         }
         Operation::Append { in_parts: true } => {
             let mut upload = store.parts(time);

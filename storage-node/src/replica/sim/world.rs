@@ -14,6 +14,8 @@ use super::Random;
 use super::clients::Clients;
 use super::network::{Network, Process, SimLink, SimReplica};
 use crate::disk::{CrashStyle, MemoryDisk};
+use crate::error::StoreError;
+use crate::format::RecordKind;
 use crate::index::MemoryIndex;
 use crate::metrics::StoreMetrics;
 use crate::replica::message::LogPlace;
@@ -21,7 +23,11 @@ use crate::replica::{
     CopySettings, FollowSettings, Follower, GroupStore, PathProgress, Peer, Replica, Scarcity,
     Stamps,
 };
-use crate::store::{Durability, Engine, EngineSettings, PathStore, Reserve, Shared};
+use crate::store::{
+    Change, Durability, Engine, EngineSettings, PathStore, Reserve, Shared, plan_volume,
+    scrub_volume,
+};
+use crate::volume::{ScanDepth, ScanItem, Scanner};
 
 pub(super) type SimStore = GroupStore<MemoryDisk, MemoryIndex>;
 
@@ -31,6 +37,9 @@ const VOLUME_LEN: u64 = 256 * 1024;
 const DISK_LEN: u64 = 256 * VOLUME_LEN;
 /// Unix microseconds when a history begins.
 const EPOCH: u64 = 1_700_000_000_000_000;
+/// Microseconds that tombstones are kept which all nodes have. No copy of a disk is older when it comes
+/// back.
+const TOMBSTONE_AGE: u64 = 60_000_000;
 
 /// What a node keeps when its process ends.
 struct Machine {
@@ -44,6 +53,15 @@ struct Machine {
     slowness: Arc<AtomicU64>,
     progress: Vec<watch::Receiver<PathProgress>>,
     starts: u64,
+    /// Whether its disk fails all writes.
+    is_failing: bool,
+    /// A copy of all that it keeps, and when it was made.
+    copy: Option<(
+        Instant,
+        MemoryDisk,
+        MemoryIndex,
+        BTreeMap<NodeNumber, LogPlace>,
+    )>,
 }
 
 /// Everything.
@@ -54,6 +72,8 @@ pub(super) struct World {
     settings: CopySettings,
     started: Instant,
     log: Mutex<String>,
+    /// Whether a record rotted since the last scrub. Another copy must not be lost meanwhile.
+    is_rotten: bool,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,6 +101,7 @@ impl World {
             settings,
             started: Instant::now(),
             log: Mutex::default(),
+            is_rotten: false,
         };
         world.note(&format!("{count} nodes, {scarcity:?}"));
         for number in 1..=count {
@@ -93,6 +114,8 @@ impl World {
                 slowness: Arc::new(AtomicU64::new(3)),
                 progress: Vec::new(),
                 starts: 0,
+                is_failing: false,
+                copy: None,
             };
             world.machines.insert(number, machine);
         }
@@ -104,16 +127,22 @@ impl World {
         let events = 3 + world.random.below(6);
         for _ in 0..events {
             clients.work(&mut world, 4).await;
-            world.strike();
+            world.strike(true);
             clients.work(&mut world, 6).await;
+            if world.random.one_in(3) {
+                world.tidy().await;
+            }
             if !world.random.one_in(3) {
                 world.relief();
                 if world.random.one_in(2) {
                     world.settled().await;
+                    world.scrub().await;
                 }
             }
         }
         world.relief();
+        world.settled().await;
+        world.scrub().await;
         world.settled().await;
         clients.check(&world).await;
         // Processes and network hold each other.
@@ -147,6 +176,8 @@ impl World {
             return;
         };
         machine.starts += 1;
+        machine.is_failing = false;
+        machine.disk.fail_writes(false);
         let shared = Shared::new(
             PATH,
             machine.disk.clone(),
@@ -188,6 +219,8 @@ impl World {
             });
         }
         replica.set_peers(peers.clone());
+        let mending = replica.store(PATH).expect("the path");
+        tasks.push(tokio::spawn(async move { mending.mend().await }).abort_handle());
         machine.progress.clear();
         for peer in peers {
             let store = replica.store(PATH).expect("the path");
@@ -197,6 +230,7 @@ impl World {
                 grace: Duration::from_millis(20),
                 retry: Duration::from_millis(100),
                 compare_every: Duration::from_secs(20),
+                tombstone_age: TOMBSTONE_AGE,
             };
             let other = peer.number;
             let (follower, progress) = Follower::new(store, peer, settings, place);
@@ -252,11 +286,12 @@ impl World {
         self.settings.scarcity == Scarcity::Refuse
     }
 
-    /// Something goes wrong.
-    pub(super) fn strike(&mut self) {
+    /// Something goes wrong. Bytes rot only while nothing is under way: the only copy that there is
+    /// so far may rot for good.
+    pub(super) fn strike(&mut self, is_calm: bool) {
         let number = self.any();
         let other = self.any();
-        match self.random.below(9) {
+        match self.random.below(14) {
             0 => self.stop(number, CrashStyle::Process),
             1 => self.stop(number, CrashStyle::Power),
             2 => {
@@ -292,7 +327,116 @@ impl World {
                 self.note(&format!("the disk of {number} is slow"));
             }
             8 => self.wipe(number),
+            9 | 10 if is_calm => self.rot(number),
+            12 | 13 => self.restore(number),
+            11 => {
+                let machine = self.machines.get_mut(&number).expect("a node");
+                machine.is_failing = true;
+                machine.disk.fail_writes(true);
+                self.note(&format!("the disk of {number} takes nothing"));
+            }
             _ => {}
+        }
+    }
+
+    /// Gives the space of a node's old volumes back, and has it forget old tombstones, as it does by
+    /// itself now and then.
+    pub(super) async fn tidy(&mut self) {
+        let number = self.any();
+        let Some(process) = self.network.process(number) else {
+            return;
+        };
+        let Some(store) = self.store(number) else {
+            return;
+        };
+        self.note(&format!("node {number} tidies up"));
+        let forgetting = process.replica.clone();
+        let at = EPOCH + u64::try_from(self.started.elapsed().as_micros()).unwrap();
+        let tidying = tokio::spawn(async move {
+            let local = store.local();
+            local.submit(Change::Seal).await?;
+            for volume in store.shared().volumes() {
+                let Some(changes) = plan_volume(store.shared(), &volume)? else {
+                    continue;
+                };
+                for change in changes {
+                    local.submit(change).await?;
+                }
+                match local.submit(Change::RemoveVolume(volume.number())).await {
+                    Ok(_) | Err(StoreError::Conflict) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let before = at.saturating_sub(TOMBSTONE_AGE);
+            forgetting.forget_tombstones(PATH, before).await.map(drop)
+        });
+        process.adopt(tidying.abort_handle());
+        // An error: the process ended, or its disk is what it is.
+        let _ = tidying.await;
+    }
+
+    /// A byte of a needed record changes on one node's disk, while the others have the same.
+    fn rot(&mut self, number: NodeNumber) {
+        if self.is_rotten || !self.is_settled() || !self.are_same() {
+            return;
+        }
+        let Some(store) = self.store(number) else {
+            return;
+        };
+        let mut records = Vec::new();
+        for volume in store.shared().volumes() {
+            let end = volume.committed_end();
+            let mut scanner =
+                Scanner::new(volume.file(), volume.number(), 4096, ScanDepth::Headers);
+            while scanner.offset() < end {
+                let Ok(ScanItem::Record(record)) = scanner.next_item() else {
+                    break;
+                };
+                let at = record.offset + record.header.payload_start();
+                let is_content = record.header.kind != RecordKind::Filler;
+                if is_content && 0 < record.header.payload_len {
+                    records.push((volume.number(), at));
+                }
+            }
+        }
+        if records.is_empty() {
+            return;
+        }
+        let idx = self.random.below(records.len() as u64);
+        let (volume, at) = records[usize::try_from(idx).unwrap()];
+        self.machines[&number]
+            .disk
+            .corrupt(volume, at, |bytes| bytes[0] ^= 1);
+        self.is_rotten = true;
+        self.note(&format!("rot at {at} of volume {volume} of node {number}"));
+    }
+
+    /// A node gets an old copy of all that it keeps, or such a copy is made. As with a disk that is
+    /// lost, all nodes have the same at that moment.
+    fn restore(&mut self, number: NodeNumber) {
+        let is_calm = self.is_settled() && self.are_same() && !self.is_rotten;
+        let machine = self.machines.get_mut(&number).expect("a node");
+        let is_young = |at: Instant| u128::from(TOMBSTONE_AGE) > at.elapsed().as_micros();
+        match machine.copy.take_if(|(at, ..)| is_calm && is_young(*at)) {
+            Some((_, disk, index, places)) => {
+                self.stop(number, CrashStyle::Process);
+                let machine = self.machines.get_mut(&number).expect("a node");
+                machine.disk = disk;
+                machine.index = index;
+                *locked(&machine.places) = places;
+                self.note(&format!("node {number} gets an old copy of its disk"));
+                self.start(number);
+            }
+            None => {
+                let places = locked(&machine.places).clone();
+                machine.copy = Some((
+                    Instant::now(),
+                    machine.disk.copy(),
+                    machine.index.copy(),
+                    places,
+                ));
+                self.note(&format!("the disk of node {number} is copied"));
+            }
         }
     }
 
@@ -303,7 +447,7 @@ impl World {
             .numbers()
             .into_iter()
             .all(|other| self.network.process(other).is_some());
-        if !others_run || !self.is_settled() || !self.are_same() {
+        if self.is_rotten || !others_run || !self.is_settled() || !self.are_same() {
             return;
         }
         self.stop(number, CrashStyle::Process);
@@ -322,11 +466,27 @@ impl World {
         for number in self.numbers() {
             let machine = &self.machines[&number];
             machine.slowness.store(3, Ordering::Relaxed);
+            if machine.is_failing {
+                // A new disk controller, say: the operator starts the node again.
+                self.stop(number, CrashStyle::Process);
+            }
             if self.network.process(number).is_none() {
                 self.start(number);
             }
         }
         self.note("relief");
+    }
+
+    /// Looks for rot on all nodes, and waits until it is repaired.
+    async fn scrub(&mut self) {
+        for number in self.numbers() {
+            let store = self.store(number).expect("all run");
+            for volume in store.shared().volumes() {
+                scrub_volume(store.shared(), volume).expect("readable");
+            }
+        }
+        sleep(Duration::from_secs(10)).await;
+        self.is_rotten = false;
     }
 
     async fn all_up(&self) {

@@ -51,17 +51,20 @@ impl<D: Disk, I: Index> Engine<D, I> {
             return Err(StoreError::NotFound);
         }
         let known = self.locate(IndexKey::Metadata(key))?;
-        if condition == Condition::Newer && known.is_some_and(|known| version <= known.version) {
+        if let Some(known) = known
+            && !super::takes_place(known.version, version, condition)
+        {
             return Ok(Answer::Known);
         }
-        let before = match known {
+        // What a peer decided does not depend on what is here, which may be damaged.
+        let before = match known.filter(|_| condition == Condition::Asked) {
             Some(_) => self.shared.read(IndexKey::Metadata(key))?,
             None => None,
         };
         let before = before.map(|(_, record)| record.payload).unwrap_or_default();
         let after = Bytes::from(change(&before).ok_or(StoreError::MetadataTooLong)?);
         // A newer version of the same bytes is kept too: else the nodes would differ for ever.
-        if after != before || condition == Condition::Newer {
+        if after != before || condition != Condition::Asked {
             let crc = Crc32::of(&after);
             let mut record = self.record(RecordKind::Metadata, time, key, after, crc);
             record.version = version;

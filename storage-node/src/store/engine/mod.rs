@@ -213,7 +213,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
                         own: vec![IndexKey::Blob(&key).encode()],
                         ..Plan::default()
                     },
-                    Condition::Newer => Plan::of(self, &record.header(), &key, None)?,
+                    Condition::Newer | Condition::Repair => {
+                        Plan::of(self, &record.header(), &key, None)?
+                    }
                 };
                 record.sequence = self.next_sequence;
                 self.stage(&record, plan, Purpose::Content)?;
@@ -309,7 +311,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
         let known = self.locate(IndexKey::Blob(key))?;
         Ok(known
-            .filter(|known| version <= known.version)
+            .filter(|known| !takes_place(known.version, version, condition))
             .map(|_| Answer::Known))
     }
 
@@ -386,6 +388,15 @@ impl<D: Disk, I: Index> Engine<D, I> {
         self.next_sequence = self.next_sequence.max(header.sequence + 1);
         self.stamp = self.stamp.max(header.version.stamp);
         Ok(extent)
+    }
+}
+
+/// Whether what comes with `version` takes the place of what is here with `known`.
+fn takes_place(known: Version, version: Version, condition: Condition) -> bool {
+    match condition {
+        Condition::Asked => true,
+        Condition::Newer => known < version,
+        Condition::Repair => known <= version,
     }
 }
 

@@ -31,8 +31,7 @@ struct Model {
     silent: bool,
     report: Option<NodeReport>,
     deleted: bool,
-    draining: bool,
-    read_only: bool,
+    marks: Marks,
 }
 
 impl Model {
@@ -44,7 +43,10 @@ impl Model {
         let report = self.report.as_ref();
         self.is_active()
             && report.is_some_and(|it| {
-                it.writable && !self.draining && !self.read_only && it.paths.iter().any(is_open)
+                it.writable
+                    && !self.marks.draining
+                    && !self.marks.read_only
+                    && it.paths.iter().any(is_open)
             })
     }
 }
@@ -113,7 +115,7 @@ fn orders() -> impl Strategy<Value = Order> {
     ]
 }
 
-/// What a group is marked with.
+/// What a node or a group is marked with.
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks {
     draining: bool,
@@ -155,8 +157,7 @@ impl Run {
                 *model = Model {
                     session: Some(joined.unwrap().session),
                     heard: self.now,
-                    draining: model.draining,
-                    read_only: model.read_only,
+                    marks: model.marks,
                     ..Model::default()
                 };
             }
@@ -224,12 +225,7 @@ impl Run {
                 let marked = self.cluster.order(Target::Node(number(target)), order);
                 let model = self.model.entry(target).or_default();
                 if marked.is_ok() {
-                    let mut marks = Marks {
-                        draining: model.draining,
-                        read_only: model.read_only,
-                    };
-                    marks.apply(order);
-                    (model.draining, model.read_only) = (marks.draining, marks.read_only);
+                    model.marks.apply(order);
                 }
             }
             Event::Store(of) => self.check_store(of),
@@ -251,7 +247,7 @@ impl Run {
                     .model
                     .iter()
                     .filter(|(it, _)| home(**it) == home(*node));
-                let mut serving = mates.filter(|(_, it)| it.is_active() && !it.draining);
+                let mut serving = mates.filter(|(_, it)| it.is_active() && !it.marks.draining);
                 serving.all(|(_, it)| {
                     let paths = it.report.iter().flat_map(|it| &it.paths);
                     0 < paths.map(|path| path.free_mb).sum::<u64>()
@@ -260,7 +256,7 @@ impl Run {
             .collect()
     }
 
-    /// TRK-2, and that somebody is found exactly when there is somebody.
+    /// TRK-1, and that somebody is found exactly when there is somebody.
     fn check_store(&mut self, of: Option<u32>) {
         let writers = self.writers(of);
         match self.cluster.store_one(of.map(|of| group(&home(of))), WIDTH) {

@@ -152,7 +152,7 @@ impl Run {
     }
 }
 
-/// TRK-1: a number stands once, and an identity lives under one number at most.
+/// TRK-2: a number stands once.
 fn check_invariants(tracker: &Cluster) {
     let mut numbers = BTreeSet::new();
     for node in tracker.nodes() {

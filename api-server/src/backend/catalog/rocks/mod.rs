@@ -4,7 +4,6 @@
 //! one batch with one sync. Reads do not pass through it: they look at a snapshot, on the caller's
 //! task as long as memory holds what they ask for, else on tokio's blocking threads.
 
-mod job;
 mod metrics;
 mod open;
 mod options;
@@ -30,14 +29,16 @@ use rocksdb::{DB, WriteBatch};
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use super::job::Work;
 use super::overlay::Changes;
 use crate::core::catalog::{Catalog, CatalogError, Transaction, View};
-use job::Work;
+
 use metrics::CatalogMetrics;
 use view::{RocksView, tree_of};
 use writer::{Keeper, Message, Writer};
 
 pub use open::OpenError;
+pub(super) use open::sync_parents;
 
 /// Transactions that may wait for the writer; one more is refused as [`CatalogError::Busy`]. At a
 /// thousand transactions a second it is four seconds of waiting.

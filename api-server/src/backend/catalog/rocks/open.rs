@@ -10,14 +10,13 @@ use common::code::ErrorCode;
 use rocksdb::{DB, ErrorKind};
 use tracing::warn;
 
+use super::super::VERSION;
 use super::CatalogSettings;
 use super::options::{COUNTS, LATER_OPTIONS, LogTrust, options, trees, write_options};
 use super::writer::Sync;
 
 /// Where the version of the key schema stands.
 const VERSION_KEY: &[u8] = b"\0version";
-/// The version of the key schema that this code reads and writes. Source: docs/format/catalog.md.
-const VERSION: u32 = 2;
 
 /// Why the catalog does not open.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +177,7 @@ fn create(path: &Path, settings: &CatalogSettings) -> Result<(), OpenError> {
 }
 
 /// Makes the names on the way to `path` durable.
-fn sync_parents(path: &Path) -> io::Result<()> {
+pub(in super::super) fn sync_parents(path: &Path) -> io::Result<()> {
     // The directory itself, the one it was made in, and the data directory in which that may be new.
     for directory in path.ancestors().take(3) {
         if directory.as_os_str().is_empty() {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use common::env::clock;
 use tracing::error;
 
+use super::super::job::Job;
 use super::super::overlay::{Changes, Verdict};
 use super::Durability;
-use super::job::Job;
 use super::metrics::CatalogMetrics;
 use crate::core::catalog::{CatalogError, View};
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use prometheus::Registry;
 use tokio::sync::oneshot;
 
-use super::super::job::Work;
+use super::super::super::job::Work;
 use super::*;
 use crate::core::catalog::{Direction, Visitor};
 

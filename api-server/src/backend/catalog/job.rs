@@ -1,8 +1,8 @@
-//! A transaction on its way through the writer, whatever its work answers.
+//! A transaction on its way through a writer, whatever its work answers.
 
 use tokio::sync::oneshot;
 
-use super::super::overlay::Verdict;
+use super::overlay::Verdict;
 use crate::core::catalog::{CatalogError, Transaction};
 
 /// A transaction that waits for the writer or for its group.
