@@ -71,7 +71,11 @@ impl Access {
     }
 
     /// The metadata of a blob as one node has it; `None` if it has none.
-    fn metadata_from(&self, place: Place, id: &FileId) -> Result<Option<Metadata>, ClientError> {
+    pub(super) fn metadata_from(
+        &self,
+        place: Place,
+        id: &FileId,
+    ) -> Result<Option<Metadata>, ClientError> {
         let storages = self.client.storages();
         let address = place.storage.into();
         let asked = storages.metadata(&address, id);
