@@ -268,6 +268,11 @@ impl Cluster {
         client(self.tracker_addresses())
     }
 
+    /// A client that knows one tracker only.
+    pub(super) fn client_of(&self, tracker: usize) -> Client {
+        client(vec![self.tracker_places[tracker - 1].into()])
+    }
+
     /// How a tracker sees the cluster.
     pub(super) fn status(&self, tracker: usize) -> Result<ClusterStatus, ClientError> {
         self.status_at(self.tracker_places[tracker - 1])

@@ -135,16 +135,19 @@ fn nobody_is_sent_to_it_too_early(cluster: &Cluster, access: &Access, blob: &Kep
         let node = cluster.node_status(1, 3)?;
         Some(!node.paths.iter().all(|path| path.is_complete))
     };
+    // The same tracker that is looked at.
+    let client = cluster.client_of(1);
     let mut looks = 0;
     eventually("the node is complete", HEALING_LIMIT, || {
         if !is_incomplete()? {
             return Some(());
         }
         let (readers, writers) = access.runtime.block_on(async {
-            let trackers = access.client.trackers();
-            let readers = trackers.fetch_all(&blob.id).await.unwrap();
-            (readers, trackers.store_all(None).await.unwrap())
+            let trackers = client.trackers();
+            let readers = trackers.fetch_all(&blob.id).await;
+            (readers, trackers.store_all(None).await)
         });
+        let (readers, writers) = (readers.ok()?, writers.ok()?);
         // Only between two equal looks it is known what the tracker thought.
         if is_incomplete()? {
             looks += 1;
