@@ -39,7 +39,7 @@ const GAUGES: [(&str, &str); 10] = [
 ];
 
 /// Name, help of what is known of each peer and volume path.
-const PEER_GAUGES: [(&str, &str); 4] = [
+const PEER_GAUGES: [(&str, &str); 5] = [
     ("up", "Whether the peer answers: 1 or 0."),
     (
         "complete",
@@ -52,6 +52,10 @@ const PEER_GAUGES: [(&str, &str); 4] = [
     (
         "fetched",
         "Blobs and metadata that did not come by themselves and were fetched, since the start.",
+    ),
+    (
+        "looks",
+        "Looks at the peer's log since the start, once a second at least.",
     ),
 ];
 
@@ -134,6 +138,7 @@ impl Collector for StoreCollector {
                 u64::from(followed.progress.is_complete),
                 followed.progress.behind,
                 followed.progress.fetched,
+                followed.progress.looks,
             ];
             for (gauge, value) in self.peers.iter().zip(values) {
                 gauge

@@ -3,6 +3,7 @@
 
 mod anywhere;
 mod api;
+mod behind;
 mod blackout;
 mod few;
 mod harness;

@@ -4,11 +4,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::support::chance;
+use super::support::deadline::within;
 use super::support::home::Home;
 use super::support::http::{self, Http, HttpAnswer};
 use super::support::image_host::{Client, PASSWORD, md5_hex};
@@ -378,15 +379,13 @@ fn an_upload_goes_on_after_the_server_was_killed() {
     // deletes, or when it is asked again.
     let is_empty = (0..30).any(|_| {
         let server = Server::start(&home);
-        let until = Instant::now() + Duration::from_secs(3);
         let deleted = "hayloft_storage_requests_total{command=\"delete\"";
-        while Instant::now() < until {
-            let metrics = http::get(server.addresses.storage_http, "/metrics").text();
-            if metrics.contains(deleted) {
-                break;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
+        let address = server.addresses.storage_http;
+        // Where nothing is left to delete there is nothing to wait for, and the next look says so.
+        let _ = within(Duration::from_secs(3), || {
+            let metrics = http::get(address, "/metrics").text();
+            metrics.contains(deleted).then_some(())
+        });
         server.terminate();
         blobs_left(&home) == 0
     });

@@ -135,6 +135,36 @@ async fn an_upload_goes_where_the_tracker_says_with_head_and_content() {
 }
 
 #[tokio::test]
+async fn a_tracker_that_finds_nothing_is_not_the_last_word() {
+    let (storage, _storage_task) = server(async |_| {}).await;
+    let (started, started_task) = server(async |listener| {
+        let mut peer = Peer::accept(&listener).await;
+        peer.expect(Command::QueryUpdate).await;
+        peer.refuse(Status::NOT_FOUND).await;
+        // And once more, when the other one finds nothing either.
+        peer.expect(Command::QueryUpdate).await;
+        peer.refuse(Status::NOT_FOUND).await;
+    })
+    .await;
+    let (other, other_task) = server(async move |listener| {
+        let mut peer = Peer::accept(&listener).await;
+        peer.expect(Command::QueryUpdate).await;
+        peer.answer(&holders(&[&storage])).await;
+        peer.expect(Command::QueryUpdate).await;
+        peer.refuse(Status::NOT_FOUND).await;
+    })
+    .await;
+    let client = Client::new(vec![started, other], settings()).unwrap();
+    let trackers = client.trackers();
+    trackers.update(&id()).await.unwrap();
+    let error = trackers.update(&id()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NotFound);
+    assert!(matches!(error, ClientError::Refused { .. }), "{error}");
+    started_task.await.unwrap();
+    other_task.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_long_content_streams_through_a_bounded_buffer() {
     let len = 3 * 1024 * 1024 + 17;
     let (storage, storage_task) = server(async move |listener| {

@@ -212,7 +212,8 @@ impl TrackerClient {
                 Err(error) => return Err(error),
             }
         }
-        if tried == 1 {
+        // All that answered agree, which is an answer.
+        if tried == 1 || last.code() == ErrorCode::NotFound {
             return Err(last);
         }
         Err(ClientError::Trackers {
@@ -222,10 +223,12 @@ impl TrackerClient {
     }
 }
 
-/// Whether another tracker may know better and asking it can do no harm.
+/// Whether another tracker may know better and asking it can do no harm. One that has just started
+/// finds no node before the nodes have reported to it.
 fn may_ask_another(error: &ClientError, replay: Replay) -> bool {
     if replay == Replay::Never && !error.is_safe_to_repeat() {
         return false;
     }
-    error.is_unreachable() || matches!(error.code(), ErrorCode::Unavailable | ErrorCode::Busy)
+    let may_know_better = [ErrorCode::Unavailable, ErrorCode::Busy, ErrorCode::NotFound];
+    error.is_unreachable() || may_know_better.contains(&error.code())
 }

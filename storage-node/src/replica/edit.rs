@@ -229,7 +229,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 Ok(answer) => {
                     warn!(peer = %peer.number, ?answer, "a peer does not say what it has");
                 }
-                Err(error) => info!(peer = %peer.number, %error, "a peer does not say what it has");,
+                Err(error) => {
+                    info!(peer = %peer.number, %error, "a peer does not say what it has");
+                }
             }
         }
         let wanted = self.replica.majority();

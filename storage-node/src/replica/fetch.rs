@@ -160,6 +160,19 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     pub(super) async fn fetch(
         &self,
         peer: &Peer,
+        names: Vec<Name>,
+        condition: Condition,
+    ) -> Result<usize, StoreError> {
+        // Metadata is refused as long as its blob is not here, and a blob of parts takes longer.
+        let is_metadata = |(prefix, _): &Name| *prefix == IndexKey::METADATA;
+        let (metadata, blobs) = names.into_iter().partition(is_metadata);
+        let damaged = self.fetch_alike(peer, blobs, condition).await?;
+        Ok(damaged + self.fetch_alike(peer, metadata, condition).await?)
+    }
+
+    async fn fetch_alike(
+        &self,
+        peer: &Peer,
         mut names: Vec<Name>,
         condition: Condition,
     ) -> Result<usize, StoreError> {

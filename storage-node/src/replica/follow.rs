@@ -67,6 +67,8 @@ pub struct PathProgress {
     pub comparisons: u64,
     /// Blobs and metadata fetched.
     pub fetched: u64,
+    /// Looks at the peer's log, once a second at least.
+    pub looks: u64,
 }
 
 /// Follows one peer for one volume path.
@@ -192,6 +194,7 @@ impl<D: Disk, I: Index> Follower<D, I> {
         self.progress.send_modify(|progress| {
             progress.place = Some(next);
             progress.behind = behind;
+            progress.looks += 1;
             if behind == 0 {
                 progress.is_complete = true;
                 progress.caught_up = Some(Instant::now());
@@ -324,6 +327,10 @@ fn look_for<D: Disk, I: Index>(
             let is_over = tombstone.is_some_and(|tombstone| entry.version <= tombstone);
             if !is_over && is_newer(shared.version_of(IndexKey::Metadata(key))?) {
                 missing.names.push((IndexKey::METADATA, key.clone()));
+                if shared.version_of(IndexKey::Blob(key))?.is_none() {
+                    // Another peer's log may be late with the blob, and metadata needs it.
+                    missing.names.push((IndexKey::BLOB, key.clone()));
+                }
             }
         }
         Says::Ended | Says::Renamed => {

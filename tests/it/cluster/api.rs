@@ -2,9 +2,10 @@
 
 use std::thread;
 
-use super::harness::{Cluster, Plan, seed};
+use super::harness::{Cluster, HEALING_LIMIT, Plan, seed};
 use crate::pan123::Pan;
 use crate::support::chance;
+use crate::support::deadline::eventually;
 use crate::support::http::Http;
 use crate::support::image_host::Client;
 use crate::support::tell;
@@ -22,7 +23,12 @@ fn downloads_by_an_api_server_work_without_the_node_that_took_the_upload() {
     process.start();
     let mut client = Client::register(Http::connect(api).unwrap(), "king");
     let contents: Vec<Vec<u8>> = (0..FILES)
-        .map(|number| chance::content(seed ^ number, 5000 + 200_000 * (number as usize % 4)))
+        .map(|number| {
+            chance::content(
+                seed ^ number,
+                5000 + 200_000 * usize::try_from(number % 4).unwrap(),
+            )
+        })
         .collect();
     for (number, content) in contents.iter().enumerate() {
         assert_eq!(client.upload(&format!("{number}.bin"), content).unwrap(), 0);
@@ -74,18 +80,21 @@ fn an_upload_in_slices_goes_on_when_nodes_are_killed_and_restarted() {
     let id = created["preuploadID"].as_str().unwrap();
     let mut repeated = 0;
     for (idx, slice) in slices.iter().enumerate() {
-        // Each node is away for one slice, the one with the staging blob among them.
+        // Each node dies during one slice, the one with the staging blob among them, and is away
+        // until the slice was taken.
         let away = (idx % 2 == 1).then_some(idx / 2);
-        if let Some(away) = away {
-            cluster.nodes[away].kill();
-        }
-        let mut attempts = 1;
-        while !is_taken(&mut pan, id, idx + 1, slice) {
-            assert!(attempts < 30, "slice {} is never taken", idx + 1);
-            attempts += 1;
-            repeated += 1;
-            thread::yield_now();
-        }
+        thread::scope(|scope| {
+            if let Some(away) = away {
+                let node = &mut cluster.nodes[away];
+                scope.spawn(|| node.kill());
+            }
+            let mut attempts = 0;
+            eventually("a slice is taken", HEALING_LIMIT, || {
+                attempts += 1;
+                is_taken(&mut pan, id, idx + 1, slice).then_some(())
+            });
+            repeated += attempts - 1;
+        });
         if let Some(away) = away {
             cluster.nodes[away].start();
             cluster.wait_whole();

@@ -47,6 +47,7 @@ fn everything_acknowledged_is_there_after_kill_9_of_all_nodes_at_once() {
     }
     let changes = acknowledged(&workers);
     assert!(100 < changes, "only {changes} changes were acknowledged");
+    cluster.wait_copied();
     check_each_alone(&mut cluster, &mut workers, &findings);
     tell(format_args!(
         "{ROUNDS} blackouts with seed {seed}: {}",

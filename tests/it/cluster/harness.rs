@@ -218,7 +218,7 @@ impl Cluster {
             let front = Ipv4Addr::new(127, high, low, u8::try_from(200 + number).unwrap());
             let at = SocketAddr::new(IpAddr::V4(front), place.storage.port());
             self.net.open(at, None, member, place.storage);
-            storage.push_str(&format!("advertise_address = \"{front}\"\n"));
+            storage += &format!("advertise_address = \"{front}\"\n");
         }
         let config = format!(
             "[cluster]\nsecret_file = {:?}\n[storage]\n{storage}[storage.replication]\n{}\n",
@@ -269,6 +269,11 @@ impl Cluster {
         client(self.tracker_addresses())
     }
 
+    /// A client that knows one tracker only.
+    pub(super) fn client_of(&self, tracker: usize) -> Client {
+        client(vec![self.tracker_places[tracker - 1].into()])
+    }
+
     /// How a tracker sees the cluster.
     pub(super) fn status(&self, tracker: usize) -> Result<ClusterStatus, ClientError> {
         self.status_at(self.tracker_places[tracker - 1])
@@ -301,24 +306,44 @@ impl Cluster {
         assert!(whole.is_some(), "not whole within {HEALING_LIMIT:?}: {why}");
     }
 
-    /// Waits until a node has followed its peers to where they are now. It asks them once a second at
-    /// least, so what it says twice, three seconds apart, is true of all that was before.
+    /// Waits until a node has followed its peers to where they are now: behind its next two looks at
+    /// each of their logs nothing was left.
     pub(super) fn wait_followed(&self, number: usize) {
         let address = self.place(number).http;
-        let is_behind = || {
+        let values = |name: &str| -> Vec<u64> {
             let metrics = http::get(address, "/metrics").text();
-            let lines = metrics.lines().filter(|line| !line.starts_with('#'));
-            let mut behind = lines.filter(|line| line.contains("_replication_behind_bytes"));
-            behind.any(|line| !line.ends_with(" 0"))
+            let start = format!("hayloft_replication_{name}{{");
+            let lines = metrics.lines().filter(|line| line.starts_with(&start));
+            let values = lines.filter_map(|line| line.rsplit(' ').next());
+            values.filter_map(|value| value.parse().ok()).collect()
         };
-        for _ in 0..2 {
-            let followed = within(HEALING_LIMIT, || (!is_behind()).then_some(()));
-            assert!(
-                followed.is_some(),
-                "node {number} does not follow its peers"
-            );
-            std::thread::sleep(Duration::from_secs(3));
-        }
+        let before = values("looks");
+        let is_followed = || {
+            let looks = values("looks");
+            let has_looked = looks.len() == before.len()
+                && looks
+                    .iter()
+                    .zip(&before)
+                    .all(|(now, before)| before + 2 <= *now);
+            let is_behind = values("behind_bytes").iter().any(|behind| *behind != 0);
+            (has_looked && !is_behind).then_some(())
+        };
+        let followed = within(HEALING_LIMIT, is_followed);
+        assert!(
+            followed.is_some(),
+            "node {number} does not follow its peers"
+        );
+    }
+
+    /// Waits until all nodes have all that others acknowledged without them. Nothing may be changed
+    /// meanwhile.
+    pub(super) fn wait_copied(&self) {
+        self.wait_whole();
+        eventually("no record has too few copies", HEALING_LIMIT, || {
+            let nodes = (1..=self.plan.nodes).map(|number| self.node_status(1, number));
+            let short: Option<Vec<u64>> = nodes.map(|node| Some(node?.under_replicated)).collect();
+            (short?.iter().sum::<u64>() == 0).then_some(())
+        });
     }
 
     /// What is missing until all is well; `None` if nothing is.
@@ -344,9 +369,7 @@ impl Cluster {
                     return Some(format!("tracker {tracker} does not know node {number}"));
                 };
                 let is_complete = node.paths.iter().all(|path| path.is_complete);
-                let is_short =
-                    node.under_replicated != 0 && self.plan.nodes == running(&self.nodes).len();
-                if !node.is_alive || node.state != "active" || !is_complete || is_short {
+                if !node.is_alive || node.state != "active" || !is_complete {
                     return Some(format!("tracker {tracker} says of node {number}: {node:?}"));
                 }
             }

@@ -77,9 +77,8 @@ fn nothing_acknowledged_is_lost_in_a_storm_of_kills_pauses_and_cuts() {
         storm(&mut cluster, &mut chance, Duration::from_secs(seconds))
     });
     println!("{}", history.join("\n"));
-    cluster.wait_whole();
+    cluster.wait_copied();
     check_each_alone(&mut cluster, &mut workers, &findings);
-    cluster.wait_whole();
     tell(format_args!(
         "storm of {seconds} s with seed {seed}: {} faults; {}",
         history.len(),
@@ -118,7 +117,7 @@ fn storm(cluster: &mut Cluster, chance: &mut Chance, length: Duration) -> Vec<St
         }
         // The time between faults is part of what the seed decides.
         let _ = within(
-            Duration::from_millis(100 + chance.below(900)),
+            Duration::from_millis(300 + chance.below(1200)),
             || None::<()>,
         );
     }

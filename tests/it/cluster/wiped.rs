@@ -8,7 +8,7 @@ use super::rolling::StopAtEnd;
 use super::steady::{Kept, Steady};
 use crate::support::chance::Chance;
 use crate::support::deadline::eventually;
-use crate::support::http::Http;
+use crate::support::http::{self, Http};
 use crate::support::tell;
 
 /// What is there before the disks are lost: small blobs, and some of several records.
@@ -18,13 +18,7 @@ const BIG_LEN: usize = 4_000_000;
 
 #[test]
 fn a_wiped_node_that_knows_who_it_is_is_rebuilt_while_the_group_serves() {
-    rebuilt(|cluster| {
-        let node = &cluster.nodes[2];
-        let kept = fs::read(identity_file(node)).unwrap();
-        fs::remove_dir_all(node.data_dir()).unwrap();
-        fs::create_dir_all(identity_file(node).parent().unwrap()).unwrap();
-        fs::write(identity_file(node), kept).unwrap();
-    });
+    rebuilt(wipe_all_but_identity);
 }
 
 #[test]
@@ -37,6 +31,55 @@ fn a_wiped_node_gets_its_number_again_when_it_was_released() {
         assert!(removed.contains("its number is free"), "{removed}");
         fs::remove_dir_all(cluster.nodes[2].data_dir()).unwrap();
     });
+}
+
+#[test]
+fn a_wiped_node_that_reaches_no_tracker_does_not_say_that_there_is_nothing() {
+    let seed = seed();
+    let mut cluster = Cluster::start(Plan::default());
+    let kept = Kept::store(&Access::to(&cluster), seed, 3000).unwrap();
+    cluster.nodes[2].terminate();
+    wipe_all_but_identity(&cluster);
+    for tracker in &mut cluster.trackers {
+        tracker.terminate();
+    }
+    cluster.nodes[2].start();
+    let answer = http::get(cluster.place(3).http, &format!("/{}", kept.id));
+    assert_ne!(
+        answer.status, 404,
+        "it knows no peers, and so it cannot know"
+    );
+}
+
+#[test]
+fn a_wiped_node_is_not_called_complete_before_it_has_what_was_there() {
+    let seed = seed();
+    let mut cluster = Cluster::start(Plan::default());
+    let access = Access::to(&cluster);
+    for number in 0..SMALL as u64 {
+        Kept::store(&access, seed ^ number, 3000).unwrap();
+    }
+    cluster.nodes[2].terminate();
+    wipe_all_but_identity(&cluster);
+    cluster.nodes[2].spawn();
+    let fetched = eventually("the node is complete", HEALING_LIMIT, || {
+        let node = cluster.node_status(1, 3)?;
+        let is_complete = node.paths.iter().all(|path| path.is_complete);
+        (node.is_alive && is_complete).then_some(node.rebuild.done)
+    });
+    assert!(
+        SMALL as u64 <= fetched,
+        "it calls itself complete after it fetched {fetched} of {SMALL} blobs"
+    );
+}
+
+/// Deletes everything of the third node but who it is.
+fn wipe_all_but_identity(cluster: &Cluster) {
+    let node = &cluster.nodes[2];
+    let kept = fs::read(identity_file(node)).unwrap();
+    fs::remove_dir_all(node.data_dir()).unwrap();
+    fs::create_dir_all(identity_file(node).parent().unwrap()).unwrap();
+    fs::write(identity_file(node), kept).unwrap();
 }
 
 fn rebuilt(wipe: fn(&Cluster)) {
@@ -70,7 +113,7 @@ fn rebuilt(wipe: fn(&Cluster)) {
     ));
     steady.expect_no_failures(seed);
     kept.append(&mut steady.blobs.lock().unwrap());
-    cluster.wait_whole();
+    cluster.wait_copied();
     cluster.wait_followed(3);
     for node in &mut cluster.nodes[..2] {
         node.terminate();
@@ -93,16 +136,19 @@ fn nobody_is_sent_to_it_too_early(cluster: &Cluster, access: &Access, blob: &Kep
         let node = cluster.node_status(1, 3)?;
         Some(!node.paths.iter().all(|path| path.is_complete))
     };
+    // The same tracker that is looked at.
+    let client = cluster.client_of(1);
     let mut looks = 0;
     eventually("the node is complete", HEALING_LIMIT, || {
         if !is_incomplete()? {
             return Some(());
         }
         let (readers, writers) = access.runtime.block_on(async {
-            let trackers = access.client.trackers();
-            let readers = trackers.fetch_all(&blob.id).await.unwrap();
-            (readers, trackers.store_all(None).await.unwrap())
+            let trackers = client.trackers();
+            let readers = trackers.fetch_all(&blob.id).await;
+            (readers, trackers.store_all(None).await)
         });
+        let (readers, writers) = (readers.ok()?, writers.ok()?);
         // Only between two equal looks it is known what the tracker thought.
         if is_incomplete()? {
             looks += 1;

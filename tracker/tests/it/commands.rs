@@ -288,6 +288,14 @@ async fn nodes_and_groups_are_removed_only_when_out_of_service() {
     drop(node);
     let mut watcher = tracker.client().await;
     eventually(async || watcher.status(store(None, Scope::One)).await == Status::NOT_FOUND).await;
+    // Its blobs are out of reach, which is not to say that they do not exist.
+    for request in [
+        fetch("group1", Scope::One),
+        fetch("group1", Scope::All),
+        update("group1"),
+    ] {
+        assert_eq!(client.status(request).await, Status::AGAIN, "{request:?}");
+    }
     assert_eq!(client.status(delete).await, Status::OK);
     assert_eq!(client.status(delete).await, Status::ALREADY);
     let body = client.body(storages("group1", None)).await;
