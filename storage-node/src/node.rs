@@ -386,6 +386,8 @@ impl ReportSource for Node {
             .collect();
         let live = self
             .stores()
+            // Tombstones are records too, and are not what keeps a group from being empty.
+            .filter(|(_, store)| store.shared().has_blobs().unwrap_or(true))
             .map(|(_, store)| store.shared().status().live_records);
         let followed = self.standing.followed();
         NodeReport {

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::env::{Shutdown, clock};
 use common::id::{NodeNumber, VolumePath};
 use common::rpc::auth::Credentials;
-use common::wire::report::{Member, NodeIdentity};
+use common::wire::report::{Member, NodeIdentity, NodePhase};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 use tokio_util::task::AbortOnDropHandle;
@@ -62,6 +63,9 @@ pub(crate) struct Followed {
     /// How far.
     pub(crate) progress: PathProgress,
     since: Instant,
+    /// Whether the peer has all itself, as trackers say. From one that is being rebuilt there is nothing
+    /// to wait for.
+    is_serving: Arc<AtomicBool>,
     link: Arc<MuxLink>,
     receiver: watch::Receiver<PathProgress>,
 }
@@ -111,7 +115,8 @@ impl Standing {
             return false;
         }
         let followed = self.followed();
-        let mut followed = followed.iter().filter(|one| one.path == path);
+        let counts = |one: &&Followed| one.path == path && one.is_serving.load(Ordering::Relaxed);
+        let mut followed = followed.iter().filter(counts);
         followed.all(|one| {
             if one.is_up {
                 one.progress.is_complete
@@ -138,6 +143,7 @@ struct Running {
     peer: Peer,
     link: Arc<MuxLink>,
     address: watch::Sender<SocketAddr>,
+    is_serving: Arc<AtomicBool>,
     followed: Vec<Followed>,
     /// End with it.
     _tasks: Vec<AbortOnDropHandle<()>>,
@@ -218,6 +224,12 @@ impl Group {
                 }
             }
         }
+        for member in &members.members {
+            if let Some(running) = running.get(&member.identity) {
+                let is_serving = member.is_alive && member.phase == NodePhase::Serving;
+                running.is_serving.store(is_serving, Ordering::Relaxed);
+            }
+        }
         self.standing.state().is_alone = running.is_empty();
     }
 
@@ -235,6 +247,8 @@ impl Group {
             number,
             link: Arc::clone(&link) as Arc<dyn crate::replica::Link>,
         };
+        // Before any tracker told: it may.
+        let is_serving = Arc::new(AtomicBool::new(true));
         let mut followed = Vec::new();
         for (path, store) in self.replica.group_stores() {
             let place = self.places.get(identity, path);
@@ -247,6 +261,7 @@ impl Group {
                 is_up: false,
                 progress: PathProgress::default(),
                 since: Instant::now(),
+                is_serving: Arc::clone(&is_serving),
                 link: Arc::clone(&link),
                 receiver,
             });
@@ -255,6 +270,7 @@ impl Group {
             peer,
             link,
             address,
+            is_serving,
             followed,
             _tasks: tasks,
         }

@@ -142,9 +142,6 @@ impl<D: Disk, I: Index> Follower<D, I> {
         let mut compared_at = Instant::now();
         loop {
             if !self.peer.link.is_up() {
-                // What it did meanwhile is to be seen before this node can say that it has all.
-                self.progress
-                    .send_modify(|progress| progress.is_complete = false);
                 sleep(self.settings.retry).await;
                 continue;
             }

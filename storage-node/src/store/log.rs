@@ -299,6 +299,16 @@ impl<D: Disk, I: Index> Shared<D, I> {
         Ok(old)
     }
 
+    /// Whether there is any blob. A look at the first key; may block.
+    pub fn has_blobs(&self) -> Result<bool, StoreError> {
+        let mut has_any = false;
+        self.index.scan(IndexKey::BLOB, &[], &mut |_, _| {
+            has_any = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(has_any)
+    }
+
     /// The version of what the index shows for a key. May block.
     pub fn version_of(&self, key: IndexKey<'_>) -> Result<Option<Version>, StoreError> {
         Ok(self.locate(key)?.map(|value| value.version))

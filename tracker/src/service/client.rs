@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::BytesMut;
+use common::code::ErrorCode;
 use common::id::{GroupName, NodeNumber};
 use common::wire::tracker::{
     FetchTarget, FetchTargets, GroupResponse, LeaderResponse, NodeAddress, NodeIdResponse,
@@ -31,7 +32,7 @@ impl Service {
                 }
                 Scope::All => {
                     let nodes = self.shared.cluster().fetch_all(&group, &name, width);
-                    let nodes = nodes.ok_or_else(|| self.nobody_answers(&group))?;
+                    let nodes = nodes.ok_or_else(|| self.nobody(&group))?;
                     let nodes = nodes.iter().map(node_address).collect();
                     FetchTargets { group, nodes }.encode(width, out);
                     Ok(())
@@ -161,18 +162,22 @@ impl Service {
         node: Option<Endpoint>,
         out: &mut BytesMut,
     ) -> Result<(), Status> {
-        let node = node.ok_or_else(|| self.nobody_answers(&group))?;
-        let node = node_address(&node);
+        let node = node_address(&node.ok_or_else(|| self.nobody(&group))?);
         FetchTarget { group, node }.encode(self.dialect.address, out);
         Ok(())
     }
 
-    /// What is said when no node can be named: "not found" would be taken for the blob's, and the nodes
-    /// of a known group are only away, or did not report yet after this tracker's start.
-    fn nobody_answers(&self, group: &GroupName) -> Status {
-        match self.shared.cluster().group(group) {
-            Some(_) => Status::AGAIN,
-            None => Status::NOT_FOUND,
+    /// Why there is no node to send a client to for a blob of `group`: it may be there, and whoever knows
+    /// is silent, or has not reported to a tracker that was just started.
+    fn nobody(&self, group: &GroupName) -> Status {
+        let cluster = self.shared.cluster();
+        let is_known = cluster
+            .group(group)
+            .is_some_and(|group| group.nodes().any(Node::is_member));
+        if is_known {
+            ErrorCode::Unavailable.wire_status()
+        } else {
+            Status::NOT_FOUND
         }
     }
 
