@@ -145,16 +145,13 @@ impl ClusterArgs {
             Err(error) => return super::exit(Err(error)),
         };
         let json = self.trackers.json;
-        match &self.command {
-            ClusterCommand::Secret => {
-                tally.check("", output::line(&Secret::generate().reveal()));
-                return tally.into();
-            }
-            ClusterCommand::Status => {
-                tally.check("", status(trackers, json).await);
-                return tally.into();
-            }
-            _ => {}
+        if matches!(self.command, ClusterCommand::Secret) {
+            tally.check("", output::line(&Secret::generate().reveal()));
+            return tally.into();
+        }
+        if matches!(self.command, ClusterCommand::Status) {
+            tally.check("", status(trackers, json).await);
+            return tally.into();
         }
         let secrets = match self.trackers.secrets() {
             Ok(secrets) => secrets,

@@ -93,6 +93,7 @@ impl MemoryDisk {
     }
 
     /// Another disk with what this one would have after a power cut now that loses all it may lose.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let state = locked(&self.state);
         let copied = Self::new(state.total);

@@ -50,6 +50,7 @@ impl MemoryIndex {
     }
 
     /// Another index with what is durable of this one.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let flushed = self.locked().flushed.clone();
         let state = State {

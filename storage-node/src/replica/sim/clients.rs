@@ -395,7 +395,8 @@ async fn carry_out(
             let blob = store.open_blob(&key).await?.ok_or(StoreError::NotFound)?;
             let crc = blob.checksum().await?;
             if arranges {
-                let ranges = vec![0..blob.len()];
+                let half = blob.len() / 2;
+                let ranges = vec![0..half, half..blob.len()];
                 store.arrange(key, time, new, ranges, crc).await?;
             } else {
                 store.rename(key, time, new, blob.extent, crc).await?;

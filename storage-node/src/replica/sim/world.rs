@@ -149,8 +149,7 @@ impl World {
         for number in world.numbers() {
             world.network.kill(number);
         }
-        let log = std::mem::take(&mut *locked(&world.log));
-        log
+        std::mem::take(&mut *locked(&world.log))
     }
 
     pub(super) fn note(&self, event: &str) {
@@ -350,7 +349,7 @@ impl World {
             return;
         };
         self.note(&format!("node {number} tidies up"));
-        let forgetting = process.replica.clone();
+        let forgetting = Arc::clone(&process.replica);
         let at = EPOCH + u64::try_from(self.started.elapsed().as_micros()).unwrap();
         let tidying = tokio::spawn(async move {
             let local = store.local();
@@ -417,27 +416,25 @@ impl World {
         let is_calm = self.is_settled() && self.are_same() && !self.is_rotten;
         let machine = self.machines.get_mut(&number).expect("a node");
         let is_young = |at: Instant| u128::from(TOMBSTONE_AGE) > at.elapsed().as_micros();
-        match machine.copy.take_if(|(at, ..)| is_calm && is_young(*at)) {
-            Some((_, disk, index, places)) => {
-                self.stop(number, CrashStyle::Process);
-                let machine = self.machines.get_mut(&number).expect("a node");
-                machine.disk = disk;
-                machine.index = index;
-                *locked(&machine.places) = places;
-                self.note(&format!("node {number} gets an old copy of its disk"));
-                self.start(number);
-            }
-            None => {
-                let places = locked(&machine.places).clone();
-                machine.copy = Some((
-                    Instant::now(),
-                    machine.disk.copy(),
-                    machine.index.copy(),
-                    places,
-                ));
-                self.note(&format!("the disk of node {number} is copied"));
-            }
-        }
+        let copy = machine.copy.take_if(|(at, ..)| is_calm && is_young(*at));
+        let Some((_, disk, index, places)) = copy else {
+            let places = locked(&machine.places).clone();
+            machine.copy = Some((
+                Instant::now(),
+                machine.disk.copy(),
+                machine.index.copy(),
+                places,
+            ));
+            self.note(&format!("the disk of node {number} is copied"));
+            return;
+        };
+        self.stop(number, CrashStyle::Process);
+        let machine = self.machines.get_mut(&number).expect("a node");
+        machine.disk = disk;
+        machine.index = index;
+        *locked(&machine.places) = places;
+        self.note(&format!("node {number} gets an old copy of its disk"));
+        self.start(number);
     }
 
     /// A node loses its disk. What was acknowledged by it alone, as the settings may allow, would be
@@ -525,7 +522,7 @@ impl World {
     /// Waits until all nodes have the same, which they must within a minute.
     pub(super) async fn settled(&self) {
         self.all_up().await;
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             // Longer than a message and its answer take, and than a change waits to be fetched.
             sleep(Duration::from_secs(3)).await;
