@@ -75,7 +75,7 @@ enum ClusterCommand {
     /// Print a new cluster secret
     ///
     /// Every tracker and storage node of a cluster needs the same one: write it into a file that only
-    /// the servers' user may read, copy that to all of them, and name it in [cluster] secret_file:
+    /// the servers' user may read, copy that to all of them, and name it as secret_file of the section cluster:
     ///
     ///     (umask 077; hayloft cluster secret > cluster.secret)
     #[command(verbatim_doc_comment)]
@@ -146,7 +146,7 @@ impl ClusterArgs {
         };
         let json = self.trackers.json;
         if matches!(self.command, ClusterCommand::Secret) {
-            tally.check("", output::line(&Secret::generate().reveal()));
+            tally.check("", output::line(Secret::generate().reveal()));
             return tally.into();
         }
         if matches!(self.command, ClusterCommand::Status) {
