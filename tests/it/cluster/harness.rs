@@ -218,7 +218,7 @@ impl Cluster {
             let front = Ipv4Addr::new(127, high, low, u8::try_from(200 + number).unwrap());
             let at = SocketAddr::new(IpAddr::V4(front), place.storage.port());
             self.net.open(at, None, member, place.storage);
-            storage += &format!("advertise_address = \"{front}\"\n");
+            storage = format!("{storage}advertise_address = \"{front}\"\n");
         }
         let config = format!(
             "[cluster]\nsecret_file = {:?}\n[storage]\n{storage}[storage.replication]\n{}\n",
