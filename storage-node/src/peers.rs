@@ -22,7 +22,7 @@ use common::wire::report::{Member, NodeIdentity, NodePhase};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::link::MuxLink;
 pub(crate) use self::places::Places;
@@ -30,6 +30,8 @@ pub(crate) use self::service::ReplicaService;
 use crate::replica::{FollowSettings, Follower, PathProgress, Peer, Replica, TOMBSTONE_AGE};
 use crate::report::Members;
 
+/// Microseconds.
+const DAY: u64 = 24 * 3600 * 1_000_000;
 /// Time between two looks whether places are to be kept.
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time that a node which had peers waits for them before it serves without.
@@ -40,7 +42,6 @@ const FORGET_INTERVAL: Duration = Duration::from_mins(1);
 /// How far this node has followed its peers; what reports and metrics are made of.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    started: Instant,
     state: Mutex<State>,
 }
 
@@ -85,7 +86,6 @@ impl Standing {
     /// Of a node that knew so many peers before its start.
     pub(crate) fn new(known_peers: usize) -> Self {
         Self {
-            started: Instant::now(),
             state: Mutex::new(State {
                 is_alone: known_peers == 0,
                 followed: Vec::new(),
@@ -110,8 +110,8 @@ impl Standing {
     /// Whether the node has all that its group stored in a path, as far as it can tell. A peer that
     /// does not answer is waited for only a while.
     pub(crate) fn is_complete(&self, path: VolumePath) -> bool {
-        let waits = self.started.elapsed() < PEERS_PATIENCE;
-        if waits && !self.state().is_alone && self.state().followed.is_empty() {
+        // It has peers and does not follow them: it just started, or must not join them.
+        if !self.state().is_alone && self.state().followed.is_empty() {
             return false;
         }
         let followed = self.followed();
@@ -152,6 +152,17 @@ struct Running {
 impl Group {
     /// Connects to and follows whoever belongs to the group, until the signal.
     pub(crate) async fn run(mut self, mut members: watch::Receiver<Members>, shutdown: Shutdown) {
+        if self.is_too_old() {
+            error!(
+                days = TOMBSTONE_AGE / DAY,
+                "this node was away, or is a copy that is older, for longer than its peers remember what \
+                 was deleted, so it does not join them; remedy: move its data away and start it empty: \
+                 it gets everything from its peers"
+            );
+            self.places.set_members(BTreeMap::new());
+            shutdown.requested().await;
+            return;
+        }
         let own = self.credentials.identity();
         let mut running: BTreeMap<NodeIdentity, Running> = BTreeMap::new();
         for (identity, number, address) in self.places.peers() {
@@ -182,6 +193,14 @@ impl Group {
             }
         }
         self.keep(&running).await;
+    }
+
+    /// Whether what was deleted since this node lived last may be forgotten by its peers.
+    fn is_too_old(&self) -> bool {
+        let seen = u64::from(self.places.seen()) * 1_000_000;
+        let lived = seen.max(self.replica.stamp().micros());
+        let now = clock::unix_micros();
+        self.places.len() != 0 && TOMBSTONE_AGE < now.saturating_sub(lived)
     }
 
     /// Starts what is new, ends what is gone, and follows who moved.

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use common::env::clock;
 use common::id::{NodeNumber, VolumePath};
 use common::wire::report::NodeIdentity;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ use crate::replica::message::LogPlace;
 
 const FILE_NAME: &str = "peers.json";
 const VERSION: u32 = 1;
+/// Longest time without writing the file, for the time in it.
+const KEEP_SECONDS_MAX: u32 = 3600;
 
 /// What is kept of one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,8 @@ impl PeerNumbers {
 #[derive(Debug)]
 pub(crate) struct Places {
     path: PathBuf,
+    /// Unix seconds when this was written.
+    seen: u32,
     kept: BTreeMap<NodeIdentity, Kept>,
     numbers: PeerNumbers,
 }
@@ -56,6 +61,7 @@ pub(crate) struct Places {
 #[derive(Serialize, Deserialize)]
 struct FileContent {
     version: u32,
+    seen: u32,
     peers: Vec<FilePeer>,
 }
 
@@ -79,17 +85,19 @@ impl Places {
     /// Loads what was kept in `directory`; nothing if there is nothing that can be read.
     pub(super) fn load(directory: &Path) -> io::Result<Self> {
         let path = directory.join(FILE_NAME);
-        let kept = match std::fs::read(&path) {
+        let nothing = (0, BTreeMap::new());
+        let (seen, kept) = match std::fs::read(&path) {
             Ok(bytes) => parse(&bytes).unwrap_or_else(|why| {
                 warn!(file = %path.display(), why, "not readable; all is compared with the peers");
-                BTreeMap::new()
+                nothing
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => nothing,
             Err(error) => return Err(error),
         };
         let numbers = PeerNumbers::default();
         let places = Self {
             path,
+            seen,
             kept,
             numbers,
         };
@@ -100,6 +108,11 @@ impl Places {
                 .collect(),
         );
         Ok(places)
+    }
+
+    /// Unix seconds when this node last said that it lives; 0 if it never did.
+    pub(super) fn seen(&self) -> u32 {
+        self.seen
     }
 
     /// Peers that were known.
@@ -133,16 +146,17 @@ impl Places {
         *numbers = members;
     }
 
-    /// Keeps `peers` if they are news.
+    /// Keeps `peers` if they are news, or nothing was kept for a while.
     pub(super) async fn keep(&mut self, peers: BTreeMap<NodeIdentity, Kept>) -> io::Result<()> {
-        if self.kept == peers {
+        let now = clock::unix_seconds();
+        if self.kept == peers && now.saturating_sub(self.seen) < KEEP_SECONDS_MAX {
             return Ok(());
         }
-        let bytes = print(&peers)?;
+        let bytes = print(now, &peers)?;
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || write(&path, &bytes)).await;
         written.unwrap_or_else(|_| Err(io::Error::other("interrupted")))?;
-        self.kept = peers;
+        (self.seen, self.kept) = (now, peers);
         Ok(())
     }
 }
@@ -156,7 +170,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&temporary, path)
 }
 
-fn print(peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
+fn print(seen: u32, peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
     let peers = peers.iter().map(|(identity, kept)| FilePeer {
         identity: format!("{:032x}", u128::from_be_bytes(identity.0)),
         number: kept.number.get(),
@@ -174,12 +188,13 @@ fn print(peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
     });
     let content = FileContent {
         version: VERSION,
+        seen,
         peers: peers.collect(),
     };
     Ok(serde_json::to_vec_pretty(&content)?)
 }
 
-fn parse(bytes: &[u8]) -> Result<BTreeMap<NodeIdentity, Kept>, String> {
+fn parse(bytes: &[u8]) -> Result<(u32, BTreeMap<NodeIdentity, Kept>), String> {
     let content: FileContent = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if content.version != VERSION {
         return Err(format!("version {}", content.version));
@@ -211,7 +226,7 @@ fn parse(bytes: &[u8]) -> Result<BTreeMap<NodeIdentity, Kept>, String> {
             },
         );
     }
-    Ok(peers)
+    Ok((content.seen, peers))
 }
 
 #[cfg(test)]
@@ -244,6 +259,7 @@ mod tests {
         assert_eq!(again.peers(), [(identity, kept.number, kept.address)]);
         assert_eq!(again.get(identity, VolumePath(1)), Some(place));
         assert_eq!(again.get(identity, VolumePath(0)), None);
+        assert_ne!(again.seen(), 0);
         assert_eq!(again.numbers().of(identity), Some(kept.number));
         std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();
         assert_eq!(Places::load(directory.path()).unwrap().len(), 0);
