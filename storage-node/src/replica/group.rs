@@ -478,19 +478,23 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             crc,
             condition: Condition::Asked,
         });
-        let gathered = self.replica.gather(local, calls).await?;
-        self.keep_or_undo(&name, time, &gathered).await
+        let gathered = self.replica.gather(local, calls).await;
+        self.keep_or_undo(&name, time, gathered).await
     }
 
-    /// Takes a new blob back that has too few copies: its client is told that there is none.
+    /// Takes a new blob back that has too few copies, or none here: its client is told that there is
+    /// none.
     pub(super) async fn keep_or_undo(
         &self,
         key: &[u8],
         time: u32,
-        gathered: &Gathered,
+        gathered: Result<Gathered, StoreError>,
     ) -> Result<(), StoreError> {
-        let judged = self.replica.judge(gathered);
-        if judged.is_err() {
+        let judged = gathered.and_then(|gathered| self.replica.judge(&gathered));
+        if judged
+            .as_ref()
+            .is_err_and(|error| !matches!(error, StoreError::Exists))
+        {
             let version = Version::first(self.replica.stamps.draw());
             let request = self.request(key, time, version, PeerChange::Delete);
             // Whoever does not hear of it now follows the log.
@@ -502,7 +506,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 version,
                 condition: Condition::Newer,
             });
-            undone.await?;
+            if let Err(error) = undone.await {
+                warn!(%error, "a refused upload is not taken back here");
+            }
         }
         judged
     }

@@ -144,10 +144,9 @@ impl<D: Disk, I: Index> Upload<D, I> {
         let calls = store.replica.send(peers, &request);
         let name = key.clone();
         let local = self.parts.finish(key, version, Condition::Asked);
-        let gathered = store.replica.gather(local, calls).await?;
+        let gathered = store.replica.gather(local, calls).await;
         self.taken();
-        let time = self.time;
-        store.keep_or_undo(&name, time, &gathered).await
+        store.keep_or_undo(&name, self.time, gathered).await
     }
 }
 
