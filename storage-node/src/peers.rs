@@ -118,11 +118,8 @@ impl Standing {
         let counts = |one: &&Followed| one.path == path && one.is_serving.load(Ordering::Relaxed);
         let mut followed = followed.iter().filter(counts);
         followed.all(|one| {
-            if one.is_up {
-                one.progress.is_complete
-            } else {
-                PEERS_PATIENCE <= one.since.elapsed()
-            }
+            // One that was followed to its end and goes then takes nothing along that this node lacks.
+            one.progress.is_complete || (!one.is_up && PEERS_PATIENCE <= one.since.elapsed())
         })
     }
 }
