@@ -191,6 +191,10 @@ impl Node {
         }
         let stamps = Stamps::new(identity.number.get(), Box::new(clock::unix_micros), seen);
         let replica = Replica::new(identity.number, stores, stamps, settings.copies);
+        if !settings.trackers.is_empty() {
+            // Until a tracker or an earlier run of this node tells.
+            replica.await_peers();
+        }
         let stores = replica.group_stores().collect();
         let known_peers = peers::load_places(&settings.state_directory)
             .map_err(NodeError::Peers)?

@@ -166,7 +166,11 @@ impl Group {
             let started = self.start(identity, number, address);
             running.insert(identity, started);
         }
-        self.announce(&running);
+        // Whether anybody told who the peers are, be it before an earlier end.
+        let mut is_told = self.places.seen() != 0;
+        if is_told {
+            self.announce(&running);
+        }
         let menders = self.replica.group_stores().map(|(_, store)| {
             AbortOnDropHandle::new(tokio::spawn(async move { store.mend().await }))
         });
@@ -182,14 +186,19 @@ impl Group {
                         break;
                     }
                     let now = members.borrow_and_update().clone();
-                    self.take(own, &now, &mut running);
-                    self.announce(&running);
+                    if now.is_known {
+                        is_told = true;
+                        self.take(own, &now, &mut running);
+                        self.announce(&running);
+                    }
                 }
-                _ = keep.tick() => self.keep(&running).await,
+                _ = keep.tick(), if is_told => self.keep(&running).await,
                 _ = forget.tick() => self.forget_tombstones().await,
             }
         }
-        self.keep(&running).await;
+        if is_told {
+            self.keep(&running).await;
+        }
     }
 
     /// Whether what was deleted since this node lived last may be forgotten by its peers.
@@ -207,9 +216,6 @@ impl Group {
         members: &Members,
         running: &mut BTreeMap<NodeIdentity, Running>,
     ) {
-        if !members.is_known {
-            return;
-        }
         let is_peer = |member: &&Member| member.identity != own;
         let peers: BTreeMap<NodeIdentity, &Member> = members
             .members

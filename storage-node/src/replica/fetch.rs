@@ -40,7 +40,13 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             }
             Err(error) => return Err(error),
         }
-        if self.replica.peers().is_empty() || self.is_ended(key).await? {
+        if self.is_ended(key).await? {
+            return Ok(None);
+        }
+        if !self.replica.knows_peers() {
+            return Err(StoreError::OutOfReach);
+        }
+        if self.replica.peers().is_empty() {
             return Ok(None);
         }
         self.fetch_if_missing(key).await?;

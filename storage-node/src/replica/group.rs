@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     pub(super) stamps: Arc<Stamps>,
     settings: CopySettings,
     peers: RwLock<Vec<Peer>>,
+    /// Whether anybody told who the peers are.
+    knows_peers: AtomicBool,
     pub(super) transfers: Transfers<D, I>,
     pub(super) terms: Mutex<Terms>,
     followed: Mutex<Followed>,
@@ -154,6 +157,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             stamps: Arc::new(stamps),
             settings,
             peers: RwLock::default(),
+            knows_peers: AtomicBool::new(true),
             transfers: Transfers::default(),
             followed: Mutex::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
@@ -166,6 +170,17 @@ impl<D: Disk, I: Index> Replica<D, I> {
     /// Tells which other nodes the group has, reachable or not.
     pub fn set_peers(&self, peers: Vec<Peer>) {
         *self.peers.write().unwrap_or_else(PoisonError::into_inner) = peers;
+        self.knows_peers.store(true, Ordering::Release);
+    }
+
+    /// Tells that the group may have other nodes, and that they are told later.
+    pub fn await_peers(&self) {
+        self.knows_peers.store(false, Ordering::Release);
+    }
+
+    /// Whether it was told who the peers are. Before, it cannot say that there is no such blob.
+    pub(super) fn knows_peers(&self) -> bool {
+        self.knows_peers.load(Ordering::Acquire)
     }
 
     /// All other nodes of the group.
