@@ -196,15 +196,14 @@ impl Node {
             replica.await_peers();
         }
         let stores = replica.group_stores().collect();
-        let known_peers = peers::load_places(&settings.state_directory)
-            .map_err(NodeError::Peers)?
-            .len();
+        let places = peers::load_places(&settings.state_directory).map_err(NodeError::Peers)?;
+        let is_alone = settings.trackers.is_empty() || places.says_alone();
         let node = Self {
             group: settings.group,
             identity,
             counters: Counters::default(),
             replica,
-            standing: Arc::new(Standing::new(known_peers)),
+            standing: Arc::new(Standing::new(is_alone)),
             stores,
             reserve: settings.reserve,
             volume_len: settings.volume_len,

@@ -83,11 +83,11 @@ impl Followed {
 }
 
 impl Standing {
-    /// Of a node that knew so many peers before its start.
-    pub(crate) fn new(known_peers: usize) -> Self {
+    /// Of a node that knows to have no peers, or does not.
+    pub(crate) fn new(is_alone: bool) -> Self {
         Self {
             state: Mutex::new(State {
-                is_alone: known_peers == 0,
+                is_alone,
                 followed: Vec::new(),
             }),
         }

@@ -275,6 +275,7 @@ impl<S: ReportSource> Reporter<S> {
 
         let (announced, version) = self.join(&mut connection).await?;
         let mut view = 0;
+        let mut is_first = true;
         loop {
             changes.mark_unchanged();
             let report = NodeReport {
@@ -287,10 +288,16 @@ impl<S: ReportSource> Reporter<S> {
                 })
                 .await?;
             view = self.directory.take(idx, ReportAnswer::decode(&answer)?);
+            let gap = CHANGE_GAP.min(self.settings.heartbeat);
+            if std::mem::take(&mut is_first) {
+                // The first answer tells who the peers are. Only what is reported after that says whether
+                // this node has all that they have, and so whether clients can be sent here.
+                sleep(gap).await;
+                continue;
+            }
             if self.set(idx, TrackerState::Reporting { announced }) {
                 info!(tracker, %announced, "reporting to tracker");
             }
-            let gap = CHANGE_GAP.min(self.settings.heartbeat);
             sleep(gap).await;
             // Either a change or the rest of the heartbeat; an error would mean that the sender is
             // gone, which this owns.

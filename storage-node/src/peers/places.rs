@@ -115,6 +115,11 @@ impl Places {
         self.seen
     }
 
+    /// Whether an earlier run was told that there are no peers.
+    pub(crate) fn says_alone(&self) -> bool {
+        self.seen != 0 && self.kept.is_empty()
+    }
+
     /// Peers that were known.
     pub(crate) fn len(&self) -> usize {
         self.kept.len()

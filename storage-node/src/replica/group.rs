@@ -548,7 +548,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         let peers = self.replica.live_peers();
         self.replica.check_copies(peers.len())?;
         self.fetch_if_missing(&key).await?;
-        if self.shared().open_blob(&key).await?.is_none() {
+        if self.open_blob(&key).await?.is_none() {
             return Err(StoreError::NotFound);
         }
         let before = self.metadata(&key).await?.unwrap_or_default();
@@ -580,8 +580,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         let peers = self.replica.live_peers();
         self.replica.check_copies(peers.len())?;
         self.fetch_if_missing(&key).await?;
-        // By the index: what is damaged can be deleted too.
-        if self.version(&key).await?.is_none() {
+        // By the index: what is damaged can be deleted too. Where it is not, a peer may have it.
+        if self.version(&key).await?.is_none() && self.open_blob(&key).await?.is_none() {
             return Err(StoreError::NotFound);
         }
         let version = Version::first(self.replica.stamps.draw());
