@@ -23,7 +23,8 @@ fn downloads_by_an_api_server_work_without_the_node_that_took_the_upload() {
     process.start();
     let mut client = Client::register(Http::connect(api).unwrap(), "king");
     let contents: Vec<Vec<u8>> = (0..FILES)
-        .map(|number| chance::content(seed ^ number, 5000 + 200_000 * (number as usize % 4)))
+        .zip([5_000, 205_000, 405_000, 605_000].into_iter().cycle())
+        .map(|(number, len)| chance::content(seed ^ number, len))
         .collect();
     for (number, content) in contents.iter().enumerate() {
         assert_eq!(client.upload(&format!("{number}.bin"), content).unwrap(), 0);

@@ -3,6 +3,7 @@
 //! Every process has a loopback address of its own (127.a.b.n), so that its port is its own too while
 //! it is down: no other connection of this machine gets it meanwhile.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
@@ -217,7 +218,7 @@ impl Cluster {
             let front = Ipv4Addr::new(127, high, low, u8::try_from(200 + number).unwrap());
             let at = SocketAddr::new(IpAddr::V4(front), place.storage.port());
             self.net.open(at, None, member, place.storage);
-            storage.push_str(&format!("advertise_address = \"{front}\"\n"));
+            writeln!(storage, "advertise_address = \"{front}\"").unwrap();
         }
         let config = format!(
             "[cluster]\nsecret_file = {:?}\n[storage]\n{storage}[storage.replication]\n{}\n",

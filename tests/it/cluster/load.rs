@@ -240,24 +240,20 @@ impl Worker {
         let content = chance::content(seed, len);
         let access = &self.access;
         let stored = access.client.upload(&upload, content.as_slice().into());
-        match access.runtime.block_on(stored) {
-            Ok(id) => {
-                self.blobs.push(Blob {
-                    id,
-                    is_appender,
-                    pieces: vec![(seed, len)],
-                    metadata: None,
-                    is_deleted: false,
-                    doubt: None,
-                });
-                self.count("uploads")
-            }
+        let Ok(id) = access.runtime.block_on(stored) else {
             // Nobody was told the name, so nobody can miss it.
-            Err(_) => {
-                self.count("failed uploads");
-                false
-            }
-        }
+            self.count("failed uploads");
+            return false;
+        };
+        self.blobs.push(Blob {
+            id,
+            is_appender,
+            pieces: vec![(seed, len)],
+            metadata: None,
+            is_deleted: false,
+            doubt: None,
+        });
+        self.count("uploads")
     }
 
     /// A blob that can be changed.
@@ -311,17 +307,15 @@ impl Worker {
         let Some(idx) = self.changeable(wants_appender) else {
             return true;
         };
-        match make(&self.access, &self.blobs[idx].id) {
-            Ok(()) => {
-                self.blobs[idx].apply(change);
-                self.count(what)
-            }
-            Err(_) => {
-                self.blobs[idx].doubt = Some(change);
-                self.count("doubtful changes");
-                false
-            }
+        let is_done = make(&self.access, &self.blobs[idx].id).is_ok();
+        if is_done {
+            self.blobs[idx].apply(change);
+            self.count(what);
+        } else {
+            self.blobs[idx].doubt = Some(change);
+            self.count("doubtful changes");
         }
+        is_done
     }
 
     /// Reads one of the blobs by one of the ways.

@@ -134,16 +134,13 @@ impl Way {
         }
         first.resize(IDENTITY.end, 0);
         read.read_exact(&mut first[HEADER_LEN..]).await?;
-        let identity = hex(&first[IDENTITY]);
+        let identity: [u8; 16] = first[IDENTITY].try_into().unwrap();
+        let identity = format!("{:032x}", u128::from_be_bytes(identity));
         let known = self.identities.lock().unwrap();
         let is_it = |file: &PathBuf| stored_identity(file).is_some_and(|it| it == identity);
         let member = known.iter().find(|(_, file)| is_it(file));
         Ok((member.map_or(Member::Client, |(member, _)| *member), first))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn stored_identity(file: &PathBuf) -> Option<String> {
