@@ -310,35 +310,37 @@ impl Cluster {
     /// each of their logs nothing was left.
     pub(super) fn wait_followed(&self, number: usize) {
         let address = self.place(number).http;
-        let values = |name: &str| -> Vec<u64> {
+        let peers = running(&self.nodes).len() - 1;
+        // One value for each running peer. A node that has just started may not have met all of them.
+        let values = |name: &str| -> Option<Vec<u64>> {
             let metrics = http::get(address, "/metrics").text();
             let start = format!("hayloft_replication_{name}{{");
             let lines = metrics.lines().filter(|line| line.starts_with(&start));
             let values = lines.filter_map(|line| line.rsplit(' ').next());
-            values.filter_map(|value| value.parse().ok()).collect()
+            let values: Vec<u64> = values.filter_map(|value| value.parse().ok()).collect();
+            (values.len() == peers).then_some(values)
         };
-        let before = values("looks");
-        let is_followed = || {
-            let looks = values("looks");
-            let has_looked = looks.len() == before.len()
-                && looks
-                    .iter()
-                    .zip(&before)
-                    .all(|(now, before)| before + 2 <= *now);
-            let is_behind = values("behind_bytes").iter().any(|behind| *behind != 0);
-            (has_looked && !is_behind).then_some(())
-        };
-        let followed = within(HEALING_LIMIT, is_followed);
-        assert!(
-            followed.is_some(),
-            "node {number} does not follow its peers"
-        );
+        let what = format!("node {number} follows its peers");
+        let before = eventually(&what, HEALING_LIMIT, || values("looks"));
+        eventually(&what, HEALING_LIMIT, || {
+            let looks = values("looks")?;
+            let mut looks = looks.iter().zip(&before);
+            let has_looked = looks.all(|(now, before)| before + 2 <= *now);
+            let behind = values("behind_bytes")?;
+            (has_looked && behind.iter().all(|behind| *behind == 0)).then_some(())
+        });
     }
 
-    /// Waits until all nodes have all that others acknowledged without them. Nothing may be changed
-    /// meanwhile.
+    /// Waits until all running nodes have all that others acknowledged without them. Nothing may be
+    /// changed meanwhile.
+    ///
+    /// What trackers and nodes say of themselves is not enough: a tracker may have it from before a
+    /// node was killed, and a change with enough copies may still be on its way to one more node.
     pub(super) fn wait_copied(&self) {
         self.wait_whole();
+        for number in running(&self.nodes) {
+            self.wait_followed(number);
+        }
         eventually("no record has too few copies", HEALING_LIMIT, || {
             let nodes = (1..=self.plan.nodes).map(|number| self.node_status(1, number));
             let short: Option<Vec<u64>> = nodes.map(|node| Some(node?.under_replicated)).collect();
@@ -348,11 +350,6 @@ impl Cluster {
 
     /// What is missing until all is well; `None` if nothing is.
     fn what_is_missing(&self) -> Option<String> {
-        let running = |processes: &[Process]| -> Vec<usize> {
-            let numbered = processes.iter().enumerate();
-            let running = numbered.filter(|(_, process)| process.is_started());
-            running.map(|(idx, _)| idx + 1).collect()
-        };
         for tracker in running(&self.trackers) {
             let status = match self.status(tracker) {
                 Ok(status) => status,
@@ -419,6 +416,13 @@ impl Cluster {
             Err(text(&output.stderr))
         }
     }
+}
+
+/// Numbers of the processes that run.
+fn running(processes: &[Process]) -> Vec<usize> {
+    let numbered = processes.iter().enumerate();
+    let running = numbered.filter(|(_, process)| process.is_started());
+    running.map(|(idx, _)| idx + 1).collect()
 }
 
 /// Where a node keeps who it is.

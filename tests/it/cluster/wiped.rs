@@ -114,7 +114,6 @@ fn rebuilt(wipe: fn(&Cluster)) {
     steady.expect_no_failures(seed);
     kept.append(&mut steady.blobs.lock().unwrap());
     cluster.wait_copied();
-    cluster.wait_followed(3);
     for node in &mut cluster.nodes[..2] {
         node.terminate();
     }
