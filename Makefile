@@ -24,7 +24,7 @@ check: setup     ## formatting, lints, documentation
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --document-private-items
 
-bench: setup     ## compare with FastDFS and nginx (NAME=upload ROUNDS=5 SECONDS=1), or BENCH=api, BENCH=memory, BENCH=sliced
+bench: setup     ## compare with FastDFS and nginx (NAME=upload ROUNDS=5 SECONDS=1), or BENCH=api, memory, sliced, cluster
 	cargo bench --profile release --bench $(BENCH) -- $(if $(NAME),"$(NAME)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 fuzz: setup      ## fuzz one target (TARGET=packet SECONDS=60); needs cargo-fuzz and a nightly Rust

@@ -18,6 +18,7 @@ mod support {
     pub(crate) mod generator;
     pub(crate) mod machine;
     pub(crate) mod nginx;
+    pub(crate) mod process;
     pub(crate) mod server;
     pub(crate) mod verdict;
     pub(crate) mod wait;

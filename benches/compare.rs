@@ -19,6 +19,7 @@ mod support {
     pub(crate) mod generator;
     pub(crate) mod machine;
     pub(crate) mod nginx;
+    pub(crate) mod process;
     pub(crate) mod raw_append;
     pub(crate) mod raw_file;
     pub(crate) mod result;

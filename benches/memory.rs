@@ -23,11 +23,12 @@ mod support {
     pub(crate) mod inspect;
     pub(crate) mod machine;
     pub(crate) mod memory;
+    pub(crate) mod metrics;
+    pub(crate) mod process;
     pub(crate) mod server;
     pub(crate) mod wait;
 }
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -121,13 +122,6 @@ fn run(options: &Options) -> Result<(), BenchError> {
     }
     let findings = notes.findings;
     println!("\nload average {} at the end", load_average());
-    let file = options.json.clone().unwrap_or_else(|| {
-        [env!("CARGO_TARGET_TMPDIR"), "memory.json"]
-            .iter()
-            .collect()
-    });
     let json = serde_json::json!({ "machine": machine, "scale": scale, "api_scale": api_scale, "findings": findings });
-    fs::write(&file, format!("{json:#}\n")).map_err(BenchError::io("cannot write the figures"))?;
-    println!("all figures: {}", file.display());
-    Ok(())
+    finding::save(options.json.as_deref(), "memory.json", &json)
 }

@@ -20,14 +20,15 @@ mod support {
     pub(crate) mod generator;
     pub(crate) mod machine;
     pub(crate) mod memory;
+    pub(crate) mod process;
     pub(crate) mod raw_file;
+    pub(crate) mod raw_md5;
     pub(crate) mod raw_sequential;
     pub(crate) mod server;
     pub(crate) mod sliced;
     pub(crate) mod wait;
 }
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -119,15 +120,8 @@ fn run(options: &Options) -> Result<(), BenchError> {
     }
     let findings = notes.findings;
     println!("\nload average {} at the end", load_average());
-    let file = options.json.clone().unwrap_or_else(|| {
-        [env!("CARGO_TARGET_TMPDIR"), "sliced.json"]
-            .iter()
-            .collect()
-    });
     let json = serde_json::json!({ "machine": machine, "scale": scale, "findings": findings });
-    fs::write(&file, format!("{json:#}\n")).map_err(BenchError::io("cannot write the figures"))?;
-    println!("all figures: {}", file.display());
-    Ok(())
+    finding::save(options.json.as_deref(), "sliced.json", &json)
 }
 
 /// Bytes of free disk where the servers' data goes.

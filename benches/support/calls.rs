@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use super::error::BenchError;
 use super::generator::{Figures, Load};
 use super::nginx::Nginx;
-use super::server::{Durability, Server};
+use super::process::Durability;
+use super::server::Server;
 use super::verdict::{Goal, Outcome};
 
 /// Connections of every load.

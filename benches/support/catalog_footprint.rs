@@ -4,10 +4,11 @@
 use serde::Serialize;
 
 use super::error::BenchError;
-use super::finding::{Finding, MB, Notes, Target, float, folder, watched};
+use super::finding::{Finding, MB, Notes, Target, float, folder};
 use super::generator::Load;
 use super::memory::{self, Memory};
-use super::server::{Durability, Server};
+use super::process::Durability;
+use super::server::Server;
 
 /// What the server may hold in all, in MB, pages of mapped files included.
 const RESIDENT_MAX: f64 = 300.0;
@@ -47,7 +48,7 @@ fn many_files<F: FnMut(&Finding)>(
 ) -> Result<(), BenchError> {
     let files = scale.files;
     let load = call(server, "api-instant", CONNECTIONS)?.with("--count", files.to_string());
-    let (figures, peak) = watched(server, &load)?;
+    let (figures, peak) = memory::watched(server, &load)?;
     notes.add(
         "files added to the catalog",
         figures.per_second,
@@ -60,7 +61,7 @@ fn many_files<F: FnMut(&Finding)>(
             .with("--order", order)
             .with("--start", start.to_string())
             .with("--seconds", "5");
-        let (_, peak) = watched(server, &load)?;
+        let (_, peak) = memory::watched(server, &load)?;
         resident(
             notes,
             &format!("listing {order} from {start}, {files} files"),
@@ -89,7 +90,7 @@ fn big_uploads<F: FnMut(&Finding)>(
     let load = call(server, "api-upload", uploads)?
         .with("--count", uploads.to_string())
         .with("--size", upload_size.to_string());
-    let (figures, peak) = watched(server, &load)?;
+    let (figures, peak) = memory::watched(server, &load)?;
     let what = format!(
         "during {uploads} uploads of {} MiB at the same time",
         upload_size >> 20

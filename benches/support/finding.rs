@@ -1,22 +1,15 @@
-//! Figures with what they are to be, and the memory of a server under load.
+//! Figures with what they are to be.
 
-use std::io;
-use std::time::Duration;
+use std::fs;
+use std::path::Path;
 
 use serde::Serialize;
 use tempfile::TempDir;
 
 use super::error::BenchError;
-use super::generator::{Figures, Load};
-use super::memory::{self, Memory};
-use super::server::Server;
-use super::wait;
 
 /// The head of the table; Markdown, to be pasted into the README.
 pub(crate) const HEAD: &str = "| what | measured | target | |\n|---|---|---|---|";
-
-/// How long a load may take.
-const LOAD_LIMIT: Duration = Duration::from_hours(2);
 
 pub(crate) const MB: f64 = 1e6;
 
@@ -91,47 +84,27 @@ impl<F: FnMut(&Finding)> Notes<F> {
         (self.show)(&finding);
         self.findings.push(finding);
     }
+}
 
-    /// Adds what a process holds.
-    pub(crate) fn memory(&mut self, what: &str, seen: Memory, most: f64) {
-        let own = format!("memory of its own, {what}");
-        self.add(own, float(seen.own) / MB, "MB", Target::AtMost(most));
-        let mapped = format!("resident pages of mapped files, {what}");
-        self.add(mapped, float(seen.mapped) / MB, "MB", None);
-    }
+/// Writes all figures to `file`, or to the build's folder for temporary files under that name, and
+/// says where they are.
+pub(crate) fn save(
+    file: Option<&Path>,
+    name: &str,
+    figures: &serde_json::Value,
+) -> Result<(), BenchError> {
+    let usual = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let file = file.unwrap_or(&usual);
+    fs::write(file, format!("{figures:#}\n"))
+        .map_err(BenchError::io("cannot write the figures"))?;
+    println!("all figures: {}", file.display());
+    Ok(())
 }
 
 /// A folder for a server's data.
 pub(crate) fn folder() -> Result<TempDir, BenchError> {
     TempDir::with_prefix_in("bench-", env!("CARGO_TARGET_TMPDIR"))
         .map_err(BenchError::io("cannot make a folder"))
-}
-
-/// Makes a load and watches the server's memory meanwhile: the most that was seen of each kind.
-pub(crate) fn watched(server: &Server, load: &Load) -> Result<(Figures, Memory), BenchError> {
-    watch(server, || load.measure(&[server.pid()]))
-}
-
-/// Watches the server's memory while `work` goes on.
-pub(crate) fn watch<T: Send>(
-    server: &Server,
-    work: impl FnOnce() -> Result<T, BenchError> + Send,
-) -> Result<(T, Memory), BenchError> {
-    let mut peak = Memory::default();
-    let done = std::thread::scope(|scope| {
-        let work = scope.spawn(work);
-        let watched = wait::until("the load ends", LOAD_LIMIT, || {
-            let seen = memory::look(server.pid())?;
-            peak.own = peak.own.max(seen.own);
-            peak.mapped = peak.mapped.max(seen.mapped);
-            Ok(work.is_finished().then_some(()))
-        });
-        let panicked =
-            || BenchError::io("the watch over the generator")(io::ErrorKind::Other.into());
-        let done = work.join().map_err(|_| panicked())?;
-        watched.and(done)
-    })?;
-    Ok((done, peak))
 }
 
 #[expect(

@@ -9,11 +9,12 @@ use common::env::clock;
 use serde::Serialize;
 
 use super::error::BenchError;
-use super::finding::{Finding, MB, Notes, Target, float, folder, watched};
+use super::finding::{Finding, MB, Notes, Target, float, folder};
 use super::generator::{Figures, Load};
 use super::inspect::{self, Recovered};
 use super::memory::{self, Memory};
-use super::server::{Durability, Server, data_dir};
+use super::process::Durability;
+use super::server::{Server, data_dir};
 use super::wait;
 
 /// Connections that upload.
@@ -191,7 +192,7 @@ fn upload(server: &Server, count: u64, size: u64) -> Result<(Figures, Memory), B
         .with("--size", size.to_string())
         .with("--timeout", "300")
         .with("--count", count.to_string());
-    watched(server, &load)
+    memory::watched(server, &load)
 }
 
 /// The most memory that the server takes while nobody asks it anything.

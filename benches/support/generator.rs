@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::{BenchError, last_words};
-use super::server::hayloft;
+use super::process::hayloft;
 
 /// One run of the generator, described by its arguments.
 #[derive(Clone, Debug)]

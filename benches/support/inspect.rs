@@ -1,14 +1,14 @@
 //! What a server says about itself: its metrics and its log.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::error::BenchError;
-use super::server::{Server, log_file};
+use super::metrics::{metrics, values};
+use super::process::log_file;
+use super::server::Server;
 
 /// What a start had to read again.
 #[derive(Clone, Copy, Debug)]
@@ -21,23 +21,12 @@ pub(crate) struct Recovered {
 
 /// A metric of the storage node; the first of that name.
 pub(crate) fn metric(server: &Server, name: &'static str) -> Result<f64, BenchError> {
-    let text = metrics(server.address("storage_http")?)
-        .map_err(BenchError::io("cannot get the server's metrics"))?;
-    text.lines()
-        .filter_map(|line| line.strip_prefix(name))
-        .find_map(|rest| rest.rsplit_once(' ')?.1.parse().ok())
-        .ok_or(BenchError::Lacking {
-            what: "/metrics",
-            field: name,
-        })
-}
-
-fn metrics(address: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(text)
+    let text = metrics(server.address("storage_http")?)?;
+    let first = values(&text, name).next();
+    first.ok_or(BenchError::Lacking {
+        what: "/metrics",
+        field: name,
+    })
 }
 
 /// What the last start in `home` had to do; `None` after a clean stop.

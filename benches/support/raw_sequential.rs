@@ -1,12 +1,10 @@
-//! What an upload in slices cannot pass: how fast the disk takes bytes one after the other and keeps
-//! them, and how fast a processor computes an MD5.
+//! What no upload can pass: how fast the disk takes bytes one after the other and keeps them.
 
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use common::env::clock;
-use md5::{Digest as _, Md5};
 
 use super::error::BenchError;
 use super::finding::float;
@@ -14,8 +12,6 @@ use super::raw_file::preallocated;
 
 /// Bytes of a write, with a sync behind it: as many as a slice has.
 const WRITE_LEN: usize = 16 * 1024 * 1024;
-/// Bytes whose MD5 is computed.
-const HASHED_LEN: u64 = 1 << 30;
 
 /// Writes `len` bytes to a new file in `folder`, each write durable before the next; bytes per second.
 pub(crate) fn write(folder: &Path, len: u64) -> Result<f64, BenchError> {
@@ -43,23 +39,8 @@ fn write_to(path: &Path, len: u64) -> io::Result<f64> {
     Ok(float(len) / elapsed.as_secs_f64())
 }
 
-/// Bytes per second of an MD5, computed in memory by one thread.
-pub(crate) fn md5() -> f64 {
-    let bytes = bytes();
-    let mut md5 = Md5::new();
-    let mut hashed = 0;
-    let begin = clock::monotonic();
-    while hashed < HASHED_LEN {
-        md5.update(&bytes);
-        hashed += bytes.len() as u64;
-    }
-    std::hint::black_box(md5.finalize());
-    let elapsed = clock::monotonic().saturating_duration_since(begin);
-    float(hashed) / elapsed.as_secs_f64()
-}
-
 /// Bytes that no disk takes for zeros.
-fn bytes() -> Vec<u8> {
+pub(crate) fn bytes() -> Vec<u8> {
     let mut state = 1_u64;
     let mut bytes = Vec::with_capacity(WRITE_LEN);
     while bytes.len() < WRITE_LEN {

@@ -1,6 +1,6 @@
 //! What is compared: one row per load, with the target that the project set itself.
 
-use super::server::Durability;
+use super::process::Durability;
 
 /// A load that Hayloft and its reference get.
 #[derive(Clone, Copy, Debug)]

@@ -8,11 +8,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::BenchError;
-use super::finding::{Finding, MB, Notes, Target, float, folder, watch, watched};
+use super::finding::{Finding, MB, Notes, Target, float, folder};
 use super::generator::Load;
 use super::memory;
-use super::raw_sequential;
-use super::server::{Durability, Server, data_dir};
+use super::process::Durability;
+use super::server::{Server, data_dir};
+use super::{raw_md5, raw_sequential};
 
 const GIB: f64 = 1_073_741_824.0;
 /// Connections of the big file.
@@ -154,7 +155,7 @@ fn big<F: FnMut(&Finding)>(
     notes: &mut Notes<F>,
 ) -> Result<(), BenchError> {
     let size = scale.size;
-    let md5 = raw_sequential::md5();
+    let md5 = raw_md5::md5();
     let before = raw_sequential::write(home, size)?;
     let figures = on_fresh_server(home, Durability::Always, size)?;
     let after = raw_sequential::write(home, size)?;
@@ -235,7 +236,7 @@ fn parallel<F: FnMut(&Finding)>(
             .with("--count", parallel.to_string())
             .with("--seed", seed)
             .with("--slice-bytes", place);
-        let (figures, peak) = watch(&server, || Figures::of(&load, &server))?;
+        let (figures, peak) = memory::watch(&server, || Figures::of(&load, &server))?;
         let what = format!("during {parallel} uploads of {size} at the same time, bytes {place}");
         notes.memory(&what, peak, 300.0);
         notes.add("their rate together", figures.rate()? / MB, "MB/s", None);
@@ -260,7 +261,7 @@ fn sessions<F: FnMut(&Finding)>(
     }
     let before = memory::look(busy.pid())?;
     let load = open(&busy, sessions)?.with("--seed", "1");
-    let (figures, peak) = watched(&busy, &load)?;
+    let (figures, peak) = memory::watched(&busy, &load)?;
     let after = memory::look(busy.pid())?;
     let what = format!("uploads begun, {sessions} one after the other");
     notes.add(what, figures.per_second, "per second", None);
@@ -271,7 +272,7 @@ fn sessions<F: FnMut(&Finding)>(
     beside(scale, [&busy, &other], notes)?;
     let before = memory::look(busy.pid())?;
     let load = open(&busy, sessions)?.with("--seed", "2");
-    watched(&busy, &load.with("--send", "last-slice"))?;
+    memory::watched(&busy, &load.with("--send", "last-slice"))?;
     let after = memory::look(busy.pid())?;
     let growth = float(after.own.saturating_sub(before.own)) / MB;
     let what = format!("that {sessions} more with a slice each add");

@@ -39,7 +39,7 @@ const GAUGES: [(&str, &str); 10] = [
 ];
 
 /// Name, help of what is known of each peer and volume path.
-const PEER_GAUGES: [(&str, &str); 5] = [
+const PEER_GAUGES: [(&str, &str); 6] = [
     ("up", "Whether the peer answers: 1 or 0."),
     (
         "complete",
@@ -48,6 +48,10 @@ const PEER_GAUGES: [(&str, &str); 5] = [
     (
         "behind_bytes",
         "Bytes of the peer's log that were not looked at.",
+    ),
+    (
+        "lag_milliseconds",
+        "Time since nothing of the peer's log was missing; 0 if nothing is.",
     ),
     (
         "fetched",
@@ -137,6 +141,7 @@ impl Collector for StoreCollector {
                 u64::from(followed.is_up),
                 u64::from(followed.progress.is_complete),
                 followed.progress.behind,
+                followed.lag_ms(),
                 followed.progress.fetched,
                 followed.progress.looks,
             ];

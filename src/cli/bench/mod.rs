@@ -16,6 +16,7 @@ mod run;
 mod sliced;
 mod stats;
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,6 +48,7 @@ const HTTP_PORT: u16 = 8888;
 const EXAMPLES: &str = "\
 Examples:
   hayloft bench upload --size 4KiB --connections 16 --seconds 30 --server-pid 1234
+  hayloft bench upload --rate 500 --seconds 60       latencies at a load that is not the highest
   hayloft bench upload --size 4KiB:70,64KiB:25,1MiB:5 --count 100000 --save-ids ids.txt
   hayloft bench download --ids ids.txt --verify --json
   hayloft bench http-get --ids ids.txt --http-base http://127.0.0.1:8888
@@ -88,6 +90,10 @@ pub(crate) struct BenchArgs {
     /// Stop after this many seconds; 10 if neither this nor --count is given
     #[arg(long)]
     seconds: Option<u64>,
+
+    /// Operations per second at most, evenly spread; latencies count from when each was due
+    #[arg(long, value_name = "N")]
+    rate: Option<NonZeroU32>,
 
     /// File with an id per line to read, delete or query; what is behind a tab is ignored
     #[arg(long, value_name = "FILE")]
@@ -317,6 +323,7 @@ impl BenchArgs {
         Budget {
             count,
             time: seconds.map(Duration::from_secs),
+            rate: self.rate,
         }
     }
 
@@ -369,7 +376,11 @@ impl BenchArgs {
             Some(count) if self.kind == Kind::Delete => count,
             _ => self.prepare,
         };
-        let budget = Budget { count, time: None };
+        let budget = Budget {
+            count,
+            time: None,
+            rate: None,
+        };
         let mut plan = self.plan(Work::Upload, budget, Vec::new(), Vec::new());
         plan.keep_ids = true;
         // Other contents than those of the measured run.

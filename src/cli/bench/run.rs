@@ -1,6 +1,7 @@
 //! One measured run: workers that share a budget, a list of ids and a clock.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -60,6 +61,8 @@ pub(super) struct Budget {
     pub(super) count: u64,
     /// Time at most.
     pub(super) time: Option<Duration>,
+    /// Operations per second at most; as many as the connections manage without.
+    pub(super) rate: Option<NonZeroU32>,
 }
 
 /// Everything that the workers share.
@@ -95,21 +98,34 @@ struct Progress {
     next: AtomicU64,
     stop: AtomicBool,
     /// Set before the first worker starts.
-    deadline: OnceLock<Instant>,
+    begin: OnceLock<Instant>,
 }
 
 impl Progress {
     /// The next operation's number, or `None` when the budget is used up.
     fn next(&self) -> Option<u64> {
         let over = self
-            .deadline
+            .begin
             .get()
-            .is_some_and(|deadline| *deadline <= clock::monotonic());
+            .zip(self.plan.budget.time)
+            .is_some_and(|(begin, time)| *begin + time <= clock::monotonic());
         if over || self.stop.load(Ordering::Relaxed) {
             return None;
         }
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         (n < self.plan.budget.count).then_some(n)
+    }
+
+    /// Waits until an operation of a run with a rate is due, and says when that was. Its latency counts
+    /// from there: otherwise a server that is late would delay the questions as well, and look fast.
+    async fn due(&self, n: u64) -> Instant {
+        let Some((begin, rate)) = self.begin.get().zip(self.plan.budget.rate) else {
+            return clock::monotonic();
+        };
+        let nanos = u128::from(n) * 1_000_000_000 / u128::from(rate.get());
+        let due = *begin + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        tokio::time::sleep_until(due.into()).await;
+        due
     }
 }
 
@@ -120,7 +136,7 @@ pub(super) async fn run(plan: Plan, started: impl FnOnce()) -> Result<Outcome, F
         plan,
         next: AtomicU64::new(0),
         stop: AtomicBool::new(false),
-        deadline: OnceLock::new(),
+        begin: OnceLock::new(),
     });
     let connections = progress.plan.connections;
     let (go, _) = tokio::sync::watch::channel(false);
@@ -159,10 +175,8 @@ pub(super) async fn run(plan: Plan, started: impl FnOnce()) -> Result<Outcome, F
     }
     started();
     let begin = clock::monotonic();
-    if let Some(time) = progress.plan.budget.time {
-        // Set once, here.
-        let _ = progress.deadline.set(begin + time);
-    }
+    // Set once, here.
+    let _ = progress.begin.set(begin);
     go.send_replace(true);
     let mut outcome = Outcome {
         stats: Stats::default(),
@@ -233,7 +247,7 @@ impl<'a> Worker<'a> {
         while let Some(n) = self.progress.next() {
             let random = scramble(self.plan.seed ^ n);
             let op = self.choose(random);
-            let begin = clock::monotonic();
+            let begin = self.progress.due(n).await;
             let limit = self.plan.target.timeout;
             let result = timeout(limit, self.perform(op, n, random)).await;
             let took = clock::monotonic().saturating_duration_since(begin);
