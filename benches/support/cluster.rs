@@ -81,6 +81,9 @@ impl Cluster {
         for node in &cluster.nodes {
             node.wait_complete(nodes - 1)?;
         }
+        for group in 1..=groups {
+            cluster.wait_in_service(group)?;
+        }
         Ok(cluster)
     }
 
@@ -99,6 +102,19 @@ impl Cluster {
         let process = start("hayloft storage", "storage", &folder, &config)?;
         self.nodes.push(Node { process, group });
         Ok(())
+    }
+
+    /// Waits until the tracker sends uploads to a group.
+    fn wait_in_service(&self, group: usize) -> Result<(), BenchError> {
+        let question = Load::new("query")
+            .with("--tracker", self.tracker.address("tracker")?)
+            .with("--group", format!("group{group}"))
+            .with("--connections", "1")
+            .with("--count", "1");
+        wait::until("a group is in service", WHOLE_LIMIT, || {
+            // It fails as long as the tracker says no.
+            Ok(question.measure(&[]).ok().map(drop))
+        })
     }
 
     /// Waits until the node that was added last has all that the others of its group have.
