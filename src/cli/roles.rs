@@ -279,6 +279,7 @@ fn storage_settings(
                 config::WhenTooFew::Degrade => Scarcity::Degrade,
                 config::WhenTooFew::Refuse => Scarcity::Refuse,
             },
+            fetch_rate: Some(own.replication.rebuild_rate.0).filter(|rate| 0 < *rate),
         },
         compare_interval: own.replication.compare_interval,
         durability,

@@ -324,6 +324,23 @@ impl Node {
         }
     }
 
+    /// How many bytes of what peers have are here, of the volume paths that are not complete.
+    fn rebuild(&self, followed: &[Followed]) -> Progress {
+        let mut progress = Progress::default();
+        for (path, store) in self.stores() {
+            if self.standing.is_complete(path) {
+                continue;
+            }
+            let of_path = followed.iter().filter(|one| one.path == path);
+            let total = of_path.map(|one| one.progress.live_bytes).max();
+            let total = total.unwrap_or(0);
+            progress.total += total;
+            // The copy of a peer is cut into other parts, so this is close and not exact.
+            progress.done += store.shared().status().live_bytes.min(total);
+        }
+        progress
+    }
+
     fn path_space(&self, path: VolumePath, store: &GroupStore) -> PathSpace {
         let shared = store.shared();
         let space = shared.space();
@@ -412,10 +429,7 @@ impl ReportSource for Node {
                 .map(|(_, store)| store.shared().unverified_age())
                 .max()
                 .unwrap_or(0),
-            rebuild: Progress {
-                done: followed.iter().map(|one| one.progress.fetched).sum(),
-                total: 0,
-            },
+            rebuild: self.rebuild(&followed),
             ..NodeReport::default()
         }
     }

@@ -8,13 +8,10 @@ use common::code::ErrorCode;
 use common::id::{BlobKind, FileId};
 use common::web::download::{BlobFacts, Version};
 
-use crate::disk::OsDisk;
 use crate::error::StoreError;
 use crate::http::{BlobSource, Content, Opened, ReadPieces, SourceError};
-use crate::index::RocksIndex;
 use crate::node::Node;
-use crate::replica::{GroupPieces, GroupStore};
-use crate::store::{BlobContent, OpenBlob};
+use crate::replica::{GroupBlob, GroupPieces, GroupStore};
 
 /// The blobs of a node.
 #[derive(Clone, Debug)]
@@ -25,7 +22,7 @@ pub(crate) struct LocalBlobs(pub Arc<Node>);
 pub(crate) struct BlobReader {
     store: GroupStore,
     key: Vec<u8>,
-    blob: OpenBlob<OsDisk, RocksIndex>,
+    blob: GroupBlob,
     /// Where the pieces under way go on, and where they end.
     next: Range<u64>,
     pieces: Option<GroupPieces>,
@@ -42,22 +39,26 @@ impl BlobSource for LocalBlobs {
             .store_of(&id.name)
             .filter(|_| id.group == self.0.group);
         let store = store.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
-        let blob = store.open_blob(&id.name.to_key()).await.map_err(failed)?;
+        let blob = store.open(&id.name.to_key()).await.map_err(failed)?;
         let blob = blob.ok_or_else(|| SourceError::from(ErrorCode::NotFound))?;
-        let version = match (id.name.kind(), blob.crc) {
+        let version = match (id.name.kind(), blob.crc()) {
             (BlobKind::Normal, Some(crc)) => Version::Immutable(crc),
             // What whoever serves this blob over the wire can tell too, so that the tags agree.
             (_, Some(crc)) => Version::Changing(crc.0.into()),
-            (_, None) => Version::Changing(blob.sequence),
+            // The same on every node of the group.
+            (_, None) => {
+                let version = blob.version();
+                Version::Changing(version.stamp.0.wrapping_add(version.edit.into()))
+            }
         };
         let facts = BlobFacts {
             size: blob.len(),
-            time: blob.time,
+            time: blob.time(),
             version,
         };
-        let content = match &blob.content {
-            BlobContent::Record(payload) => Content::Whole(payload.clone()),
-            BlobContent::Manifest(_) => Content::Pieces(BlobReader {
+        let content = match blob.bytes() {
+            Some(bytes) => Content::Whole(bytes.clone()),
+            None => Content::Pieces(BlobReader {
                 store: store.clone(),
                 key: id.name.to_key(),
                 blob,

@@ -70,6 +70,9 @@ section! {
         /// Longest time without comparing everything with each peer, which finds what logs do not tell:
         /// lost and rotten records.
         compare_interval: Duration = "6h" in "1m" to "365d";
+        /// Bytes per second that the node fetches from its peers while no client waits for them: when it
+        /// is rebuilt, or gets what it missed. 0 for all that disks and network give.
+        rebuild_rate: ByteSize = "0B";
     }
     sections {}
 }

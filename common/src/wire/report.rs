@@ -114,7 +114,7 @@ pub struct PathSpace {
     pub is_complete: bool,
 }
 
-/// How far a rebuild is, in records.
+/// How far a rebuild is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Here already.

@@ -450,6 +450,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             },
             behind: page.behind,
             is_new: false,
+            live_bytes: 0,
         })
     }
 
@@ -463,14 +464,16 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             },
             behind: 0,
             is_new: true,
+            live_bytes: self.shared().status().live_bytes,
         }
     }
 
     async fn fetched(&self, names: Vec<(u8, Vec<u8>)>) -> Result<Answer, StoreError> {
-        let mut payload = BytesMut::new();
+        let mut pieces: Vec<Bytes> = Vec::new();
+        let mut len = 0;
         let mut found = Vec::with_capacity(names.len());
         for (prefix, key) in names {
-            if FETCHED_LEN_MAX <= payload.len() {
+            if FETCHED_LEN_MAX <= len {
                 found.push(Found::Later);
                 continue;
             }
@@ -486,17 +489,26 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 Err(error) => return Err(error),
             };
             // The first one always fits, so every request makes some way.
-            if !payload.is_empty() && FETCHED_LEN_MAX < payload.len() + bytes.len() {
+            if len != 0 && FETCHED_LEN_MAX < len + bytes.len() {
                 found.push(Found::Later);
                 continue;
             }
-            payload.extend_from_slice(&bytes);
+            len += bytes.len();
+            pieces.push(bytes);
             found.push(one);
         }
-        Ok(Answer::Fetched {
-            found,
-            payload: payload.freeze(),
-        })
+        // A long one goes out as it lies in the volume.
+        let payload = match pieces.as_slice() {
+            [one] => one.clone(),
+            pieces => {
+                let mut payload = BytesMut::with_capacity(len);
+                for piece in pieces {
+                    payload.extend_from_slice(piece);
+                }
+                payload.freeze()
+            }
+        };
+        Ok(Answer::Fetched { found, payload })
     }
 
     async fn found(&self, prefix: u8, key: &[u8]) -> Result<(Found, Bytes), StoreError> {

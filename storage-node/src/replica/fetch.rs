@@ -1,14 +1,15 @@
 //! Gets from a peer what this node has not, or has an older version of.
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use common::digest::Crc32;
 use common::id::RemoteName;
-use common::limits;
 use tracing::warn;
 
+use super::fetching::{Fetching, Pace};
 use super::group::GroupStore;
 use super::link::Peer;
-use super::message::{Answer as PeerAnswer, FETCHED_MAX, Found, Request};
+use super::message::{Answer as PeerAnswer, Found, Request};
+use super::remote::{GroupBlob, RemoteBlob};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{IndexKey, Version};
@@ -18,8 +19,13 @@ use crate::store::{Change, Condition, OpenBlob};
 /// A blob or metadata: prefix of the index, and key.
 pub(super) type Name = (u8, Vec<u8>);
 
+/// A blob that is not here and not longer than this is fetched before it is answered, so that the next
+/// reader finds it: a moment's work.
+const FETCHED_FIRST_MAX: u64 = if cfg!(test) { 24 } else { 4 * 1024 * 1024 };
+
 impl<D: Disk, I: Index> GroupStore<D, I> {
-    /// Opens a blob wherever in the group it is: one that is not here is fetched first.
+    /// Opens a blob for reading wherever in the group it is. A short one that is not here is fetched
+    /// first; a long one is read from the peer that has it.
     ///
     /// # Errors
     ///
@@ -29,14 +35,38 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     /// # Cancel safety
     ///
     /// What was fetched is kept.
+    pub async fn open(&self, key: &[u8]) -> Result<Option<GroupBlob<D, I>>, StoreError> {
+        self.seek(key, FETCHED_FIRST_MAX).await
+    }
+
+    /// Opens a blob wherever in the group it is: one that is not here is fetched first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    ///
+    /// # Cancel safety
+    ///
+    /// What was fetched is kept.
     pub async fn open_blob(&self, key: &[u8]) -> Result<Option<OpenBlob<D, I>>, StoreError> {
+        match self.seek(key, u64::MAX).await? {
+            Some(GroupBlob::Here(blob)) => Ok(Some(blob)),
+            // Nothing is longer than that.
+            Some(GroupBlob::There(_)) => Err(StoreError::OutOfReach),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens a blob. One that is not here, and longer than `len_max`, stays where it is.
+    async fn seek(&self, key: &[u8], len_max: u64) -> Result<Option<GroupBlob<D, I>>, StoreError> {
         match self.shared().open_blob(key).await {
-            Ok(Some(blob)) => return Ok(Some(blob)),
+            Ok(Some(blob)) => return Ok(Some(GroupBlob::Here(blob))),
             Ok(None) => {}
             Err(StoreError::Read(error)) => {
                 warn!(%error, "a damaged blob is fetched from a peer");
                 self.repair(key).await?;
-                return self.shared().open_blob(key).await;
+                let blob = self.shared().open_blob(key).await?;
+                return Ok(blob.map(GroupBlob::Here));
             }
             Err(error) => return Err(error),
         }
@@ -49,12 +79,15 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         if self.replica.peers().is_empty() {
             return Ok(None);
         }
-        self.fetch_if_missing(key).await?;
+        let left = self.fetch_short(key, len_max).await?;
         if let Some(blob) = self.shared().open_blob(key).await? {
-            return Ok(Some(blob));
+            return Ok(Some(GroupBlob::Here(blob)));
         }
         if self.is_ended(key).await? {
             return Ok(None);
+        }
+        if let Some(left) = left {
+            return Ok(Some(GroupBlob::There(left)));
         }
         // Whoever does not answer may have it.
         for peer in self.replica.peers() {
@@ -80,8 +113,10 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     ///
     /// What was fetched is kept.
     pub async fn metadata(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        if self.open_blob(key).await?.is_none() {
-            return Ok(None);
+        match self.open(key).await? {
+            None => return Ok(None),
+            Some(GroupBlob::There(blob)) => return self.metadata_there(&blob).await,
+            Some(GroupBlob::Here(_)) => {}
         }
         match self.shared().metadata(key).await {
             Err(StoreError::Read(error)) => {
@@ -90,6 +125,25 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 self.shared().metadata(key).await
             }
             read => read,
+        }
+    }
+
+    /// The metadata of a blob that stays with a peer, where it stays too.
+    async fn metadata_there(&self, blob: &RemoteBlob) -> Result<Option<Bytes>, StoreError> {
+        let request = Request::Fetch {
+            path: self.path,
+            names: vec![(IndexKey::METADATA, blob.key.clone())],
+        };
+        let answer = blob.peer.ask(&self.replica.stamps, &request).await;
+        let Ok(PeerAnswer::Fetched { found, payload }) = answer else {
+            return Err(StoreError::OutOfReach);
+        };
+        match found.first() {
+            Some(Found::Nothing) => Ok(None),
+            Some(Found::Whole { crc, .. }) if Crc32::of(&payload) == *crc => {
+                Ok(Some(payload).filter(|payload| !payload.is_empty()))
+            }
+            _ => Err(StoreError::OutOfReach),
         }
     }
 
@@ -107,22 +161,43 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
 
     /// Asks the peers for a blob that this node knows nothing of.
     pub(super) async fn fetch_if_missing(&self, key: &[u8]) -> Result<(), StoreError> {
+        self.fetch_short(key, u64::MAX).await.map(drop)
+    }
+
+    /// Asks the peers for a blob that this node knows nothing of. One that is longer than `len_max` is
+    /// not fetched: who has it is the answer.
+    async fn fetch_short(
+        &self,
+        key: &[u8],
+        len_max: u64,
+    ) -> Result<Option<RemoteBlob>, StoreError> {
         if self.version(key).await?.is_some() || self.is_ended(key).await? {
-            return Ok(());
+            return Ok(None);
         }
         for peer in self.replica.live_peers() {
-            if let Err(error) = self.fetch_from(&peer, key).await {
-                warn!(peer = %peer.number, %error, "a blob was not fetched");
+            match self.fetch_some_from(&peer, key, len_max).await {
+                Ok(None) => {}
+                Ok(left) => return Ok(left),
+                Err(error) => warn!(peer = %peer.number, %error, "a blob was not fetched"),
             }
             if self.version(key).await?.is_some() {
                 break;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Gets what a peer has under a name: blob, metadata, or the news that it ended.
     pub(super) async fn fetch_from(&self, peer: &Peer, key: &[u8]) -> Result<(), StoreError> {
+        self.fetch_some_from(peer, key, u64::MAX).await.map(drop)
+    }
+
+    async fn fetch_some_from(
+        &self,
+        peer: &Peer,
+        key: &[u8],
+        len_max: u64,
+    ) -> Result<Option<RemoteBlob>, StoreError> {
         let find = Request::Find {
             path: self.path,
             key: key.to_vec(),
@@ -134,14 +209,19 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         if let Some(version) = tombstone {
             self.bury(key.to_vec(), version).await?;
         }
-        if blob.is_some() {
-            let names = vec![
-                (IndexKey::BLOB, key.to_vec()),
-                (IndexKey::METADATA, key.to_vec()),
-            ];
-            self.fetch(peer, names, Condition::Newer).await?;
+        if blob.is_none() {
+            return Ok(None);
         }
-        Ok(())
+        // The blob first: metadata is refused as long as its blob is not here.
+        for prefix in [IndexKey::BLOB, IndexKey::METADATA] {
+            let fetching = Fetching::new(self, peer, Condition::Newer, Pace::Urgent);
+            let fetched = fetching.run(vec![(prefix, key.to_vec())], len_max).await?;
+            let left = fetched.left.into_iter().next();
+            if left.is_some() {
+                return Ok(left);
+            }
+        }
+        Ok(None)
     }
 
     /// Keeps the news that a name ended.
@@ -168,169 +248,16 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         peer: &Peer,
         names: Vec<Name>,
         condition: Condition,
+        pace: Pace<'_>,
     ) -> Result<usize, StoreError> {
         // Metadata is refused as long as its blob is not here, and a blob of parts takes longer.
         let is_metadata = |(prefix, _): &Name| *prefix == IndexKey::METADATA;
         let (metadata, blobs) = names.into_iter().partition(is_metadata);
-        let damaged = self.fetch_alike(peer, blobs, condition).await?;
-        Ok(damaged + self.fetch_alike(peer, metadata, condition).await?)
-    }
-
-    async fn fetch_alike(
-        &self,
-        peer: &Peer,
-        mut names: Vec<Name>,
-        condition: Condition,
-    ) -> Result<usize, StoreError> {
         let mut damaged = 0;
-        while !names.is_empty() {
-            let rest = names.split_off(names.len().min(FETCHED_MAX));
-            let request = Request::Fetch {
-                path: self.path,
-                names: names.clone(),
-            };
-            let answer = peer.ask(&self.replica.stamps, &request).await;
-            let Ok(PeerAnswer::Fetched { found, mut payload }) = answer else {
-                return Err(StoreError::OutOfReach);
-            };
-            let mut later = Vec::new();
-            let mut has_moved = false;
-            // One group for all that came together.
-            let mut kept = Vec::new();
-            for (name, found) in names.into_iter().zip(found) {
-                match found {
-                    Found::Later => {
-                        later.push(name);
-                        continue;
-                    }
-                    Found::Nothing => {}
-                    Found::Damaged => damaged += 1,
-                    Found::Whole {
-                        version,
-                        time,
-                        in_parts,
-                        crc,
-                        len,
-                    } => {
-                        let len = len as usize;
-                        if payload.remaining() < len {
-                            return Err(StoreError::OutOfReach);
-                        }
-                        let bytes = payload.split_to(len);
-                        if Crc32::of(&bytes) != crc {
-                            return Err(StoreError::OutOfReach);
-                        }
-                        let dated = (version, time);
-                        kept.push(self.keep(name, dated, in_parts, bytes, condition));
-                    }
-                    Found::Long {
-                        version,
-                        time,
-                        crc,
-                        len,
-                    } => {
-                        let long = (crc, len);
-                        self.fetch_long(peer, name.1, (version, time), long, condition)
-                            .await?;
-                    }
-                }
-                has_moved = true;
-            }
-            for outcome in futures_util::future::join_all(kept).await {
-                outcome?;
-            }
-            if !has_moved && !later.is_empty() {
-                // It changes faster than it is read. What changes it tells of it again.
-                return Ok(damaged);
-            }
-            later.extend(rest);
-            names = later;
+        for names in [blobs, metadata] {
+            let fetching = Fetching::new(self, peer, condition, pace);
+            damaged += fetching.run(names, u64::MAX).await?.damaged;
         }
         Ok(damaged)
-    }
-
-    async fn keep(
-        &self,
-        (prefix, key): Name,
-        (version, time): (Version, u32),
-        in_parts: bool,
-        bytes: Bytes,
-        condition: Condition,
-    ) -> Result<(), StoreError> {
-        self.replica.stamps.see(version.stamp);
-        let kept = if prefix == IndexKey::METADATA {
-            let packed = bytes.to_vec();
-            let change = Change::Metadata {
-                key,
-                time,
-                version,
-                change: Box::new(move |_| Some(packed)),
-                condition,
-            };
-            self.local.submit(change).await
-        } else if in_parts {
-            let mut parts = self.local.parts(time);
-            if !bytes.is_empty() {
-                parts.push(bytes).await?;
-            }
-            parts.finish(key, version, condition).await
-        } else {
-            let change = Change::Blob {
-                key,
-                time,
-                version,
-                crc: Crc32::of(&bytes),
-                payload: bytes,
-                condition,
-            };
-            self.local.submit(change).await
-        };
-        settled(kept.map(drop))
-    }
-
-    async fn fetch_long(
-        &self,
-        peer: &Peer,
-        key: Vec<u8>,
-        (version, time): (Version, u32),
-        (crc, len): (Option<Crc32>, u64),
-        condition: Condition,
-    ) -> Result<(), StoreError> {
-        self.replica.stamps.see(version.stamp);
-        let mut parts = self.local.parts(time);
-        let piece_len = limits::RECORD_PAYLOAD_LEN_MAX as u64;
-        while parts.len() < len {
-            let start = parts.len();
-            let end = len.min(start + piece_len);
-            let read = Request::Read {
-                path: self.path,
-                key: key.clone(),
-                version,
-                range: start..end,
-            };
-            match peer.ask(&self.replica.stamps, &read).await {
-                Ok(PeerAnswer::Range(bytes)) if bytes.len() as u64 == end - start => {
-                    parts.push(bytes).await?;
-                }
-                // Changed or deleted meanwhile, or unreadable there: the log or another peer tells.
-                Ok(PeerAnswer::Refused(_)) => return Ok(()),
-                Ok(_) | Err(_) => return Err(StoreError::OutOfReach),
-            }
-        }
-        if crc.is_some_and(|crc| crc != parts.crc()) {
-            warn!(peer = %peer.number, "a blob came with other bytes than its checksum says");
-            return Ok(());
-        }
-        let kept = parts.finish(key, version, condition).await;
-        settled(kept.map(drop))
-    }
-}
-
-/// What came too late, because something newer is here, is settled too.
-fn settled(kept: Result<(), StoreError>) -> Result<(), StoreError> {
-    match kept {
-        // Metadata of a blob that was deleted meanwhile.
-        Err(StoreError::Deleted | StoreError::NotFound) => Ok(()),
-        kept => kept,
     }
 }

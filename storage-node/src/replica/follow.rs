@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::answer::digest_of;
 use super::fetch::Name;
+use super::fetching::Pace;
 use super::group::GroupStore;
 use super::link::Peer;
 use super::message::{Answer as PeerAnswer, ENTRIES_MAX, Entry, LogPlace, Request};
@@ -61,6 +62,8 @@ pub struct PathProgress {
     pub caught_up: Option<Instant>,
     /// Names compared in the comparison that is under way.
     pub compared: u64,
+    /// Bytes of what the peer had when everything was to be compared with it last.
+    pub live_bytes: u64,
     /// Whether everything that the peer had at some moment since the start is here.
     pub is_complete: bool,
     /// Comparisons of everything that were finished.
@@ -181,15 +184,24 @@ impl<D: Disk, I: Index> Follower<D, I> {
             next,
             behind,
             is_new,
+            live_bytes,
         }) = answer
         else {
             return Err(StoreError::OutOfReach);
         };
         if is_new {
+            self.progress
+                .send_modify(|progress| progress.live_bytes = live_bytes);
             info!(peer = %self.peer.number, path = %self.store.path, "all is compared with a peer");
             self.compare().await?;
         } else {
-            self.look_at(entries).await?;
+            // What clients wait for right now is at the end of the log only.
+            let grace = if behind == 0 {
+                self.settings.grace
+            } else {
+                Duration::ZERO
+            };
+            self.look_at(entries, grace).await?;
         }
         self.progress.send_modify(|progress| {
             progress.place = Some(next);
@@ -204,7 +216,7 @@ impl<D: Disk, I: Index> Follower<D, I> {
     }
 
     /// Gets what entries of the log tell of and what did not come by itself.
-    async fn look_at(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
+    async fn look_at(&self, entries: Vec<Entry>, grace: Duration) -> Result<(), StoreError> {
         for entry in &entries {
             self.store.replica.stamps.see(entry.version.stamp);
         }
@@ -212,7 +224,10 @@ impl<D: Disk, I: Index> Follower<D, I> {
         if missing.is_empty() {
             return Ok(());
         }
-        sleep(self.settings.grace).await;
+        if grace.is_zero() {
+            return self.get(missing).await;
+        }
+        sleep(grace).await;
         let (_, missing) = self.missing(entries, Told::ByLog).await?;
         self.get(missing).await
     }
@@ -220,9 +235,10 @@ impl<D: Disk, I: Index> Follower<D, I> {
     async fn get(&self, missing: Missing) -> Result<(), StoreError> {
         let fetched = missing.names.len() as u64;
         let names = missing.names;
+        let pace = Pace::Throttled(&self.store.replica.throttle);
         let damaged = self
             .store
-            .fetch(&self.peer, names, Condition::Newer)
+            .fetch(&self.peer, names, Condition::Newer, pace)
             .await?;
         for entry in missing.tombstones {
             // Where the new name could not be fetched, what stands under the old one may be the last
@@ -253,6 +269,11 @@ impl<D: Disk, I: Index> Follower<D, I> {
 
     /// Compares everything with the peer, and gets what is missing here.
     async fn compare(&self) -> Result<(), StoreError> {
+        let turns = self.store.replica.comparing.get(&self.store.path);
+        let _turn = match turns {
+            Some(turns) => Some(turns.lock().await),
+            None => None,
+        };
         self.progress.send_modify(|progress| progress.compared = 0);
         // Blobs go first: what has a new name is fetched by it before the old name ends.
         for prefix in [IndexKey::BLOB, IndexKey::METADATA, IndexKey::TOMBSTONE] {

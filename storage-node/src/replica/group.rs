@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::answer::Followed;
+use super::fetching::Throttle;
 use super::link::{LinkError, Peer};
 use super::message::{Answer as PeerAnswer, Carried, PeerChange, Request};
 use super::stamps::Stamps;
@@ -44,13 +45,16 @@ pub enum Scarcity {
     Refuse,
 }
 
-/// How many copies a change needs before it is acknowledged.
+/// How many copies a change needs before it is acknowledged, and how fast copies are caught up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopySettings {
     /// Copies, this node's included. A group of fewer nodes needs one from each.
     pub ack_copies: usize,
     /// What is done if there are too few.
     pub scarcity: Scarcity,
+    /// Bytes per second that are fetched from peers when no client waits for them; `None` for all that
+    /// the node can.
+    pub fetch_rate: Option<u64>,
 }
 
 impl Default for CopySettings {
@@ -58,6 +62,7 @@ impl Default for CopySettings {
         Self {
             ack_copies: 2,
             scarcity: Scarcity::Degrade,
+            fetch_rate: None,
         }
     }
 }
@@ -73,6 +78,9 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     knows_peers: AtomicBool,
     pub(super) transfers: Transfers<D, I>,
     pub(super) terms: Mutex<Terms>,
+    /// One comparison of each volume path at a time: what the first brings, the others need not fetch.
+    pub(super) comparing: BTreeMap<VolumePath, tokio::sync::Mutex<()>>,
+    pub(super) throttle: Throttle,
     followed: Mutex<Followed>,
     locks: Vec<tokio::sync::Mutex<()>>,
     /// What goes on after its client was answered.
@@ -152,6 +160,8 @@ impl<D: Disk, I: Index> Replica<D, I> {
     ) -> Arc<Self> {
         Arc::new(Self {
             number,
+            comparing: stores.keys().map(|path| (*path, <_>::default())).collect(),
+            throttle: Throttle::new(settings.fetch_rate),
             stores,
             terms: Mutex::new(Terms::new(stamps.draw())),
             stamps: Arc::new(stamps),
@@ -579,9 +589,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         let _order = self.replica.lock(&key).await;
         let peers = self.replica.live_peers();
         self.replica.check_copies(peers.len())?;
-        self.fetch_if_missing(&key).await?;
         // By the index: what is damaged can be deleted too. Where it is not, a peer may have it.
-        if self.version(&key).await?.is_none() && self.open_blob(&key).await?.is_none() {
+        if self.version(&key).await?.is_none() && self.open(&key).await?.is_none() {
             return Err(StoreError::NotFound);
         }
         let version = Version::first(self.replica.stamps.draw());

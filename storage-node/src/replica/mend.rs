@@ -12,6 +12,7 @@ use common::digest::Crc32;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::fetching::Pace;
 use super::group::GroupStore;
 use super::link::Peer;
 use super::message::{Answer as PeerAnswer, Request};
@@ -211,7 +212,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     async fn fetch_again(&self, prefix: u8, key: &[u8]) -> Result<bool, StoreError> {
         for peer in self.replica.live_peers() {
             let names = vec![(prefix, key.to_vec())];
-            match self.fetch(&peer, names, Condition::Repair).await {
+            let fetched = self.fetch(&peer, names, Condition::Repair, Pace::Urgent);
+            match fetched.await {
                 Ok(_) => {}
                 Err(StoreError::OutOfReach) => continue,
                 Err(error) => return Err(error),

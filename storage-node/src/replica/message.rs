@@ -284,6 +284,8 @@ pub enum Answer {
         behind: u64,
         /// Whether the place that was asked for is not in this log: all must be compared.
         is_new: bool,
+        /// If so, bytes of all records here that are needed; else 0.
+        live_bytes: u64,
     },
     /// The range is the same.
     Same,

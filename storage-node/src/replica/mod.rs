@@ -9,17 +9,20 @@
 //! * `message` is what nodes say, as values and bytes; `link` is the seam to how it gets there.
 //! * `group` decides about changes and waits for copies; `upload` is one on its way.
 //! * `answer` is what a node does for its peers.
-//! * `follow` reads logs and compares; `fetch` gets what is missing.
+//! * `follow` reads logs and compares; `fetch` and `fetching` get what is missing, `remote` reads what
+//!   stays with a peer.
 
 mod answer;
 mod edit;
 mod fetch;
+mod fetching;
 mod follow;
 mod group;
 pub mod link;
 mod mend;
 pub mod message;
 mod pieces;
+mod remote;
 mod stamps;
 mod state;
 mod upload;
@@ -32,5 +35,6 @@ pub use follow::{FollowSettings, Follower, PathProgress, TOMBSTONE_AGE};
 pub use group::{CopySettings, GroupStore, Replica, Scarcity};
 pub use link::{Link, LinkError, Peer};
 pub use pieces::GroupPieces;
+pub use remote::{GroupBlob, RemoteBlob};
 pub use stamps::{Stamps, WallClock};
 pub use upload::Upload;

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::group::GroupStore;
+use super::remote::{GroupBlob, RemotePieces};
 use crate::disk::{Disk, OsDisk};
 use crate::error::StoreError;
 use crate::format::Version;
 use crate::index::{Index, RocksIndex};
-use crate::store::{OpenBlob, Pieces};
+use crate::store::Pieces;
 
 /// The bytes of a range of a blob.
 pub struct GroupPieces<D: Disk = OsDisk, I: Index = RocksIndex> {
@@ -19,8 +20,14 @@ pub struct GroupPieces<D: Disk = OsDisk, I: Index = RocksIndex> {
     key: Vec<u8>,
     version: Version,
     rest: Range<u64>,
-    pieces: Pieces<D, I>,
+    source: Source<D, I>,
     has_mended: bool,
+}
+
+/// Where the bytes come from.
+enum Source<D: Disk, I: Index> {
+    Here(Pieces<D, I>),
+    There(RemotePieces<D, I>),
 }
 
 impl<D: Disk, I: Index> fmt::Debug for GroupPieces<D, I> {
@@ -36,15 +43,22 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     pub fn pieces(
         &self,
         key: Vec<u8>,
-        blob: &OpenBlob<D, I>,
+        blob: &GroupBlob<D, I>,
         range: Range<u64>,
     ) -> GroupPieces<D, I> {
+        let rest = range.start..range.end.min(blob.len());
+        let source = match blob {
+            GroupBlob::Here(blob) => Source::Here(blob.pieces(range)),
+            GroupBlob::There(blob) => {
+                Source::There(RemotePieces::new(self.clone(), blob.clone(), range))
+            }
+        };
         GroupPieces {
             store: self.clone(),
             key,
-            version: blob.version,
-            rest: range.start..range.end.min(blob.len()),
-            pieces: blob.pieces(range),
+            version: blob.version(),
+            rest,
+            source,
             has_mended: false,
         }
     }
@@ -55,13 +69,19 @@ impl<D: Disk, I: Index> GroupPieces<D, I> {
     ///
     /// # Errors
     ///
-    /// What the store says, if no peer has the same version in a sound copy.
+    /// What the store says, if no peer has the same version in a sound copy. Of a blob that a peer has:
+    /// [`StoreError::OutOfReach`] if no peer answers any more, [`StoreError::Conflict`] if it was
+    /// changed.
     ///
     /// # Cancel safety
     ///
     /// Not cancel safe: a piece may be skipped.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let next = match self.pieces.next().await {
+        let pieces = match &mut self.source {
+            Source::Here(pieces) => pieces,
+            Source::There(pieces) => return pieces.next().await,
+        };
+        let next = match pieces.next().await {
             Err(StoreError::Read(error)) if !self.has_mended => {
                 warn!(%error, "a damaged record is fetched from a peer");
                 self.has_mended = true;
@@ -70,8 +90,8 @@ impl<D: Disk, I: Index> GroupPieces<D, I> {
                 let Some(blob) = blob.filter(|blob| blob.version == self.version) else {
                     return Err(StoreError::Read(error));
                 };
-                self.pieces = blob.pieces(self.rest.clone());
-                self.pieces.next().await?
+                *pieces = blob.pieces(self.rest.clone());
+                pieces.next().await?
             }
             next => next?,
         };

@@ -107,7 +107,7 @@ fn address_text(node: &Node, source: Source, own: Option<IpAddr>) -> AddressText
 async fn open(node: &Node, body: &[u8]) -> Result<(u64, GroupPieces, Bytes), Failure> {
     let request = DownloadRequest::decode(body)?;
     let store = store_in_group(node, request.group, &request.name)?;
-    let blob = store.open_blob(&request.name.to_key()).await?;
+    let blob = store.open(&request.name.to_key()).await?;
     let blob = blob.ok_or(StoreError::NotFound)?;
     let outside = StoreError::OutOfRange {
         offset: request.offset,
@@ -136,17 +136,18 @@ async fn info(
 ) -> Result<FileInfo, Failure> {
     let request = QueryFileInfo::decode(body, flags)?;
     let store = store_in_group(node, request.group, &request.name)?;
-    let blob = store.open_blob(&request.name.to_key()).await?;
+    let key = request.name.to_key();
+    let blob = store.open(&key).await?;
     let blob = blob.ok_or(StoreError::NotFound)?;
-    let crc = match blob.crc {
+    let crc = match blob.crc() {
         Some(crc) => crc,
         None if request.skips_checksum() => Crc32(0),
-        None => blob.checksum().await?,
+        None => store.checksum(key, &blob).await?,
     };
     let source = address_text(node, request.name.stem().source, own);
     Ok(FileInfo {
         size: blob.len(),
-        time: u64::from(blob.time),
+        time: u64::from(blob.time()),
         crc,
         source,
     })

@@ -189,10 +189,10 @@ async fn slave_place<'a>(
             )
         })?;
     let (_, store) = node.store_for_upload(Some(head.master.volume_path()), head.size)?;
-    if store.open_blob(&head.master.to_key()).await?.is_none() {
+    if store.open(&head.master.to_key()).await?.is_none() {
         return Err(StoreError::NotFound.into());
     }
-    if store.open_blob(&name.to_key()).await?.is_some() {
+    if store.open(&name.to_key()).await?.is_some() {
         return Err(StoreError::Exists.into());
     }
     Ok((name, store))

@@ -34,7 +34,7 @@ pub use membership::{JoinRefusal, Joined, NotJoined, StateChange};
 pub use node::{Endpoint, Node, SessionId};
 pub use orders::{OrderRefusal, Removal};
 pub use placement::{Placement, StoreRefusal};
-pub use reasons::counted;
+pub use reasons::{counted, sized};
 pub use refused::Refused;
 pub use space::{ReservedSpace, Space};
 

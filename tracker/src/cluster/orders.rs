@@ -11,7 +11,7 @@ use common::wire::Status;
 use common::wire::cluster::{Order, Target};
 use common::wire::report::{GroupMarks, NodeMarks, Standing};
 
-use super::{Cluster, Group, Node, counted};
+use super::{Cluster, Group, Node, counted, sized};
 
 /// How a removal is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -324,8 +324,8 @@ fn lacking(node: &Node, peers: &[&Node]) -> Vec<String> {
             let so_far = if progress.total == 0 {
                 String::new()
             } else {
-                let (done, total) = (counted(progress.done), counted(progress.total));
-                format!(", {done} of {total} records")
+                let (done, total) = (sized(progress.done), sized(progress.total));
+                format!(", {done} of {total}")
             };
             let number = peer.entry().number;
             lacking.push(format!("node {number} lacks {open} volume paths{so_far}"));

@@ -21,6 +21,18 @@ pub fn counted(count: u64) -> String {
     text
 }
 
+/// Bytes with a unit that leaves few digits, as in "1.2 GiB".
+pub fn sized(bytes: u64) -> String {
+    const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    for (shift, unit) in UNITS {
+        if bytes >> shift != 0 {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes} bytes")
+}
+
 impl Node {
     /// What an operator should know about it, most important first; empty when all is well.
     pub fn reasons(&self, reserved: ReservedSpace, now: Now) -> Vec<String> {
@@ -57,7 +69,7 @@ impl Node {
         reasons.push(match report.rebuild {
             Progress { total: 0, .. } => doing.to_owned(),
             Progress { done, total } => {
-                format!("{doing}: {} of {}", counted(done), counted(total))
+                format!("{doing}: {} of {}", sized(done), sized(total))
             }
         });
     }
@@ -126,6 +138,19 @@ mod tests {
             (8_000_000, "8,000,000"),
         ] {
             assert_eq!(counted(count), text);
+        }
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_leaves_few_digits() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1_023, "1023 bytes"),
+            (1_024, "1.0 KiB"),
+            (8_000 << 20, "7.8 GiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(sized(bytes), text);
         }
     }
 }

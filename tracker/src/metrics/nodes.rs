@@ -36,13 +36,10 @@ const NODE_GAUGES: [(&str, &str); 12] = [
         "unverified_seconds",
         "Time since the byte was verified that waits longest for it.",
     ),
+    ("rebuild_done_bytes", "Bytes that a rebuild has brought."),
     (
-        "rebuild_done_records",
-        "Records that a rebuild has brought.",
-    ),
-    (
-        "rebuild_total_records",
-        "Records that a rebuild shall bring; 0 when there is none.",
+        "rebuild_total_bytes",
+        "Bytes that a rebuild shall bring; 0 when there is none.",
     ),
     ("free_bytes", "Free space of the node."),
     ("total_bytes", "Space of the node."),

@@ -521,11 +521,13 @@ impl Answer {
                 next,
                 behind,
                 is_new,
+                live_bytes,
             } => {
                 writer.u8(6);
                 put_place(&mut writer, *next);
                 writer.u64(*behind);
                 writer.u8(u8::from(*is_new));
+                writer.u64(*live_bytes);
                 put_entries(&mut writer, entries);
             }
             Self::Same => writer.u8(7),
@@ -583,6 +585,7 @@ impl Answer {
                 next: take_place(&mut reader)?,
                 behind: reader.u64()?,
                 is_new: take_flag(&mut reader)?,
+                live_bytes: reader.u64()?,
                 entries: take_entries(&mut reader)?,
             },
             7 => Self::Same,

@@ -181,14 +181,20 @@ fn answer() -> impl Strategy<Value = Answer> {
         proptest::option::of(version()).prop_map(|version| Answer::Behind { version }),
         Just(Answer::Deleted),
         any::<u8>().prop_map(Answer::Refused),
-        (vec(entry(), 0..9), place(), any::<u64>(), any::<bool>()).prop_map(
-            |(entries, next, behind, is_new)| Answer::Log {
+        (
+            vec(entry(), 0..9),
+            place(),
+            any::<u64>(),
+            any::<bool>(),
+            any::<u64>()
+        )
+            .prop_map(|(entries, next, behind, is_new, live_bytes)| Answer::Log {
                 entries,
                 next,
                 behind,
                 is_new,
-            }
-        ),
+                live_bytes,
+            }),
         Just(Answer::Same),
         (vec(entry(), 0..9), proptest::option::of(key()))
             .prop_map(|(entries, next)| Answer::Entries { entries, next }),

@@ -353,7 +353,7 @@ async fn read_own(store: &SimStore, key: &[u8]) -> Result<Option<String>, StoreE
 
 /// All bytes of a blob.
 pub(super) async fn read(store: &SimStore, key: &[u8]) -> Result<Option<String>, StoreError> {
-    let Some(blob) = store.open_blob(key).await? else {
+    let Some(blob) = store.open(key).await? else {
         return Ok(None);
     };
     let mut bytes = Vec::new();

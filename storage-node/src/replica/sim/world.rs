@@ -93,6 +93,7 @@ impl World {
         let settings = CopySettings {
             ack_copies: 2,
             scarcity,
+            fetch_rate: None,
         };
         let mut world = Self {
             network: Network::new(random.next()),

@@ -36,8 +36,8 @@ fn without(path: usize) -> NodeReport {
     let mut report = serving(10);
     report.phase = NodePhase::Recovering;
     report.paths[path].is_complete = false;
-    report.rebuild.done = 1_204;
-    report.rebuild.total = 8_000;
+    report.rebuild.done = 1_204 << 20;
+    report.rebuild.total = 8_000 << 20;
     report
 }
 
@@ -129,7 +129,10 @@ fn a_node_is_used_only_for_the_volume_paths_in_which_it_is_complete() {
     assert_eq!(all(&cluster, 1), [1]);
     let reasons = cluster.node(number(1)).unwrap();
     let reasons = reasons.reasons(cluster.policy().reserved, at(0));
-    assert_eq!(reasons, ["rebuilding: 1,204 of 8,000", "M01: incomplete"]);
+    assert_eq!(
+        reasons,
+        ["rebuilding: 1.1 GiB of 7.8 GiB", "M01: incomplete"]
+    );
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn a_node_goes_only_when_drained_and_when_its_peers_have_everything() {
     assert_eq!(
         refusal.to_string(),
         "waiting for the peers of node 1: no peer is complete in M01; \
-         node 2 lacks 1 volume paths, 1,204 of 8,000 records"
+         node 2 lacks 1 volume paths, 1.1 GiB of 7.8 GiB"
     );
     cluster.report(peer, serving(10), at(0)).unwrap();
     cluster.order(node(1), REMOVE).unwrap();

@@ -70,7 +70,7 @@ fn cluster() -> ClusterState {
 fn status() -> ClusterStatus {
     let node = NodeStatusTold {
         number: 101,
-        reasons: vec!["catching up: 1,204 of 8,000".to_owned()],
+        reasons: vec!["rebuilding: 1.1 GiB of 7.8 GiB".to_owned()],
         lag_ms: 75,
         under_replicated: 6,
         unverified_age_s: 7,
@@ -139,7 +139,10 @@ async fn the_overview_adds_up_and_shows_the_cluster() {
     });
     assert_eq!(nodes[0], expected);
     assert_eq!(groups[0]["draining"], true);
-    assert_eq!(nodes[1]["reasons"], json!(["catching up: 1,204 of 8,000"]));
+    assert_eq!(
+        nodes[1]["reasons"],
+        json!(["rebuilding: 1.1 GiB of 7.8 GiB"])
+    );
     assert_eq!(
         (&nodes[1]["lag_ms"], &nodes[1]["under_replicated"]),
         (&json!(75), &json!(6))
