@@ -31,7 +31,7 @@ impl PeerService for Peers {
 
     fn serve(
         &self,
-        connection: Connection<TcpStream>,
+        connection: Connection<MemberStream<TcpStream>>,
         peer: Authenticated,
         shutdown: Shutdown,
     ) -> BoxFuture<'static, ()> {
