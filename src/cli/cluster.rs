@@ -197,8 +197,8 @@ impl Trackers {
             config.cluster.secret = None;
             config.cluster.secret_file = Some(file.clone());
         }
-        let secrets = secret::secrets(&config, Missing::Refuse)
-            .map_err(|error| super::exit(Err(error)))?;
+        let secrets =
+            secret::secrets(&config, Missing::Refuse).map_err(|error| super::exit(Err(error)))?;
         let encryption = secret::encryption(&config);
         Ok(Credentials::new(NO_IDENTITY, &secrets).with_encryption(encryption))
     }

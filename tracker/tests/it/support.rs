@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use common::env::{Shutdown, ShutdownTrigger};
 use common::id::{GroupName, NodeNumber, VolumePath};
-use common::rpc::auth::{self, AuthError, Credentials, NO_IDENTITY, Purpose};
+use common::rpc::auth::{self, AuthError, Authenticated, Credentials, NO_IDENTITY, Purpose};
 use common::rpc::{Connection, MemberStream};
 use common::secret::{Secret, Secrets};
 use common::wire::cluster::{
@@ -122,7 +122,8 @@ impl Client {
         purpose: Purpose,
     ) -> Result<Self, AuthError> {
         let credentials = Credentials::new(identity, secrets);
-        Self::member_with(address, &credentials, purpose).await
+        let member = Self::member_with(address, &credentials, purpose).await;
+        member.map(|(client, _)| client)
     }
 
     /// A connection of a member with these credentials.
@@ -130,13 +131,12 @@ impl Client {
         address: SocketAddr,
         credentials: &Credentials,
         purpose: Purpose,
-    ) -> Result<Self, AuthError> {
+    ) -> Result<(Self, Authenticated), AuthError> {
         let stream = within(TcpStream::connect(address)).await.unwrap();
         let connection = Connection::new(stream, DEADLINE);
         let (connection, member) =
             auth::initiate(connection, credentials, purpose, DEADLINE).await?;
-        assert_eq!(member.purpose(), purpose);
-        Ok(Self(connection))
+        Ok((Self(connection), member))
     }
 
     pub(crate) async fn send(&mut self, command: u8, body: &[u8]) {

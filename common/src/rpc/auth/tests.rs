@@ -258,10 +258,7 @@ async fn a_proof_that_is_mirrored_proves_nothing() {
     };
     let near = Connection::new(near, PATIENCE);
     let initiator = credentials(1, b's', None);
-    let (near, ()) = tokio::join!(
-        initiate_one(near, &initiator, Purpose::Report),
-        mirroring
-    );
+    let (near, ()) = tokio::join!(initiate_one(near, &initiator, Purpose::Report), mirroring);
     assert!(matches!(near, Err(AuthError::Impostor)), "{near:?}");
 }
 

@@ -1,6 +1,6 @@
 //! TLS between members: nothing to set up, for the certificates prove nothing.
 //!
-//! Each process makes a key and a certificate for itself when it first needs them, and forgets them at its
+//! Each member makes a key and a certificate for itself when it first needs them, and forgets them at its
 //! end. Nobody looks at who signed a certificate or at the name in it. Still the handshake shows that the
 //! peer has the key of the certificate that it sent, so two processes end up with keys of a
 //! session that nobody else has; what is open is only who the peer is. That is proved inside, by the

@@ -145,6 +145,28 @@ async fn a_slow_reader_gets_everything_and_one_that_has_stopped_is_given_up() {
     assert!(sent <= most + 8, "{sent} requests were taken");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_not_even_what_tls_has_kept_is_given_up() {
+    let (near, server, _running) = raw_member(16 * 1024).await;
+    let (_reader, mut writer) = tokio::io::split(near);
+    // The answer is longer than what is under way on the network, and TLS takes all of it at once.
+    let request = frame("x", vec![1; 30_000]);
+    let asked = encoded(&request, 1, FrameKind::Request);
+    writer.write_all(&asked).await.unwrap();
+    let alive = encoded(&Frame::default(), 0, FrameKind::Alive);
+    let living = async {
+        while writer.write_all(&alive).await.is_ok() && writer.flush().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    let end = tokio::select! {
+        biased;
+        end = server => end.unwrap(),
+        () = living => panic!("the server is there until it gives up"),
+    };
+    assert!(matches!(end, MuxEnd::Stalled(_)), "{end:?}");
+}
+
 #[tokio::test]
 async fn a_peer_that_vanishes_without_farewell_ends_the_connection() {
     let (near, server, _running) = raw_member(16 * 1024).await;
