@@ -63,7 +63,7 @@ fn ended(read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
         Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Poll::Ready(Ok(()))
         }
-        read => read,
+        read @ (Poll::Ready(_) | Poll::Pending) => read,
     }
 }
 
