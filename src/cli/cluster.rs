@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use common::client::{Address, Client, PoolSettings};
 use common::config::Sources;
 use common::env::clock;
-use common::secret::{Secret, Secrets};
+use common::rpc::auth::{Credentials, NO_IDENTITY};
+use common::secret::Secret;
 use common::wire::cluster::{Order, Target};
 
 use super::config;
@@ -153,13 +154,13 @@ impl ClusterArgs {
             tally.check("", status(trackers, json).await);
             return tally.into();
         }
-        let secrets = match self.trackers.secrets() {
-            Ok(secrets) => secrets,
+        let credentials = match self.trackers.credentials() {
+            Ok(credentials) => credentials,
             Err(code) => return code,
         };
         let orders = Orders {
             trackers,
-            secrets,
+            credentials,
             json,
         };
         let done = match self.command {
@@ -185,8 +186,9 @@ impl ClusterArgs {
 }
 
 impl Trackers {
-    /// The secret that trackers know, or the exit code of a command that did not find it.
-    fn secrets(&self) -> Result<Secrets, ExitCode> {
+    /// What proves to trackers that the operator may give orders, or the exit code of a command that did
+    /// not find it.
+    fn credentials(&self) -> Result<Credentials, ExitCode> {
         let mut config = match config::load(self.config.as_deref(), Sources::new()) {
             Ok(loaded) => loaded.config,
             Err(error) => return Err(super::exit(Err(error))),
@@ -195,7 +197,10 @@ impl Trackers {
             config.cluster.secret = None;
             config.cluster.secret_file = Some(file.clone());
         }
-        secret::secrets(&config, Missing::Refuse).map_err(|error| super::exit(Err(error)))
+        let secrets =
+            secret::secrets(&config, Missing::Refuse).map_err(|error| super::exit(Err(error)))?;
+        let encryption = secret::encryption(&config);
+        Ok(Credentials::new(NO_IDENTITY, &secrets).with_encryption(encryption))
     }
 
     /// Those named, else those of the configuration, else the one that `hayloft serve` runs here.

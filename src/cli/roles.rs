@@ -202,6 +202,7 @@ fn tracker_settings(
         state_directory: Some(config.data_dir.join("tracker")),
         peers: own.peers.iter().map(ToString::to_string).collect(),
         secrets: secrets.clone(),
+        encryption: secret::encryption(config),
         allowed_hosts,
         // Silence shall be noticed soon after it is too long.
         tick: defaults.tick.min(own.check_active / 10),
@@ -270,6 +271,7 @@ fn storage_settings(
         store_paths,
         trackers: trackers.iter().map(ToString::to_string).collect(),
         secrets,
+        encryption: secret::encryption(config),
         allowed_hosts,
         heartbeat: own.heartbeat,
         upload_priority: i32::try_from(own.upload_priority).unwrap_or(i32::MAX),

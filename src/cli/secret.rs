@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::config::{ClusterConfig, Config};
 use common::limits;
+use common::rpc::auth::Encryption;
 use common::secret::{Secret, SecretError, Secrets};
 use tracing::{info, warn};
 
@@ -65,12 +66,22 @@ impl CliError for SecretFileError {
     }
 }
 
+/// When a tracker or storage node of this configuration encrypts.
+pub(crate) fn encryption(config: &Config) -> Encryption {
+    if config.cluster.tls {
+        Encryption::Always
+    } else {
+        Encryption::OnRequest
+    }
+}
+
 /// The secrets that a tracker or storage node of this configuration shows and accepts.
 pub(crate) fn secrets(config: &Config, missing: Missing) -> Result<Secrets, SecretFileError> {
     let ClusterConfig {
         secret,
         secret_file,
         secret_previous,
+        tls: _,
     } = &config.cluster;
     let current = match (secret, secret_file) {
         (Some(secret), _) => secret.clone(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use common::env::Shutdown;
 use common::rpc::auth::{self, AuthError, Credentials, NO_IDENTITY, Purpose};
-use common::rpc::{Connection, ConnectionError};
+use common::rpc::{Connection, ConnectionError, MemberStream};
 use common::secret::Secrets;
 use common::wire::report::{
     JoinAnswer, NodeJoin, NodeReport, REPORT_VERSION, REPORT_VERSION_MIN, ReportAnswer, ReportError,
@@ -91,7 +91,7 @@ pub enum TrackerState {
     },
     /// It does not want this node.
     Refused(JoinAnswer),
-    /// It and this node do not know the same cluster secret.
+    /// It and this node do not know the same cluster secret, or do not agree on TLS.
     Distrusted,
     /// It was reached before, or tried in vain.
     Unreachable,
@@ -161,14 +161,17 @@ enum ReportFailure {
 }
 
 impl ReportFailure {
-    /// Whether only an operator can end it, by giving both the same secret.
+    /// Whether only an operator can end it, by giving both the same secret or version.
     fn is_distrust(&self) -> bool {
         let Self::Auth(error) = self else {
             return false;
         };
         let may_pass = matches!(
             error,
-            AuthError::Connection(_) | AuthError::Silent(_) | AuthError::Status(_)
+            AuthError::Connection(_)
+                | AuthError::Silent(_)
+                | AuthError::Status(_)
+                | AuthError::Tls(_)
         );
         !may_pass
     }
@@ -265,11 +268,12 @@ impl<S: ReportSource> Reporter<S> {
             .map_err(|_| ReportFailure::Silent(patience))?
             .map_err(ReportFailure::Connect)?;
         stream.set_nodelay(true).map_err(ReportFailure::Connect)?;
-        let mut connection = Connection::new(stream, patience);
+        let connection = Connection::new(stream, patience);
         let credentials = &self.settings.credentials;
-        auth::initiate(&mut connection, credentials, Purpose::Report, patience)
-            .await
-            .map_err(ReportFailure::Auth)?;
+        let (mut connection, member) =
+            auth::initiate(connection, credentials, Purpose::Report, patience)
+                .await
+                .map_err(ReportFailure::Auth)?;
         // Marked before the first report is made, so that no change falls between the two.
         let mut changes = self.changes.subscribe();
 
@@ -296,7 +300,8 @@ impl<S: ReportSource> Reporter<S> {
                 continue;
             }
             if self.set(idx, TrackerState::Reporting { announced }) {
-                info!(tracker, %announced, "reporting to tracker");
+                let tls = member.is_encrypted();
+                info!(tracker, %announced, tls, "reporting to tracker");
             }
             sleep(gap).await;
             // Either a change or the rest of the heartbeat; an error would mean that the sender is
@@ -310,7 +315,7 @@ impl<S: ReportSource> Reporter<S> {
     /// the tracker announces, and the version to speak.
     async fn join(
         &self,
-        connection: &mut Connection<TcpStream>,
+        connection: &mut Connection<MemberStream<TcpStream>>,
     ) -> Result<(SocketAddr, u16), ReportFailure> {
         let join = self.source.join();
         let mut version = REPORT_VERSION;
@@ -340,7 +345,7 @@ impl<S: ReportSource> Reporter<S> {
     /// Sends one request and takes its answer.
     async fn exchange(
         &self,
-        connection: &mut Connection<TcpStream>,
+        connection: &mut Connection<MemberStream<TcpStream>>,
         command: Command,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<bytes::Bytes, ReportFailure> {

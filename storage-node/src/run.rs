@@ -138,7 +138,8 @@ impl StorageNode {
         let metrics = Arc::new(ServiceMetrics::register(&registry)?);
         let http_metrics = HttpMetrics::register(&registry, "storage")?;
 
-        let credentials = Credentials::new(NodeIdentity(node.identity.store), &settings.secrets);
+        let credentials = Credentials::new(NodeIdentity(node.identity.store), &settings.secrets)
+            .with_encryption(settings.encryption);
         let report = ReportSettings {
             credentials: credentials.clone(),
             trackers: settings.trackers.clone(),

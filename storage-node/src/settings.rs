@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber, VolumePath};
 use common::rpc::allowed_hosts::AllowedHosts;
+use common::rpc::auth::Encryption;
 use common::secret::Secrets;
 use common::web::anti_leech::Access;
 use common::web::server::ServerLimits;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub trackers: Vec<String>,
     /// What proves to trackers and other nodes that this one belongs to the cluster.
     pub secrets: Secrets,
+    /// When connections with trackers and other nodes are encrypted.
+    pub encryption: Encryption,
     /// Clients that may connect to the storage port.
     pub allowed_hosts: AllowedHosts,
     /// Time between two reports to the trackers.

@@ -14,4 +14,5 @@ mod proxy;
 mod rolling;
 mod steady;
 mod storm;
+mod tls;
 mod wiped;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::env::clock;
 use common::rpc::Connection;
 use common::rpc::allowed_hosts::AllowedHosts;
-use common::rpc::auth::{self, Authenticated, Credentials, Purpose, Rarely};
+use common::rpc::auth::{self, Credentials, Member, Purpose, Rarely};
 use common::wire::Header;
 use tokio::net::TcpStream;
 use tracing::{debug, warn};
@@ -72,20 +72,21 @@ impl Gate {
         }
     }
 
-    /// Lets the other side prove that it is a member, and proves it in turn. The connection is of no
-    /// more use after `None`.
+    /// Lets the other side prove that it is a member, and proves it in turn. After `None` the connection
+    /// is closed.
     pub(crate) async fn accept(
         &self,
-        connection: &mut Connection<TcpStream>,
+        connection: Connection<TcpStream>,
         header: &Header,
-    ) -> Option<Authenticated> {
+    ) -> Option<Member<TcpStream>> {
+        let peer = connection.get_ref().peer_addr().ok();
         let (credentials, patience) = (&self.credentials, AUTHENTICATION_TIMEOUT);
         let accepted = auth::accept(connection, header, credentials, &PURPOSES, patience).await;
-        let peer = connection.get_ref().peer_addr().ok();
         match accepted {
-            Ok(member) => {
-                debug!(?peer, purpose = %member.purpose(), "a member of the cluster connected");
-                Some(member)
+            Ok((connection, member)) => {
+                let (purpose, tls) = (member.purpose(), member.is_encrypted());
+                debug!(?peer, %purpose, tls, "a member of the cluster connected");
+                Some((connection, member))
             }
             Err(error) => {
                 if let Some(before) = self.refused.note(clock::monotonic()) {

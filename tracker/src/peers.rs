@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use common::env::{Shutdown, clock};
 use common::limits;
 use common::rpc::auth::{self, AuthError, Purpose, Rarely};
-use common::rpc::{Connection, ConnectionError};
+use common::rpc::{Connection, ConnectionError, MemberStream};
 use common::wire::report::{Entry, HelloAnswer, ReportError, TrackerHello};
 use common::wire::tracker::Connections;
 use common::wire::{Command, Header, Status, VersionText};
@@ -219,9 +219,10 @@ impl Peers {
             .map_err(|_| PeerError::Silent(patience))?
             .map_err(PeerError::Connect)?;
         let address = stream.peer_addr().map_err(PeerError::Connect)?;
-        let mut connection = Connection::new(stream, patience);
+        let connection = Connection::new(stream, patience);
         let credentials = shared.gate.credentials();
-        auth::initiate(&mut connection, credentials, Purpose::Hello, patience).await?;
+        let (mut connection, member) =
+            auth::initiate(connection, credentials, Purpose::Hello, patience).await?;
         let mut ticks = interval(patience);
         let mut hello = TrackerHello {
             instance: self.instance,
@@ -245,7 +246,7 @@ impl Peers {
             let before = self.set(idx, PeerState::Alive(seen));
             self.table().seen_from_outside = Some(answer.yours);
             if !matches!(before, Some(PeerState::Alive(_))) {
-                info!(peer = name, "tracker answers");
+                info!(peer = name, tls = member.is_encrypted(), "tracker answers");
             }
             hello.told_by = answer.instance;
             hello.position = answer.position;
@@ -259,7 +260,7 @@ impl Peers {
 
     async fn greet(
         &self,
-        connection: &mut Connection<TcpStream>,
+        connection: &mut Connection<MemberStream<TcpStream>>,
         hello: TrackerHello,
     ) -> Result<HelloAnswer, PeerError> {
         let mut body = BytesMut::new();

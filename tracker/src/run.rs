@@ -77,7 +77,8 @@ impl Tracker {
             peers,
             Persistence::new(store.is_some()),
             Gate::new(
-                Credentials::new(NO_IDENTITY, &settings.secrets),
+                Credentials::new(NO_IDENTITY, &settings.secrets)
+                    .with_encryption(settings.encryption),
                 settings.allowed_hosts,
             ),
             settings.network_timeout,

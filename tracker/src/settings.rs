@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::rpc::allowed_hosts::AllowedHosts;
+use common::rpc::auth::Encryption;
 use common::secret::Secrets;
 use common::wire::tracker::ClientDialect;
 use prometheus::Registry;
@@ -37,6 +38,8 @@ pub struct Settings {
     /// What proves to nodes and other trackers that this one belongs to the cluster. By default one
     /// that nobody else knows, so nobody can join.
     pub secrets: Secrets,
+    /// When connections with nodes, other trackers and operators are encrypted.
+    pub encryption: Encryption,
     /// Clients that may connect.
     pub allowed_hosts: AllowedHosts,
     /// How often each peer is greeted, and how long it may take to answer.
@@ -63,6 +66,7 @@ impl Default for Settings {
             peers: Vec::new(),
             advertise: None,
             secrets: Secrets::default(),
+            encryption: Encryption::default(),
             allowed_hosts: AllowedHosts::default(),
             peer_interval: Duration::from_secs(1),
             // With the default silence of a node, a dead one is out of service after 2.75 s at most.

@@ -91,6 +91,10 @@ section! {
         /// first give every node the new one here, then as its secret with the old one here, then
         /// remove the old one.
         secret_previous: Option<Secret> = "";
+        /// Whether connections between members are encrypted (TLS 1.3; there are no certificates to make).
+        /// A member with true refuses to go on without; one with false encrypts when the other side
+        /// wants it. So first upgrade all, then set true on one after the other.
+        tls: bool = "false";
     }
     sections {}
 }

@@ -4,12 +4,18 @@
 //! authentication. Both sides draw a nonce, the initiator proves first and the acceptor then, each by
 //! a keyed hash over all that was said (see `proof`). So a stranger learns nothing that depends
 //! on the secret, not even to guess with at home, and bytes that were recorded, mirrored or carried
-//! to another connection prove nothing. What follows on the connection is as safe as the network
-//! under it. Source: docs/wire.md, between nodes; docs/decisions/0018-cluster-secret.md.
+//! to another connection prove nothing.
+//!
+//! If either side wants it, both speak TLS before they prove anything, and the proofs are of that TLS
+//! session: whoever stands in between has two sessions and can carry no proof from one to the other.
+//! Without TLS, what follows on the connection is as safe as the network under it. Source:
+//! docs/wire.md, between nodes; docs/decisions/0018-cluster-secret.md.
 
+mod error;
 mod message;
 mod proof;
 mod rarely;
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,17 +25,20 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::{Connection, ConnectionError};
+use super::{Connection, ConnectionError, MemberStream};
 use crate::codec::CodecError;
 use crate::limits;
 use crate::secret::Secrets;
 use crate::wire::report::NodeIdentity;
 use crate::wire::{Command, HEADER_LEN, Header, Status};
+pub use error::AuthError;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use message::fuzz_messages;
-use message::{AUTH_VERSION, Challenge, Confirmation, Hello, Proofs};
-use proof::{Nonce, ProofKey, Side, Transcript};
+use message::{AUTH_VERSION, Challenge, Confirmation, Hello, Proofs, TLS_SINCE};
+use proof::{Binding, Nonce, ProofKey, Side, Transcript};
 pub use rarely::Rarely;
+use tls::Ends;
+pub use tls::SetupError;
 
 /// The identity of a tracker or an operator, who have none.
 pub const NO_IDENTITY: NodeIdentity = NodeIdentity([0; 16]);
@@ -67,27 +76,54 @@ impl fmt::Display for Purpose {
     }
 }
 
-/// Who one is, and what proves membership. Cheap to clone; never prints a key.
+/// When a member encrypts its connections with other members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// When the other side wants that.
+    #[default]
+    OnRequest,
+    /// Always; a member that is too old for it is refused.
+    Always,
+}
+
+/// Who one is, what proves membership, and whether to encrypt. Cheap to clone; never prints a key.
 #[derive(Clone)]
 pub struct Credentials {
     identity: NodeIdentity,
     /// The key of the secret in use, then that of the previous one.
     keys: Arc<[ProofKey]>,
+    encryption: Encryption,
+    tls: Arc<Ends>,
 }
 
 impl Credentials {
-    /// Credentials of the node with that identity, or [`NO_IDENTITY`].
+    /// Credentials of the node with that identity, or [`NO_IDENTITY`]. Encrypt on request.
     pub fn new(identity: NodeIdentity, secrets: &Secrets) -> Self {
         let secrets = std::iter::once(&secrets.current).chain(&secrets.previous);
         Self {
             identity,
             keys: secrets.map(ProofKey::of).collect(),
+            encryption: Encryption::default(),
+            tls: Arc::default(),
         }
+    }
+
+    /// The same credentials that encrypt as said.
+    #[must_use]
+    pub fn with_encryption(self, encryption: Encryption) -> Self {
+        Self { encryption, ..self }
     }
 
     /// The identity that goes with the proofs.
     pub fn identity(&self) -> NodeIdentity {
         self.identity
+    }
+
+    fn wants_tls(&self) -> bool {
+        match self.encryption {
+            Encryption::OnRequest => false,
+            Encryption::Always => true,
+        }
     }
 }
 
@@ -95,15 +131,20 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
             .field("identity", &self.identity)
+            .field("encryption", &self.encryption)
             .finish_non_exhaustive()
     }
 }
+
+/// A connection with a member, and who that is.
+pub type Member<S> = (Connection<MemberStream<S>>, Authenticated);
 
 /// That the other end of a connection is a member. Only this module makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authenticated {
     peer: NodeIdentity,
     purpose: Purpose,
+    is_encrypted: bool,
 }
 
 impl Authenticated {
@@ -118,134 +159,86 @@ impl Authenticated {
         self.purpose
     }
 
+    /// Whether the connection is TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
     /// Skips the proof, for tests of what comes behind it.
     #[cfg(any(test, feature = "testing"))]
     pub fn assume(peer: NodeIdentity, purpose: Purpose) -> Self {
-        Self { peer, purpose }
-    }
-}
-
-/// Why a connection did not become one between members.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The connection failed meanwhile.
-    #[error("connection lost while authenticating")]
-    Connection(#[from] ConnectionError),
-    /// The peer says nothing.
-    #[error("no answer to the authentication for {0:?}")]
-    Silent(Duration),
-    /// The acceptor does not believe us.
-    #[error(
-        "the peer refuses this node's cluster secret; remedy: give both the same [cluster] secret"
-    )]
-    Refused,
-    /// The acceptor takes no connections for this purpose, or does not know the command.
-    #[error(
-        "the peer takes no connections for {purpose} (it answered: {status}); remedy: check that the \
-         address is that of a node of the right kind, and upgrade it if it is older than this one"
-    )]
-    NotTaken {
-        /// What the connection was for.
-        purpose: Purpose,
-        /// What it answered.
-        status: Status,
-    },
-    /// The acceptor has other reasons, such as too many connections.
-    #[error("the peer answered: {0}")]
-    Status(Status),
-    /// The initiator's proofs are wrong.
-    #[error(
-        "the peer does not know the cluster secret; remedy: if it belongs to this cluster, give both \
-         the same [cluster] secret"
-    )]
-    Stranger,
-    /// The acceptor took our proof and has none.
-    #[error(
-        "whoever answers there does not know the cluster secret; remedy: check the address, and that \
-         nobody stands in between"
-    )]
-    Impostor,
-    /// A purpose that this acceptor has no use for.
-    #[error("the peer asks for purpose {0}, which has no place here; remedy: check its addresses")]
-    Purpose(u8),
-    /// Both ends have the same identity.
-    #[error(
-        "the peer has this node's own identity; remedy: correct the address, or, if a data directory \
-         was copied, give one of the two an empty one"
-    )]
-    Myself,
-    /// Not the messages of this version.
-    #[error("malformed authentication")]
-    Malformed(#[from] CodecError),
-    /// A version that we did not offer.
-    #[error("the peer chose version {0} of the authentication, which was not offered")]
-    Version(u16),
-}
-
-impl AuthError {
-    /// What the initiator is told: never which check failed of those that concern the secret.
-    fn status(&self) -> Option<Status> {
-        match self {
-            Self::Stranger => Some(Status::ACCESS),
-            Self::Purpose(_) | Self::Malformed(_) => Some(Status::INVALID),
-            Self::Connection(_)
-            | Self::Silent(_)
-            | Self::Refused
-            | Self::NotTaken { .. }
-            | Self::Status(_)
-            | Self::Impostor
-            | Self::Myself
-            | Self::Version(_) => None,
+        Self {
+            peer,
+            purpose,
+            is_encrypted: false,
         }
     }
 }
 
-/// Authenticates a connection that this side opened, all of it within `patience`.
+/// Authenticates a connection that this side opened, all of it within `patience`. What comes out is
+/// what to go on with: inside TLS if either side wants that.
+///
+/// # Errors
+///
+/// [`AuthError`]; the connection is closed then.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: drop the connection too.
+/// Dropping the future ends the connection.
 pub async fn initiate<S: AsyncRead + AsyncWrite + Unpin>(
-    connection: &mut Connection<S>,
+    connection: Connection<S>,
     credentials: &Credentials,
     purpose: Purpose,
     patience: Duration,
-) -> Result<Authenticated, AuthError> {
-    timeout(patience, prove_first(connection, credentials, purpose))
+) -> Result<Member<S>, AuthError> {
+    // The TLS handshake makes a large future of it.
+    let proving = Box::pin(prove_first(connection, credentials, purpose));
+    timeout(patience, proving)
         .await
         .map_err(|_| AuthError::Silent(patience))?
 }
 
 async fn prove_first<S: AsyncRead + AsyncWrite + Unpin>(
-    connection: &mut Connection<S>,
+    mut connection: Connection<S>,
     credentials: &Credentials,
     purpose: Purpose,
-) -> Result<Authenticated, AuthError> {
+) -> Result<Member<S>, AuthError> {
     let hello = Hello {
         version: AUTH_VERSION,
         purpose: purpose as u8,
         identity: credentials.identity,
         nonce: Nonce::draw(),
+        wants_tls: credentials.wants_tls(),
     };
-    ask(connection, &hello.encode()).await?;
-    let challenge = match answer(connection).await? {
+    ask(&mut connection, &hello.encode()).await?;
+    let challenge = match answer(&mut connection).await? {
         Ok(body) => Challenge::decode(&body)?,
         Err(status @ (Status::INVALID | Status::ACCESS)) => {
             return Err(AuthError::NotTaken { purpose, status });
         }
+        Err(Status::UNSUPPORTED) => return Err(AuthError::TlsWanted),
         Err(status) => return Err(AuthError::Status(status)),
     };
     if AUTH_VERSION < challenge.version {
         return Err(AuthError::Version(challenge.version));
     }
+    if credentials.wants_tls() && challenge.version < TLS_SINCE {
+        return Err(AuthError::PeerWithoutTls);
+    }
     if credentials.identity != NO_IDENTITY && challenge.identity == credentials.identity {
         return Err(AuthError::Myself);
     }
-    let transcript = transcript(&hello, &challenge);
+    let is_encrypted = hello.wants_tls || challenge.wants_tls;
+    let (mut connection, binding) = if is_encrypted {
+        credentials.tls.connect(connection).await?
+    } else {
+        (connection.map(MemberStream::plain), Binding::NONE)
+    };
+    let transcript = transcript(&hello, &challenge, binding);
     let of = |key| transcript.proof(key, Side::Initiator);
     let proofs = Proofs(credentials.keys.iter().map(of).collect());
-    ask(connection, &proofs.encode()).await?;
-    let confirmation = match answer(connection).await? {
+    ask(&mut connection, &proofs.encode()).await?;
+    let confirmation = match answer(&mut connection).await? {
         Ok(body) => Confirmation::decode(&body)?,
         Err(Status::ACCESS) => return Err(AuthError::Refused),
         Err(status) => return Err(AuthError::Status(status)),
@@ -255,71 +248,116 @@ async fn prove_first<S: AsyncRead + AsyncWrite + Unpin>(
     if expected != Some(confirmation.proof) {
         return Err(AuthError::Impostor);
     }
-    Ok(Authenticated {
+    let authenticated = Authenticated {
         peer: challenge.identity,
         purpose,
-    })
+        is_encrypted,
+    };
+    Ok((connection, authenticated))
 }
 
 /// Authenticates a connection whose initiator has just asked for it with `header`, for one of
-/// `purposes`, all of it within `patience`. After an error the connection is of no more use: the
-/// initiator was told.
+/// `purposes`, all of it within `patience`. What comes out is what to go on with: inside TLS if either
+/// side wants that.
+///
+/// # Errors
+///
+/// [`AuthError`]; the initiator was told, and the connection is closed.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: drop the connection too.
+/// Dropping the future ends the connection.
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
-    connection: &mut Connection<S>,
+    connection: Connection<S>,
     header: &Header,
     credentials: &Credentials,
     purposes: &[Purpose],
     patience: Duration,
-) -> Result<Authenticated, AuthError> {
-    let accepting = async {
-        let accepted = prove_last(connection, header, credentials, purposes).await;
-        if let Some(status) = accepted.as_ref().err().and_then(AuthError::status) {
-            connection.send(&Header::error(status).encode()).await?;
-        }
-        accepted
-    };
+) -> Result<Member<S>, AuthError> {
+    // The TLS handshake makes a large future of it.
+    let accepting = Box::pin(prove_last(connection, header, credentials, purposes));
     timeout(patience, accepting)
         .await
         .map_err(|_| AuthError::Silent(patience))?
 }
 
 async fn prove_last<S: AsyncRead + AsyncWrite + Unpin>(
-    connection: &mut Connection<S>,
+    mut connection: Connection<S>,
     header: &Header,
     credentials: &Credentials,
     purposes: &[Purpose],
-) -> Result<Authenticated, AuthError> {
-    let hello = Hello::decode(&body(connection, header).await?)?;
-    let purpose = match hello.purpose() {
-        Some(purpose) if purposes.contains(&purpose) => purpose,
-        _ => return Err(AuthError::Purpose(hello.purpose)),
-    };
+) -> Result<Member<S>, AuthError> {
+    let heard = hear(&mut connection, header, credentials, purposes).await;
+    let (hello, purpose) = told(&mut connection, heard).await?;
     // Whether both are the same node is for the initiator to see, who has proved nothing yet.
     let challenge = Challenge {
         version: hello.version.min(AUTH_VERSION),
         identity: credentials.identity,
         nonce: Nonce::draw(),
+        wants_tls: credentials.wants_tls(),
     };
-    tell(connection, &challenge.encode()).await?;
+    tell(&mut connection, &challenge.encode()).await?;
+    let is_encrypted = hello.wants_tls || challenge.wants_tls;
+    let (mut connection, binding) = if is_encrypted {
+        credentials.tls.accept(connection).await?
+    } else {
+        (connection.map(MemberStream::plain), Binding::NONE)
+    };
+    let transcript = transcript(&hello, &challenge, binding);
+    let judged = judge(&mut connection, &transcript, &credentials.keys).await;
+    let confirmation = told(&mut connection, judged).await?;
+    tell(&mut connection, &confirmation.encode()).await?;
+    let authenticated = Authenticated {
+        peer: hello.identity,
+        purpose,
+        is_encrypted,
+    };
+    Ok((connection, authenticated))
+}
+
+/// The first message, if this acceptor goes on with who sent it.
+async fn hear<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<S>,
+    header: &Header,
+    credentials: &Credentials,
+    purposes: &[Purpose],
+) -> Result<(Hello, Purpose), AuthError> {
+    let hello = Hello::decode(&body(connection, header).await?)?;
+    let purpose = match hello.purpose() {
+        Some(purpose) if purposes.contains(&purpose) => purpose,
+        _ => return Err(AuthError::Purpose(hello.purpose)),
+    };
+    if credentials.wants_tls() && hello.version < TLS_SINCE {
+        return Err(AuthError::PeerWithoutTls);
+    }
+    Ok((hello, purpose))
+}
+
+/// The answer to the initiator's proofs, if one of them convinces.
+async fn judge<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<S>,
+    transcript: &Transcript,
+    keys: &[ProofKey],
+) -> Result<Confirmation, AuthError> {
     let header = connection.header().await?.ok_or(ConnectionError::Closed)?;
     if header.command != Command::Authenticate as u8 {
         return Err(CodecError::Field("command").into());
     }
     let Proofs(proofs) = Proofs::decode(&body(connection, &header).await?)?;
-    let transcript = transcript(&hello, &challenge);
-    let Some((chosen, key)) = shared_key(&transcript, &proofs, &credentials.keys) else {
-        return Err(AuthError::Stranger);
-    };
+    let (chosen, key) = shared_key(transcript, &proofs, keys).ok_or(AuthError::Stranger)?;
     let proof = transcript.proof(key, Side::Acceptor);
-    tell(connection, &Confirmation { chosen, proof }.encode()).await?;
-    Ok(Authenticated {
-        peer: hello.identity,
-        purpose,
-    })
+    Ok(Confirmation { chosen, proof })
+}
+
+/// What was made of the initiator's words, which it is told if that is a refusal.
+async fn told<S: AsyncRead + AsyncWrite + Unpin, T>(
+    connection: &mut Connection<S>,
+    made: Result<T, AuthError>,
+) -> Result<T, AuthError> {
+    if let Some(status) = made.as_ref().err().and_then(AuthError::status) {
+        connection.send(&Header::error(status).encode()).await?;
+    }
+    made
 }
 
 /// The key that one of `proofs` was made with, and the place of that proof.
@@ -334,13 +372,15 @@ fn shared_key<'k>(
     })
 }
 
-fn transcript(hello: &Hello, challenge: &Challenge) -> Transcript {
+fn transcript(hello: &Hello, challenge: &Challenge, binding: Binding) -> Transcript {
     Transcript {
         offered: hello.version,
         agreed: challenge.version,
         purpose: hello.purpose,
         initiator: (hello.identity, hello.nonce),
         acceptor: (challenge.identity, challenge.nonce),
+        wants_tls: [hello.wants_tls, challenge.wants_tls],
+        binding,
     }
 }
 

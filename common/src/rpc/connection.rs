@@ -67,6 +67,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &self.stream
     }
 
+    /// The same connection over another stream that brings and takes the same bytes.
+    pub(super) fn map<T>(self, wrap: impl FnOnce(S) -> T) -> Connection<T> {
+        Connection {
+            stream: wrap(self.stream),
+            buffer: self.buffer,
+            progress_timeout: self.progress_timeout,
+        }
+    }
+
+    /// How long the peer may make no progress inside a packet.
+    pub(super) fn progress_timeout(&self) -> Duration {
+        self.progress_timeout
+    }
+
     /// The stream and what was read ahead of it, for whoever speaks another protocol from here on.
     pub fn into_parts(self) -> (S, BytesMut) {
         (self.stream, self.buffer)
@@ -198,7 +212,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Not cancel safe: a part may have been sent.
     pub async fn send_buf(&mut self, bytes: &mut impl Buf) -> Result<(), ConnectionError> {
         while bytes.has_remaining() {
-            match timeout(self.progress_timeout, self.stream.write_buf(bytes)).await {
+            let write = async {
+                let sent = self.stream.write_buf(bytes).await?;
+                if !bytes.has_remaining() {
+                    // A stream that encrypts may keep the last bytes; others have nothing to do here.
+                    self.stream.flush().await?;
+                }
+                io::Result::Ok(sent)
+            };
+            match timeout(self.progress_timeout, write).await {
                 Err(_) => return Err(ConnectionError::Timeout(self.progress_timeout)),
                 Ok(Ok(0)) => return Err(ConnectionError::Closed),
                 Ok(sent) => {
@@ -245,7 +267,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn within_timeout_write(&mut self, bytes: &[u8]) -> Result<usize, ConnectionError> {
-        match timeout(self.progress_timeout, self.stream.write(bytes)).await {
+        let write = async {
+            let sent = self.stream.write(bytes).await?;
+            if sent == bytes.len() {
+                // A stream that encrypts may keep the last bytes; others have nothing to do here.
+                self.stream.flush().await?;
+            }
+            io::Result::Ok(sent)
+        };
+        match timeout(self.progress_timeout, write).await {
             Err(_) => Err(ConnectionError::Timeout(self.progress_timeout)),
             Ok(Ok(0)) => Err(ConnectionError::Closed),
             Ok(sent) => Ok(sent?),

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use common::client::{Address, ClientError, Phase};
-use common::rpc::auth::{self, Credentials, NO_IDENTITY, Purpose};
-use common::rpc::{Connection, ConnectionError};
-use common::secret::Secrets;
+use common::rpc::auth::{self, Credentials, Purpose};
+use common::rpc::{Connection, ConnectionError, MemberStream};
 use common::wire::cluster::{OrderAnswer, OrderRequest};
 use common::wire::{Command, Header, Status};
 use tokio::net::TcpStream;
@@ -20,7 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_LEN_MAX: usize = 16 * 1024;
 
 /// Opens the connection over which orders are given, and proves that the operator may give them.
-async fn open(tracker: &Address, secrets: &Secrets) -> Result<Connection<TcpStream>, Failure> {
+async fn open(
+    tracker: &Address,
+    credentials: &Credentials,
+) -> Result<Connection<MemberStream<TcpStream>>, Failure> {
     let connecting = TcpStream::connect((tracker.host(), tracker.port()));
     let stream = timeout(PATIENCE, connecting)
         .await
@@ -32,9 +34,8 @@ async fn open(tracker: &Address, secrets: &Secrets) -> Result<Connection<TcpStre
             address: tracker.clone(),
             source,
         })?;
-    let mut connection = Connection::new(stream, PATIENCE);
-    let credentials = Credentials::new(NO_IDENTITY, secrets);
-    auth::initiate(&mut connection, &credentials, Purpose::Control, PATIENCE)
+    let connection = Connection::new(stream, PATIENCE);
+    let (connection, _) = auth::initiate(connection, credentials, Purpose::Control, PATIENCE)
         .await
         .map_err(|error| Failure::Order(format!("{tracker} does not take orders: {error}")))?;
     Ok(connection)
@@ -43,12 +44,12 @@ async fn open(tracker: &Address, secrets: &Secrets) -> Result<Connection<TcpStre
 /// Gives an order to the first of the trackers that can be reached, and returns its answer.
 pub(super) async fn give(
     trackers: &[Address],
-    secrets: &Secrets,
+    credentials: &Credentials,
     request: OrderRequest,
 ) -> Result<OrderAnswer, Failure> {
     let mut last = Failure::from(ClientError::NoTracker);
     for tracker in trackers {
-        match open(tracker, secrets).await {
+        match open(tracker, credentials).await {
             // A second tracker is not asked once one was: the order may have been carried out.
             Ok(mut connection) => return ask(&mut connection, tracker, request).await,
             Err(error) => last = error,
@@ -58,7 +59,7 @@ pub(super) async fn give(
 }
 
 async fn ask(
-    connection: &mut Connection<TcpStream>,
+    connection: &mut Connection<MemberStream<TcpStream>>,
     tracker: &Address,
     request: OrderRequest,
 ) -> Result<OrderAnswer, Failure> {
@@ -93,7 +94,7 @@ async fn ask(
 }
 
 async fn exchange(
-    connection: &mut Connection<TcpStream>,
+    connection: &mut Connection<MemberStream<TcpStream>>,
     request: OrderRequest,
 ) -> Result<Result<Bytes, Status>, ConnectionError> {
     let mut body = BytesMut::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::client::{Address, Client, PoolSettings};
 use common::env::clock;
-use common::secret::Secrets;
+use common::rpc::auth::Credentials;
 use common::wire::cluster::{
     ClusterStatus, GroupStatus, NodeStatus, Order, OrderAnswer, OrderRequest, Target,
 };
@@ -33,7 +33,7 @@ pub(super) struct Patience {
 pub(super) struct Orders {
     pub(super) trackers: Vec<Address>,
     /// What proves that the operator may give orders.
-    pub(super) secrets: Secrets,
+    pub(super) credentials: Credentials,
     pub(super) json: bool,
 }
 
@@ -140,7 +140,7 @@ impl Orders {
     async fn ask(&self, target: Target, order: Order) -> Result<OrderAnswer, Failure> {
         connection::give(
             &self.trackers,
-            &self.secrets,
+            &self.credentials,
             OrderRequest { order, target },
         )
         .await

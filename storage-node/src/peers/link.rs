@@ -81,7 +81,8 @@ impl MuxLink {
             };
             match self.connect(target, identity, &credentials, &node).await {
                 Ok(mux) => {
-                    info!(peer = %self.number, address = %target, "connected to a peer");
+                    let tls = mux.authenticated().is_encrypted();
+                    info!(peer = %self.number, address = %target, tls, "connected to a peer");
                     (pause, is_news) = (RETRY_MIN, true);
                     *self.mux() = Some(mux.clone());
                     node.peers_changed();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use common::env::Shutdown;
 use common::id::NodeNumber;
-use common::rpc::Connection;
 use common::rpc::auth::{Authenticated, Purpose};
 use common::rpc::mux::{self, Frame, Handler, MuxLimits};
+use common::rpc::{Connection, MemberStream};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tracing::{debug, warn};
@@ -43,7 +43,7 @@ impl PeerService for ReplicaService {
 
     fn serve(
         &self,
-        connection: Connection<TcpStream>,
+        connection: Connection<MemberStream<TcpStream>>,
         peer: Authenticated,
         shutdown: Shutdown,
     ) -> BoxFuture<'static, ()> {

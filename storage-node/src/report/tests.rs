@@ -51,6 +51,9 @@ impl ReportSource for Node {
     }
 }
 
+/// The connection of the node, as its tracker has it.
+type Reporting = Connection<MemberStream<TcpStream>>;
+
 struct Fixture {
     tracker: TcpListener,
     node: Arc<Node>,
@@ -83,28 +86,23 @@ async fn reporter(settings: ReportSettings) -> Fixture {
 }
 
 impl Fixture {
-    async fn accept(&self) -> Connection<TcpStream> {
-        let (connection, accepted) = self.authenticate(&secrets()).await;
-        assert_eq!(accepted.unwrap().peer(), NODE);
+    async fn accept(&self) -> Reporting {
+        let credentials = Credentials::new(NO_IDENTITY, &secrets());
+        let (connection, member) = self.authenticate(&credentials).await.unwrap();
+        assert_eq!(member.peer(), NODE);
         connection
     }
 
-    /// Takes a connection as a tracker with these secrets does.
+    /// Takes a connection as a tracker with these credentials does.
     async fn authenticate(
         &self,
-        secrets: &Secrets,
-    ) -> (
-        Connection<TcpStream>,
-        Result<auth::Authenticated, AuthError>,
-    ) {
+        credentials: &Credentials,
+    ) -> Result<auth::Member<TcpStream>, AuthError> {
         let (stream, _) = within(self.tracker.accept()).await.unwrap();
         let mut connection = Connection::new(stream, DEADLINE);
         let header = within(connection.header()).await.unwrap().unwrap();
-        let credentials = Credentials::new(NO_IDENTITY, secrets);
         let purposes = [Purpose::Report];
-        let accepted =
-            auth::accept(&mut connection, &header, &credentials, &purposes, DEADLINE).await;
-        (connection, accepted)
+        auth::accept(connection, &header, credentials, &purposes, DEADLINE).await
     }
 
     async fn wait_for(&self, wanted: impl Fn(&TrackerState) -> bool) {
@@ -118,7 +116,7 @@ async fn within<F: Future>(future: F) -> F::Output {
     timeout(DEADLINE, future).await.expect("deadline")
 }
 
-async fn receive(connection: &mut Connection<TcpStream>) -> (u8, bytes::Bytes) {
+async fn receive(connection: &mut Reporting) -> (u8, bytes::Bytes) {
     let header = within(connection.header())
         .await
         .unwrap()
@@ -127,21 +125,21 @@ async fn receive(connection: &mut Connection<TcpStream>) -> (u8, bytes::Bytes) {
     (header.command, body)
 }
 
-async fn send(connection: &mut Connection<TcpStream>, body: &[u8]) {
+async fn send(connection: &mut Reporting, body: &[u8]) {
     connection
         .send(&common::wire::response(body))
         .await
         .unwrap();
 }
 
-async fn accept_join(connection: &mut Connection<TcpStream>) {
+async fn accept_join(connection: &mut Reporting) {
     let (command, body) = receive(connection).await;
     assert_eq!(command, Command::NodeJoin as u8);
     assert_eq!(NodeJoin::decode(&body).unwrap().number.get(), 5);
     answer_join(connection, accepted()).await;
 }
 
-async fn answer_join(connection: &mut Connection<TcpStream>, answer: JoinAnswer) {
+async fn answer_join(connection: &mut Reporting, answer: JoinAnswer) {
     let mut body = BytesMut::new();
     answer.encode(&mut body);
     send(connection, &body).await;
@@ -154,7 +152,7 @@ fn accepted() -> JoinAnswer {
 }
 
 /// Takes a report and returns its free space.
-async fn take_report(connection: &mut Connection<TcpStream>) -> u64 {
+async fn take_report(connection: &mut Reporting) -> u64 {
     let (command, body) = receive(connection).await;
     assert_eq!(command, Command::NodeReport as u8);
     send(connection, b"").await;
@@ -337,17 +335,32 @@ async fn a_tracker_of_another_cluster_learns_nothing_and_the_node_says_so() {
         ..ReportSettings::default()
     })
     .await;
-    let (mut connection, accepted) = fixture.authenticate(&Secrets::default()).await;
-    assert!(matches!(accepted, Err(AuthError::Stranger)));
+    let stranger = Credentials::new(NO_IDENTITY, &Secrets::default());
+    let refused = fixture.authenticate(&stranger).await;
+    assert!(matches!(refused, Err(AuthError::Stranger)));
     fixture
         .wait_for(|state| *state == TrackerState::Distrusted)
         .await;
-    assert!(within(connection.header()).await.unwrap().is_none());
     // It tries again, and serves as soon as both know the same secret.
     let mut connection = fixture.accept().await;
     accept_join(&mut connection).await;
     take_report(&mut connection).await;
     // Only what it reports after the first answer counts.
+    take_report(&mut connection).await;
+    fixture
+        .wait_for(|state| matches!(state, TrackerState::Reporting { .. }))
+        .await;
+}
+
+#[tokio::test]
+async fn a_node_reports_inside_of_tls_if_its_tracker_wants_that() {
+    let fixture = reporter(ReportSettings::default()).await;
+    let tracker =
+        Credentials::new(NO_IDENTITY, &secrets()).with_encryption(auth::Encryption::Always);
+    let (mut connection, member) = fixture.authenticate(&tracker).await.unwrap();
+    assert!(member.is_encrypted());
+    accept_join(&mut connection).await;
+    take_report(&mut connection).await;
     take_report(&mut connection).await;
     fixture
         .wait_for(|state| matches!(state, TrackerState::Reporting { .. }))

@@ -15,7 +15,7 @@ use common::env::{Shutdown, ShutdownTrigger};
 use common::id::{Extension, FileId};
 use common::limits;
 use common::rpc::allowed_hosts::AllowedHosts;
-use common::rpc::auth::Credentials;
+use common::rpc::auth::{Credentials, Encryption};
 use common::rpc::{AcceptLimits, Connection, accept_connections, listen};
 use common::secret::{Secret, Secrets};
 use common::web::anti_leech::Access;
@@ -228,6 +228,7 @@ pub(super) fn settings(
         }],
         trackers: Vec::new(),
         secrets: secrets(),
+        encryption: Encryption::default(),
         allowed_hosts: AllowedHosts::default(),
         heartbeat: DEADLINE,
         upload_priority: 10,

@@ -22,7 +22,6 @@ use common::code::ErrorCode;
 use common::digest::Crc32;
 use common::env::{Shutdown, clock};
 use common::limits;
-use common::rpc::auth::Authenticated;
 use common::rpc::{Connection, ConnectionError};
 use common::wire::storage::Streamed;
 use common::wire::{AddressWidth, Command, Header, Status, WireError};
@@ -68,8 +67,8 @@ pub(crate) struct Service {
 enum Ended {
     /// It is over.
     Done,
-    /// It belongs to another node from here on.
-    Peer(Authenticated),
+    /// Another node is there, which asks with this header to prove that it is one.
+    Peer(Header),
 }
 
 /// What became of a request whose connection lives.
@@ -180,7 +179,13 @@ impl Service {
         };
         match session.run(is_client, &shutdown).await {
             Ok(Ended::Done) => {}
-            Ok(Ended::Peer(peer)) => peers.serve(session.connection, peer, shutdown).await,
+            Ok(Ended::Peer(header)) => {
+                let gate = &session.service.gate;
+                let accepted = gate.accept(session.connection, &header, peers.purposes());
+                if let Some((connection, peer)) = accepted.await {
+                    peers.serve(connection, peer, shutdown).await;
+                }
+            }
             Err(error) => debug!(
                 error = &error as &dyn std::error::Error,
                 "a connection ended"
@@ -227,7 +232,7 @@ impl Session {
                 return Ok(Ended::Done);
             };
             if is_first && header.command == Command::Authenticate as u8 {
-                return Ok(self.authenticate(&header).await);
+                return Ok(Ended::Peer(header));
             }
             if !is_client {
                 self.service.gate.refuse(self.connection.get_ref());
@@ -239,14 +244,6 @@ impl Session {
                 return Ok(Ended::Done);
             }
         }
-    }
-
-    /// Lets the peer prove that it is a member of the cluster.
-    async fn authenticate(&mut self, header: &Header) -> Ended {
-        let service = &self.service;
-        let purposes = service.peers.purposes();
-        let accepted = service.gate.accept(&mut self.connection, header, purposes);
-        accepted.await.map_or(Ended::Done, Ended::Peer)
     }
 
     /// Waits for a request; only for the first one not for ever.

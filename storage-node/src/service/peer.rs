@@ -7,9 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use common::env::{Shutdown, clock};
-use common::rpc::Connection;
 use common::rpc::allowed_hosts::AllowedHosts;
-use common::rpc::auth::{self, AuthError, Authenticated, Credentials, Purpose, Rarely};
+use common::rpc::auth::{self, AuthError, Authenticated, Credentials, Member, Purpose, Rarely};
+use common::rpc::{Connection, MemberStream};
 use common::wire::Header;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
@@ -27,7 +27,7 @@ pub(crate) trait PeerService: fmt::Debug + Send + Sync + 'static {
     /// what is under way has been finished.
     fn serve(
         &self,
-        connection: Connection<TcpStream>,
+        connection: Connection<MemberStream<TcpStream>>,
         peer: Authenticated,
         shutdown: Shutdown,
     ) -> BoxFuture<'static, ()>;
@@ -46,7 +46,7 @@ impl PeerService for NoPeers {
 
     fn serve(
         &self,
-        _connection: Connection<TcpStream>,
+        _connection: Connection<MemberStream<TcpStream>>,
         _peer: Authenticated,
         _shutdown: Shutdown,
     ) -> BoxFuture<'static, ()> {
@@ -97,22 +97,23 @@ impl Gate {
         }
     }
 
-    /// Lets the other side prove that it is a member, and proves it in turn. The connection is of no
-    /// more use after `None`.
+    /// Lets the other side prove that it is a member, and proves it in turn. After `None` the connection
+    /// is closed.
     pub(crate) async fn accept(
         &self,
-        connection: &mut Connection<TcpStream>,
+        connection: Connection<TcpStream>,
         header: &Header,
         purposes: &[Purpose],
-    ) -> Option<Authenticated> {
+    ) -> Option<Member<TcpStream>> {
         let patience = AUTHENTICATION_TIMEOUT;
+        let peer = connection.get_ref().peer_addr().ok();
         let accepted =
             auth::accept(connection, header, &self.credentials, purposes, patience).await;
-        let peer = connection.get_ref().peer_addr().ok();
         match accepted {
-            Ok(authenticated) => {
-                debug!(?peer, purpose = %authenticated.purpose(), "another node connected");
-                Some(authenticated)
+            Ok((connection, member)) => {
+                let (purpose, tls) = (member.purpose(), member.is_encrypted());
+                debug!(?peer, %purpose, tls, "another node connected");
+                Some((connection, member))
             }
             Err(error) => {
                 self.log_refusal(peer, &error);

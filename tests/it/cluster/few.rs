@@ -18,6 +18,7 @@ const REFUSE: Plan = Plan {
     nodes: 3,
     replication: "ack_copies = 2\nwhen_too_few = \"refuse\"",
     is_proxied: false,
+    is_encrypted: false,
 };
 
 #[test]

@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) replication: &'static str,
     /// Whether bytes between members pass through [`Net`].
     pub(super) is_proxied: bool,
+    /// Whether members encrypt what they say to each other.
+    pub(super) is_encrypted: bool,
 }
 
 impl Default for Plan {
@@ -45,6 +47,7 @@ impl Default for Plan {
             nodes: 3,
             replication: "ack_copies = 2",
             is_proxied: false,
+            is_encrypted: false,
         }
     }
 }
@@ -184,8 +187,10 @@ impl Cluster {
         peers: &[String],
     ) -> Process {
         let config = format!(
-            "[cluster]\nsecret_file = {:?}\n[tracker]\nlisten = \"{listen}\"\npeers = {peers:?}\n",
-            self.folder.path().join(secret)
+            "[cluster]\nsecret_file = {:?}\ntls = {}\n\
+             [tracker]\nlisten = \"{listen}\"\npeers = {peers:?}\n",
+            self.folder.path().join(secret),
+            self.plan.is_encrypted
         );
         Process::new(self.folder.path(), name, "tracker", &config)
     }
@@ -221,8 +226,10 @@ impl Cluster {
             storage = format!("{storage}advertise_address = \"{front}\"\n");
         }
         let config = format!(
-            "[cluster]\nsecret_file = {:?}\n[storage]\n{storage}[storage.replication]\n{}\n",
+            "[cluster]\nsecret_file = {:?}\ntls = {}\n\
+             [storage]\n{storage}[storage.replication]\n{}\n",
             self.folder.path().join(secret),
+            self.plan.is_encrypted,
             self.plan.replication
         );
         let node = Process::new(self.folder.path(), name, "storage", &config);

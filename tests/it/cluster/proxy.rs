@@ -3,12 +3,13 @@
 //!
 //! What is held up arrives when the way is free again, as on a network whose cables were pulled and
 //! plugged in: TCP repeats what was lost. So a member that is cut off finds late news in its sockets.
-//! Clients are outside, and nothing holds them up.
+//! Clients are outside, and nothing holds them up. What members say can be searched for words.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use common::wire::Command;
@@ -43,6 +44,32 @@ pub(super) struct Net {
     cuts: watch::Sender<Cuts>,
     /// Where nodes keep who they are.
     identities: Arc<Mutex<Vec<(Member, PathBuf)>>>,
+    search: Arc<Search>,
+}
+
+/// Looks for words in what passes between members.
+#[derive(Debug, Default)]
+struct Search {
+    /// Empty until somebody wants to know.
+    words: Mutex<Vec<u8>>,
+    sightings: AtomicU64,
+}
+
+impl Search {
+    /// Looks at the next bytes of a way; `before` are the last ones that it has seen there.
+    fn look(&self, before: &mut Vec<u8>, bytes: &[u8]) {
+        let words = self.words.lock().unwrap().clone();
+        if words.is_empty() {
+            return;
+        }
+        before.extend_from_slice(bytes);
+        if before.windows(words.len()).any(|window| window == words) {
+            self.sightings.fetch_add(1, Ordering::Relaxed);
+        }
+        // Words may be cut in two.
+        let start = (before.len() + 1).saturating_sub(words.len());
+        before.drain(..start);
+    }
 }
 
 impl Net {
@@ -52,7 +79,18 @@ impl Net {
             handle,
             cuts: watch::Sender::default(),
             identities: Arc::default(),
+            search: Arc::default(),
         }
+    }
+
+    /// Looks for these words in everything that members say to each other from now on.
+    pub(super) fn look_for(&self, words: &[u8]) {
+        words.clone_into(&mut self.search.words.lock().unwrap());
+    }
+
+    /// How often they were seen.
+    pub(super) fn sightings(&self) -> u64 {
+        self.search.sightings.load(Ordering::Relaxed)
     }
 
     /// Tells where a node keeps who it is, so that it is recognised.
@@ -72,6 +110,7 @@ impl Net {
         let listener = self.handle.block_on(TcpListener::bind(at)).unwrap();
         let address = listener.local_addr().unwrap();
         let (cuts, identities) = (self.cuts.subscribe(), Arc::clone(&self.identities));
+        let search = Arc::clone(&self.search);
         self.handle.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
@@ -82,6 +121,7 @@ impl Net {
                     target,
                     cuts: cuts.clone(),
                     identities: Arc::clone(&identities),
+                    search: Arc::clone(&search),
                 };
                 connections.spawn(way.carry(stream));
             }
@@ -102,6 +142,7 @@ struct Way {
     target: SocketAddr,
     cuts: watch::Receiver<Cuts>,
     identities: Arc<Mutex<Vec<(Member, PathBuf)>>>,
+    search: Arc<Search>,
 }
 
 impl Way {
@@ -120,8 +161,8 @@ impl Way {
         target.set_nodelay(true)?;
         let (target_read, mut target_write) = target.into_split();
         target_write.write_all(&first).await?;
-        let there = pump(read, target_write, self.cuts.clone(), there);
-        let back = pump(target_read, write, self.cuts.clone(), back);
+        let there = self.pump(read, target_write, there);
+        let back = self.pump(target_read, write, back);
         tokio::try_join!(there, back).map(|_| ())
     }
 
@@ -140,6 +181,29 @@ impl Way {
         let member = known.iter().find(|(_, file)| is_it(file));
         Ok((member.map_or(Member::Client, |(member, _)| *member), first))
     }
+
+    async fn pump(
+        &self,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+        way: (Member, Member),
+    ) -> io::Result<()> {
+        let mut cuts = self.cuts.clone();
+        let is_among_members = ![way.0, way.1].contains(&Member::Client);
+        let mut seen = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let len = from.read(&mut buffer).await?;
+            is_open(&mut cuts, way).await;
+            if len == 0 {
+                return to.shutdown().await;
+            }
+            if is_among_members {
+                self.search.look(&mut seen, &buffer[..len]);
+            }
+            to.write_all(&buffer[..len]).await?;
+        }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -156,21 +220,4 @@ fn stored_identity(file: &PathBuf) -> Option<String> {
 async fn is_open(cuts: &mut watch::Receiver<Cuts>, way: (Member, Member)) {
     // An error means that the network is gone, and its tasks with it.
     let _ = cuts.wait_for(|cuts| !cuts.contains(&way)).await;
-}
-
-async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut cuts: watch::Receiver<Cuts>,
-    way: (Member, Member),
-) -> io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let len = from.read(&mut buffer).await?;
-        is_open(&mut cuts, way).await;
-        if len == 0 {
-            return to.shutdown().await;
-        }
-        to.write_all(&buffer[..len]).await?;
-    }
 }

@@ -15,6 +15,7 @@ use common::rpc::auth::{Authenticated, Purpose};
 use common::rpc::{Connection, ConnectionError};
 use common::wire::tracker::{ClientDialect, Request};
 use common::wire::{Command, HEADER_LEN, Header, Status, WireError, encode_error};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
@@ -45,6 +46,15 @@ pub(crate) struct Service {
     session: Option<SessionId>,
 }
 
+/// How a conversation ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It is over.
+    Done,
+    /// The other side asks with this header to prove that it is a member.
+    Member(Header),
+}
+
 /// Whether the connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -73,22 +83,39 @@ impl Service {
 
     /// Serves until the peer goes, fails, or the signal comes.
     pub(crate) async fn serve(mut self, stream: TcpStream, shutdown: Shutdown) {
-        let mut connection = Connection::new(stream, self.shared.network_timeout);
-        if let Err(error) = self.serve_requests(&mut connection, &shutdown).await {
+        let connection = Connection::new(stream, self.shared.network_timeout);
+        if let Err(error) = self.serve_whoever(connection, &shutdown).await {
             let error: &dyn std::error::Error = &error;
             debug!(peer = %self.peer, error, "connection ended");
         }
     }
 
-    async fn serve_requests(
+    async fn serve_whoever(
         &mut self,
-        connection: &mut Connection<TcpStream>,
+        mut connection: Connection<TcpStream>,
         shutdown: &Shutdown,
     ) -> Result<(), ConnectionError> {
+        let Ended::Member(header) = self.serve_requests(&mut connection, shutdown).await? else {
+            return Ok(());
+        };
+        let accepted = self.shared.gate.accept(connection, &header).await;
+        let Some((mut connection, member)) = accepted else {
+            return Ok(());
+        };
+        self.member = Some(member);
+        self.serve_requests(&mut connection, shutdown).await?;
+        Ok(())
+    }
+
+    async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        connection: &mut Connection<S>,
+        shutdown: &Shutdown,
+    ) -> Result<Ended, ConnectionError> {
         let is_client = self.shared.gate.allows(self.peer.ip(), self.local.ip());
         let mut stop = pin!(shutdown.requested());
         let mut answers = BytesMut::new();
-        let mut is_new = true;
+        let mut is_new = self.member.is_none();
         loop {
             if !connection.holds_packet() || ANSWERS_LEN_MAX <= answers.len() {
                 connection.send(&answers).await?;
@@ -100,40 +127,36 @@ impl Service {
                         readable = self.readable(connection, is_new, is_client) => readable?,
                     };
                     if !is_there {
-                        return Ok(());
+                        return Ok(Ended::Done);
                     }
                 }
             }
             let Some(header) = connection.header().await? else {
-                return Ok(());
+                return Ok(Ended::Done);
             };
             if is_new && header.command == Command::Authenticate as u8 {
-                is_new = false;
-                self.member = self.shared.gate.accept(connection, &header).await;
-                if self.member.is_none() {
-                    return Ok(());
-                }
-                continue;
+                return Ok(Ended::Member(header));
             }
             is_new = false;
             if !is_client && self.member.is_none() {
                 self.shared.gate.refuse(self.peer);
-                return Ok(());
+                return Ok(Ended::Done);
             }
             let body = connection
                 .body(&header, limits::PACKET_LEN_MAX - HEADER_LEN)
                 .await?;
             if self.answer(header, &body, &mut answers).await == Next::Close {
-                return connection.send(&answers).await;
+                connection.send(&answers).await?;
+                return Ok(Ended::Done);
             }
         }
     }
 
     /// Waits for the next packet. Clients may idle for ever once they sent a request; members have
     /// something to say all the time, so a silent one is gone.
-    async fn readable(
+    async fn readable<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        connection: &mut Connection<TcpStream>,
+        connection: &mut Connection<S>,
         is_new: bool,
         is_client: bool,
     ) -> Result<bool, ConnectionError> {

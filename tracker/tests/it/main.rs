@@ -13,3 +13,4 @@ mod operator;
 mod peers;
 mod strangers;
 mod support;
+mod tls;

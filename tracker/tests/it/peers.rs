@@ -23,7 +23,7 @@ pub(crate) fn peer(address: SocketAddr, peers: &[SocketAddr]) -> Running {
     })
 }
 
-async fn leader(client: &mut Client) -> SocketAddr {
+pub(crate) async fn leader(client: &mut Client) -> SocketAddr {
     let body = client.body(Request::GetLeader).await;
     let text = LeaderResponse::decode(&body).unwrap().0;
     text.as_str().parse().unwrap()

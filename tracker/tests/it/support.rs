@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use common::env::{Shutdown, ShutdownTrigger};
 use common::id::{GroupName, NodeNumber, VolumePath};
-use common::rpc::Connection;
-use common::rpc::auth::{self, AuthError, Credentials, NO_IDENTITY, Purpose};
+use common::rpc::auth::{self, AuthError, Authenticated, Credentials, NO_IDENTITY, Purpose};
+use common::rpc::{Connection, MemberStream};
 use common::secret::{Secret, Secrets};
 use common::wire::cluster::{
     ClusterStatus, Order, OrderAnswer, OrderRequest, StatusCursor, StatusPage,
@@ -106,12 +106,12 @@ pub(crate) fn settings() -> Settings {
 }
 
 /// A connection that sends packets and takes answers.
-pub(crate) struct Client(pub(crate) Connection<TcpStream>);
+pub(crate) struct Client(pub(crate) Connection<MemberStream<TcpStream>>);
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = within(TcpStream::connect(address)).await.unwrap();
-        Self(Connection::new(stream, DEADLINE))
+        Self(Connection::new(MemberStream::plain(stream), DEADLINE))
     }
 
     /// A connection of a member.
@@ -121,10 +121,22 @@ impl Client {
         secrets: &Secrets,
         purpose: Purpose,
     ) -> Result<Self, AuthError> {
-        let mut client = Self::connect(address).await;
         let credentials = Credentials::new(identity, secrets);
-        auth::initiate(&mut client.0, &credentials, purpose, DEADLINE).await?;
-        Ok(client)
+        let member = Self::member_with(address, &credentials, purpose).await;
+        member.map(|(client, _)| client)
+    }
+
+    /// A connection of a member with these credentials.
+    pub(crate) async fn member_with(
+        address: SocketAddr,
+        credentials: &Credentials,
+        purpose: Purpose,
+    ) -> Result<(Self, Authenticated), AuthError> {
+        let stream = within(TcpStream::connect(address)).await.unwrap();
+        let connection = Connection::new(stream, DEADLINE);
+        let (connection, member) =
+            auth::initiate(connection, credentials, purpose, DEADLINE).await?;
+        Ok((Self(connection), member))
     }
 
     pub(crate) async fn send(&mut self, command: u8, body: &[u8]) {
@@ -165,7 +177,7 @@ impl Client {
     /// Gives an order, over a connection of its own that knows the secret.
     pub(crate) async fn order(&mut self, order: Order, target: &str) -> OrderAnswer {
         let target = target.parse().unwrap();
-        let address = self.0.get_ref().peer_addr().unwrap();
+        let address = self.0.get_ref().get_ref().peer_addr().unwrap();
         let operator = Self::member(address, NO_IDENTITY, &secrets(), Purpose::Control).await;
         let mut body = BytesMut::new();
         OrderRequest { order, target }.encode(&mut body);

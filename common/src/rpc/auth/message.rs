@@ -8,7 +8,10 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::wire::report::NodeIdentity;
 
 /// Version of the layouts in this file and of what proofs are made over.
-pub(super) const AUTH_VERSION: u16 = 1;
+pub(super) const AUTH_VERSION: u16 = 2;
+
+/// First version whose sides say whether they want TLS.
+pub(super) const TLS_SINCE: u16 = 2;
 
 /// Secrets that one side may offer a proof of: the current one and the previous.
 pub(super) const PROOFS_MAX: usize = 2;
@@ -23,6 +26,8 @@ pub(super) struct Hello {
     pub(super) purpose: u8,
     pub(super) identity: NodeIdentity,
     pub(super) nonce: Nonce,
+    /// Whether it goes on with TLS only. Before version 2, it cannot.
+    pub(super) wants_tls: bool,
 }
 
 /// Second message, from the acceptor.
@@ -32,6 +37,8 @@ pub(super) struct Challenge {
     pub(super) version: u16,
     pub(super) identity: NodeIdentity,
     pub(super) nonce: Nonce,
+    /// Whether it goes on with TLS only. Before version 2, it cannot.
+    pub(super) wants_tls: bool,
 }
 
 /// Third message, from the initiator: a proof by each secret it has, the one in use first.
@@ -50,11 +57,13 @@ impl Hello {
     /// Reads a hello. A later version may have appended to it, which is passed over.
     pub(super) fn decode(body: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
+        let version = version(&mut reader)?;
         let hello = Self {
-            version: version(&mut reader)?,
+            version,
             purpose: reader.u8()?,
             identity: NodeIdentity(reader.array()?),
             nonce: Nonce(reader.array()?),
+            wants_tls: wants_tls(version, &mut reader)?,
         };
         if hello.version <= AUTH_VERSION {
             reader.finish()?;
@@ -69,6 +78,7 @@ impl Hello {
         writer.u8(self.purpose);
         writer.bytes(&self.identity.0);
         writer.bytes(&self.nonce.0);
+        put_wants_tls(self.version, self.wants_tls, &mut writer);
         out.freeze()
     }
 
@@ -81,10 +91,12 @@ impl Hello {
 impl Challenge {
     pub(super) fn decode(body: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
+        let version = version(&mut reader)?;
         let challenge = Self {
-            version: version(&mut reader)?,
+            version,
             identity: NodeIdentity(reader.array()?),
             nonce: Nonce(reader.array()?),
+            wants_tls: wants_tls(version, &mut reader)?,
         };
         reader.finish()?;
         Ok(challenge)
@@ -96,6 +108,7 @@ impl Challenge {
         writer.u16(self.version);
         writer.bytes(&self.identity.0);
         writer.bytes(&self.nonce.0);
+        put_wants_tls(self.version, self.wants_tls, &mut writer);
         out.freeze()
     }
 }
@@ -151,6 +164,23 @@ fn version(reader: &mut Reader<'_>) -> Result<u16, CodecError> {
     match reader.u16()? {
         0 => Err(CodecError::Field("version")),
         version => Ok(version),
+    }
+}
+
+fn wants_tls(version: u16, reader: &mut Reader<'_>) -> Result<bool, CodecError> {
+    if version < TLS_SINCE {
+        return Ok(false);
+    }
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(CodecError::Field("whether TLS is wanted")),
+    }
+}
+
+fn put_wants_tls(version: u16, wants_tls: bool, writer: &mut Writer<'_>) {
+    if TLS_SINCE <= version {
+        writer.u8(u8::from(wants_tls));
     }
 }
 

@@ -3,6 +3,7 @@
 //! A proof is of no use elsewhere, because what it covers is of one connection (both nonces), one
 //! direction (who began), one purpose and one pair of nodes.
 
+use super::message::TLS_SINCE;
 use crate::env::entropy;
 use crate::secret::Secret;
 use crate::wire::report::NodeIdentity;
@@ -39,6 +40,17 @@ impl From<[u8; PROOF_LEN]> for Proof {
     }
 }
 
+/// What only the two ends of one TLS session know, as RFC 5705 has TLS export it; zeros without TLS.
+///
+/// Whoever stands in between and speaks TLS with both has two sessions, and so two of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Binding(pub(super) [u8; 32]);
+
+impl Binding {
+    /// Of a connection without TLS.
+    pub(super) const NONE: Self = Self([0; 32]);
+}
+
 /// What a secret becomes for this use.
 #[derive(Clone)]
 pub(super) struct ProofKey([u8; 32]);
@@ -68,11 +80,16 @@ pub(super) struct Transcript {
     pub(super) purpose: u8,
     pub(super) initiator: (NodeIdentity, Nonce),
     pub(super) acceptor: (NodeIdentity, Nonce),
+    /// Whether the initiator wants TLS, and whether the acceptor does: what is taken out on the way
+    /// is missing in the proofs. Since version 2.
+    pub(super) wants_tls: [bool; 2],
+    /// The TLS session that the proofs go through. Since version 2.
+    pub(super) binding: Binding,
 }
 
 impl Transcript {
-    /// The proof of `side` by `key`. Every field has a fixed width, so two transcripts are never the
-    /// same bytes.
+    /// The proof of `side` by `key`. Every field has a fixed width, and the version that decides how many
+    /// there are has its place among the first, so two transcripts are never the same bytes.
     pub(super) fn proof(&self, key: &ProofKey, side: Side) -> Proof {
         let mut hasher = blake3::Hasher::new_keyed(&key.0);
         hasher.update(&[side as u8, self.purpose]);
@@ -81,6 +98,10 @@ impl Transcript {
         for (identity, nonce) in [&self.initiator, &self.acceptor] {
             hasher.update(&identity.0);
             hasher.update(&nonce.0);
+        }
+        if TLS_SINCE <= self.agreed {
+            hasher.update(&self.wants_tls.map(u8::from));
+            hasher.update(&self.binding.0);
         }
         Proof(hasher.finalize())
     }

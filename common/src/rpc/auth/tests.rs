@@ -1,3 +1,6 @@
+mod tls;
+mod version1;
+
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -41,17 +44,35 @@ fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {
     )
 }
 
-async fn accept_one(
+async fn accept_member(
     mut connection: Connection<DuplexStream>,
     credentials: Credentials,
     purposes: &[Purpose],
-) -> Result<Authenticated, AuthError> {
+) -> Result<Member<DuplexStream>, AuthError> {
     let header = connection.header().await?.ok_or(ConnectionError::Closed)?;
     assert_eq!(header.command, Command::Authenticate as u8);
-    accept(&mut connection, &header, &credentials, purposes, PATIENCE).await
+    accept(connection, &header, &credentials, purposes, PATIENCE).await
 }
 
 type Outcome = Result<Authenticated, AuthError>;
+
+async fn accept_one(
+    connection: Connection<DuplexStream>,
+    credentials: Credentials,
+    purposes: &[Purpose],
+) -> Outcome {
+    let accepted = accept_member(connection, credentials, purposes).await;
+    accepted.map(|(_, authenticated)| authenticated)
+}
+
+async fn initiate_one(
+    connection: Connection<DuplexStream>,
+    credentials: &Credentials,
+    purpose: Purpose,
+) -> Outcome {
+    let initiated = initiate(connection, credentials, purpose, PATIENCE).await;
+    initiated.map(|(_, authenticated)| authenticated)
+}
 
 /// Both ends of one authentication.
 async fn meet(
@@ -59,9 +80,11 @@ async fn meet(
     acceptor: Credentials,
     purpose: Purpose,
 ) -> (Outcome, Outcome) {
-    let (mut near, far) = pair();
-    let initiating = async move { initiate(&mut near, &initiator, purpose, PATIENCE).await };
-    tokio::join!(initiating, accept_one(far, acceptor, &ALL))
+    let (near, far) = pair();
+    tokio::join!(
+        initiate_one(near, &initiator, purpose),
+        accept_one(far, acceptor, &ALL)
+    )
 }
 
 #[tokio::test]
@@ -134,10 +157,10 @@ async fn a_node_that_reaches_itself_or_its_copy_says_so() {
 
 #[tokio::test]
 async fn a_purpose_that_has_no_place_is_refused_before_any_proof() {
-    let (mut near, far) = pair();
+    let (near, far) = pair();
     let initiator = credentials(1, b's', None);
     let (near, far) = tokio::join!(
-        initiate(&mut near, &initiator, Purpose::Replicate, PATIENCE),
+        initiate_one(near, &initiator, Purpose::Replicate),
         accept_one(far, credentials(2, b's', None), &[Purpose::Report]),
     );
     assert!(matches!(far, Err(AuthError::Purpose(3))));
@@ -177,16 +200,9 @@ async fn pass(
 async fn recorded_bytes_prove_nothing_on_another_connection() {
     let (near, middle_near) = duplex(4096);
     let (middle_far, far) = duplex(4096);
-    let initiating = async {
-        let mut connection = Connection::new(near, PATIENCE);
-        initiate(
-            &mut connection,
-            &credentials(1, b's', None),
-            Purpose::Report,
-            PATIENCE,
-        )
-        .await
-    };
+    let initiator = credentials(1, b's', None);
+    let near = Connection::new(near, PATIENCE);
+    let initiating = initiate_one(near, &initiator, Purpose::Report);
     let accepting = accept_one(
         Connection::new(far, PATIENCE),
         credentials(2, b's', None),
@@ -209,9 +225,8 @@ async fn recorded_bytes_prove_nothing_on_another_connection() {
     // And the answers again to the initiator, which has drawn another nonce too.
     let (mut replaying, near) = duplex(4096);
     replaying.write_all(&told).await.unwrap();
-    let mut near = Connection::new(near, PATIENCE);
-    let initiator = credentials(1, b's', None);
-    let near = initiate(&mut near, &initiator, Purpose::Report, PATIENCE).await;
+    let near = Connection::new(near, PATIENCE);
+    let near = initiate_one(near, &initiator, Purpose::Report).await;
     assert!(matches!(near, Err(AuthError::Impostor)), "{near:?}");
 }
 
@@ -221,13 +236,14 @@ async fn a_proof_that_is_mirrored_proves_nothing() {
     // its proof.
     let (near, mut mirror) = duplex(4096);
     let mirroring = async {
-        let mut hello = [0; 10 + 51];
+        let mut hello = [0; 10 + 52];
         mirror.read_exact(&mut hello).await.unwrap();
         let heard = Hello::decode(&hello[10..]).unwrap();
         let challenge = Challenge {
             version: AUTH_VERSION,
             identity: node(9),
             nonce: heard.nonce,
+            wants_tls: false,
         };
         let mut connection = Connection::new(mirror, PATIENCE);
         tell(&mut connection, &challenge.encode()).await.unwrap();
@@ -240,12 +256,9 @@ async fn a_proof_that_is_mirrored_proves_nothing() {
         };
         tell(&mut connection, &said_back.encode()).await.unwrap();
     };
-    let mut near = Connection::new(near, PATIENCE);
+    let near = Connection::new(near, PATIENCE);
     let initiator = credentials(1, b's', None);
-    let (near, ()) = tokio::join!(
-        initiate(&mut near, &initiator, Purpose::Report, PATIENCE),
-        mirroring
-    );
+    let (near, ()) = tokio::join!(initiate_one(near, &initiator, Purpose::Report), mirroring);
     assert!(matches!(near, Err(AuthError::Impostor)), "{near:?}");
 }
 
@@ -260,6 +273,7 @@ async fn an_acceptor_proves_nothing_to_a_stranger() {
             purpose: 1,
             identity: node(1),
             nonce: Nonce::draw(),
+            wants_tls: false,
         };
         ask(&mut stranger, &hello.encode()).await.unwrap();
         let challenge = answer(&mut stranger).await.unwrap().unwrap();
@@ -271,19 +285,21 @@ async fn an_acceptor_proves_nothing_to_a_stranger() {
     let (far, (challenge, refused)) = tokio::join!(accepting, guessing);
     assert!(matches!(far, Err(AuthError::Stranger)));
     assert_eq!(refused, Err(Status::ACCESS));
-    // Version, identity, nonce, and nothing that was computed from the secret.
-    assert_eq!(challenge.len(), 2 + 16 + 32);
+    // Version, identity, nonce, a wish, and nothing that was computed from the secret.
+    assert_eq!(challenge.len(), 2 + 16 + 32 + 1);
 }
 
 #[test]
 fn a_proof_is_of_one_side_purpose_pair_of_nodes_and_version() {
     let key = ProofKey::of(&secret(b's'));
     let base = Transcript {
-        offered: 1,
-        agreed: 1,
+        offered: 2,
+        agreed: 2,
         purpose: 1,
         initiator: (node(1), Nonce([1; 32])),
         acceptor: (node(2), Nonce([2; 32])),
+        wants_tls: [true, false],
+        binding: Binding([7; 32]),
     };
     let swapped = Transcript {
         initiator: base.acceptor,
@@ -291,8 +307,9 @@ fn a_proof_is_of_one_side_purpose_pair_of_nodes_and_version() {
         ..base
     };
     let others = [
-        Transcript { offered: 2, ..base },
-        Transcript { agreed: 2, ..base },
+        Transcript { offered: 1, ..base },
+        Transcript { agreed: 1, ..base },
+        Transcript { agreed: 3, ..base },
         Transcript { purpose: 2, ..base },
         swapped,
         Transcript {
@@ -311,6 +328,22 @@ fn a_proof_is_of_one_side_purpose_pair_of_nodes_and_version() {
             acceptor: (node(2), Nonce([3; 32])),
             ..base
         },
+        Transcript {
+            wants_tls: [false, true],
+            ..base
+        },
+        Transcript {
+            wants_tls: [true, true],
+            ..base
+        },
+        Transcript {
+            binding: Binding([8; 32]),
+            ..base
+        },
+        Transcript {
+            binding: Binding::NONE,
+            ..base
+        },
     ];
     let proof = base.proof(&key, Side::Initiator);
     assert_eq!(proof, base.proof(&key, Side::Initiator));
@@ -326,9 +359,9 @@ fn a_proof_is_of_one_side_purpose_pair_of_nodes_and_version() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_stops_in_the_middle_is_given_up() {
-    let (mut near, _silent) = pair();
+    let (near, _silent) = pair();
     let near = initiate(
-        &mut near,
+        near,
         &credentials(1, b's', None),
         Purpose::Report,
         PATIENCE / 2,
@@ -342,6 +375,7 @@ async fn a_peer_that_stops_in_the_middle_is_given_up() {
         purpose: 1,
         identity: node(1),
         nonce: Nonce::draw(),
+        wants_tls: false,
     };
     ask(&mut stranger, &hello.encode()).await.unwrap();
     let far = accept_one(far, credentials(2, b's', None), &ALL).await;
@@ -398,12 +432,18 @@ fn a_later_version_may_append_to_its_hello() {
         purpose: 1,
         identity: node(1),
         nonce: Nonce([5; 32]),
+        wants_tls: true,
     };
     let mut bytes = hello.encode().to_vec();
     bytes.extend_from_slice(b"more");
     assert_eq!(Hello::decode(&bytes), Ok(hello));
-    bytes[1] = 1;
+    bytes[1] = 2;
     assert_eq!(Hello::decode(&bytes), Err(CodecError::Trailing(4)));
+    bytes[1] = 1;
+    assert_eq!(Hello::decode(&bytes), Err(CodecError::Trailing(5)));
+    bytes[1] = 2;
+    bytes[51] = 2;
+    assert!(matches!(Hello::decode(&bytes), Err(CodecError::Field(_))));
 }
 
 #[test]

@@ -75,8 +75,9 @@ impl Mux {
         limits: MuxLimits,
     ) -> Result<Self, MuxError> {
         let patience = limits.connect_timeout;
-        let mut connection = Connection::new(stream, patience);
-        let authenticated = auth::initiate(&mut connection, credentials, purpose, patience).await?;
+        let connection = Connection::new(stream, patience);
+        let (connection, authenticated) =
+            auth::initiate(connection, credentials, purpose, patience).await?;
         Self::start(connection, authenticated, limits).await
     }
 

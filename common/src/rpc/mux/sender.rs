@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
@@ -157,7 +158,17 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         if self.copies.capacity() < COPIES_LEN {
             self.copies.reserve(COPIES_LEN);
         }
-        Ok(self.writer.flush().await?)
+        self.flush().await
+    }
+
+    /// Waits until nothing is kept back. A plain stream keeps nothing, so it is asked without the cost of
+    /// a clock; one that encrypts may wait for the peer as long as a write does.
+    async fn flush(&mut self) -> Result<(), MuxEnd> {
+        if let Some(flushed) = self.writer.flush().now_or_never() {
+            return Ok(flushed?);
+        }
+        let flushed = timeout(self.patience, self.writer.flush()).await;
+        Ok(flushed.map_err(|_| MuxEnd::Stalled(self.patience))??)
     }
 
     fn advance(&mut self, mut written: usize) {

@@ -1,3 +1,5 @@
+mod tls;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};

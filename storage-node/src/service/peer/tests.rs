@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::rpc::auth::Encryption;
 use common::rpc::mux::{self, Frame, Handler, Mux, MuxError, MuxLimits};
 use common::secret::Secrets;
 use common::wire::report::NodeIdentity;
@@ -31,7 +32,7 @@ impl PeerService for Peers {
 
     fn serve(
         &self,
-        connection: Connection<TcpStream>,
+        connection: Connection<MemberStream<TcpStream>>,
         peer: Authenticated,
         shutdown: Shutdown,
     ) -> BoxFuture<'static, ()> {
@@ -48,11 +49,18 @@ fn node_with(peers: Arc<dyn PeerService>, allowed_hosts: AllowedHosts) -> Fixtur
 }
 
 async fn connect(fixture: &Fixture, secrets: &Secrets, purpose: Purpose) -> Result<Mux, MuxError> {
-    let credentials = Credentials::new(PEER, secrets);
+    connect_with(fixture, &Credentials::new(PEER, secrets), purpose).await
+}
+
+async fn connect_with(
+    fixture: &Fixture,
+    credentials: &Credentials,
+    purpose: Purpose,
+) -> Result<Mux, MuxError> {
     let address = fixture.address.to_string();
     within(Mux::connect(
         address,
-        &credentials,
+        credentials,
         purpose,
         MuxLimits::default(),
     ))
@@ -70,6 +78,25 @@ async fn a_member_is_handed_over_and_keeps_its_connection_until_the_node_stops()
     assert_eq!(answer.head.as_ref(), PEER.0);
     fixture.stop().await;
     assert!(!mux.is_open());
+}
+
+#[tokio::test]
+async fn a_member_that_wants_tls_gets_it_and_one_that_does_not_want_it_goes_without() {
+    let fixture = node_with(Arc::new(Peers), AllowedHosts::default());
+    for encryption in [Encryption::Always, Encryption::OnRequest] {
+        let credentials = Credentials::new(PEER, &secrets()).with_encryption(encryption);
+        let mux = connect_with(&fixture, &credentials, Purpose::Replicate).await;
+        let mux = mux.unwrap();
+        let is_encrypted = mux.authenticated().is_encrypted();
+        assert_eq!(is_encrypted, encryption == Encryption::Always);
+        let long = Frame {
+            payload: vec![7; 1 << 20].into(),
+            ..Frame::default()
+        };
+        let answer = within(mux.call(long)).await.unwrap();
+        assert_eq!(answer.head.as_ref(), PEER.0);
+    }
+    fixture.stop().await;
 }
 
 #[tokio::test]
