@@ -8,6 +8,7 @@ mod blackout;
 mod few;
 mod harness;
 mod load;
+mod lost_disk;
 mod membership;
 mod process;
 mod proxy;

@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) replication: &'static str,
     /// Whether bytes between members pass through [`Net`].
     pub(super) is_proxied: bool,
+    /// Disks of each node, each with a volume path of its own; 0 for one below the data directory.
+    pub(super) disks: usize,
 }
 
 impl Default for Plan {
@@ -45,6 +47,7 @@ impl Default for Plan {
             nodes: 3,
             replication: "ack_copies = 2",
             is_proxied: false,
+            disks: 0,
         }
     }
 }
@@ -220,6 +223,12 @@ impl Cluster {
             self.net.open(at, None, member, place.storage);
             storage = format!("{storage}advertise_address = \"{front}\"\n");
         }
+        let disks = (0..self.plan.disks).map(|disk| {
+            let directory = self.disk(number, disk);
+            format!("{{ dir = {directory:?} }}")
+        });
+        let disks: Vec<String> = disks.collect();
+        storage = format!("{storage}store_paths = [{}]\n", disks.join(", "));
         let config = format!(
             "[cluster]\nsecret_file = {:?}\n[storage]\n{storage}[storage.replication]\n{}\n",
             self.folder.path().join(secret),
@@ -228,6 +237,11 @@ impl Cluster {
         let node = Process::new(self.folder.path(), name, "storage", &config);
         self.net.know(member, identity_file(&node));
         node
+    }
+
+    /// The directory that is a disk of a node, from 0.
+    pub(super) fn disk(&self, number: usize, disk: usize) -> PathBuf {
+        self.folder.path().join(format!("node{number}.disk{disk}"))
     }
 
     /// An API server that is not started, and its address.

@@ -70,6 +70,7 @@ fn space(path: u8, free_mb: u64) -> PathSpace {
         reserved_mb: 0,
         read_only: false,
         is_complete: true,
+        records: 0,
     }
 }
 
