@@ -1,6 +1,8 @@
 //! Several API servers over one cluster, with the catalog in a `PostgreSQL` of the test's own: whichever
 //! is asked, it is one service, also while one of them is killed.
 
+mod faults;
+
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
