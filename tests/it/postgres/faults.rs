@@ -11,11 +11,11 @@ use super::*;
 use crate::support::image_host::{code_of, json_of};
 use crate::support::tell;
 
-/// The longest that a server may keep a client waiting while its database hangs: two groups of changes,
-/// each with the time of a call and of a new connection, and room for a busy machine.
-const ANSWER_LIMIT: Duration = Duration::from_secs(75);
-/// How long the database hangs: longer than servers wait for it.
-const HANG: Duration = Duration::from_secs(25);
+/// The longest that a server may keep a client waiting while its database hangs: two looks or groups of
+/// changes, each with the time of a call, and room for a busy machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(50);
+/// How long the database hangs: longer than any client may wait.
+const HANG: Duration = Duration::from_secs(60);
 /// Clients of each server.
 const CLIENTS: u64 = 4;
 const LEN: usize = 3000;
@@ -32,19 +32,19 @@ struct Uploads {
 }
 
 impl Uploads {
-    /// Uploads until told to stop.
-    fn make(client: &mut Client, server: SocketAddr, seed: u64, stop: &AtomicBool) -> Self {
+    /// Uploads until told to stop, to the first of the servers that can be reached.
+    fn make(client: &mut Client, servers: &[SocketAddr], seed: u64, stop: &AtomicBool) -> Self {
         let mut uploads = Self::default();
         for number in 0.. {
             if stop.load(Ordering::Relaxed) {
                 return uploads;
             }
-            uploads.make_one(client, server, seed, number);
+            uploads.make_one(client, servers, seed, number);
         }
         uploads
     }
 
-    fn make_one(&mut self, client: &mut Client, server: SocketAddr, seed: u64, number: u64) {
+    fn make_one(&mut self, client: &mut Client, servers: &[SocketAddr], seed: u64, number: u64) {
         let name = format!("{seed}-{number}.bin");
         let started = Instant::now();
         let answer = client.upload_answer(&name, &content(&name));
@@ -58,7 +58,10 @@ impl Uploads {
             }
             Err(_) => {
                 self.doubtful.insert(name);
-                client.reconnect(Http::connect(server).unwrap());
+                let reached = servers
+                    .iter()
+                    .find_map(|server| Http::connect(*server).ok());
+                client.reconnect(reached.expect("one of them lives"));
             }
         }
     }
@@ -159,7 +162,7 @@ fn servers_whose_database_hangs_answer_in_bounded_time_and_go_on_with_nothing_ha
             .enumerate()
             .map(|(idx, (server, client))| {
                 let (stop, server) = (&stop, *server);
-                scope.spawn(move || Uploads::make(client, server, idx as u64, stop))
+                scope.spawn(move || Uploads::make(client, &[server], idx as u64, stop))
             });
         let running: Vec<_> = running.collect();
         let _stop = StopAtEnd(&stop);
@@ -205,6 +208,74 @@ fn servers_whose_database_hangs_answer_in_bounded_time_and_go_on_with_nothing_ha
 }
 
 #[test]
+fn one_of_two_servers_that_is_killed_or_paused_under_load_costs_nothing_that_was_acknowledged() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let home = Home::new();
+    let storage = Server::start(&home);
+    let cluster = Cluster {
+        home: &home,
+        tracker: storage.addresses.tracker,
+        database: postgres.url(),
+    };
+    let stays = cluster.start("stays", None);
+    let suffers = cluster.start("suffers", None);
+    let mut clients: Vec<Client> = (0..2 * CLIENTS)
+        .map(|number| Client::register(suffers.http(), &format!("user{number}")))
+        .collect();
+    // Whoever can goes to the one that suffers.
+    let servers = [suffers.address, stays.address];
+    let stop = AtomicBool::new(false);
+    let stored = || -> u64 {
+        let count = "SELECT count(*) FROM hayloft_catalog WHERE substring(key FROM 1 FOR 1) = 'F'";
+        postgres.sql(count).parse().unwrap()
+    };
+    let progress = |what: &str| {
+        let before = stored();
+        eventually(what, LIMIT, || (before + 20 < stored()).then_some(()));
+    };
+    let (all, suffers): (Vec<Uploads>, Api) = thread::scope(|scope| {
+        let mut suffers = suffers;
+        let running = clients.iter_mut().enumerate().map(|(idx, client)| {
+            let (stop, servers) = (&stop, &servers);
+            scope.spawn(move || Uploads::make(client, servers, idx as u64, stop))
+        });
+        let running: Vec<_> = running.collect();
+        let _stop = StopAtEnd(&stop);
+        for _ in 0..3 {
+            progress("uploads go on with both");
+            let address = suffers.kill();
+            progress("uploads go on with the other one");
+            suffers = cluster.start("suffers", Some(address));
+            suffers.pause();
+            assert!(within(Duration::from_secs(2), || None::<()>).is_none());
+            suffers.resume();
+        }
+        stop.store(true, Ordering::Relaxed);
+        let ended = running.into_iter().map(|one| one.join().unwrap());
+        (ended.collect(), suffers)
+    });
+    let acknowledged: usize = all.iter().map(|uploads| uploads.stored.len()).sum();
+    let doubtful: usize = all.iter().map(|uploads| uploads.doubtful.len()).sum();
+    tell(format_args!(
+        "an API server killed and paused three times: {acknowledged} uploads stored, {doubtful} cut off"
+    ));
+    for (client, uploads) in clients.iter_mut().zip(&all) {
+        let found = listed(client, &stays);
+        let lost: Vec<&String> = uploads.stored.difference(&found).collect();
+        assert_eq!(lost, [""; 0], "acknowledged and not there");
+    }
+    nothing_is_left(
+        &postgres,
+        &home,
+        storage,
+        vec![stays, suffers],
+        &mut clients,
+    );
+}
+
+#[test]
 fn an_upload_whose_commit_got_no_answer_is_stored_once_or_not_at_all() {
     let Some(postgres) = Postgres::start() else {
         return;
@@ -225,7 +296,7 @@ fn an_upload_whose_commit_got_no_answer_is_stored_once_or_not_at_all() {
     for number in 0..20 {
         let name = format!("{number}.bin");
         // The transactions of one upload are lost in turn, and in half of the cases also the one after.
-        proxy.cut_commits(number % 4, 1 + number % 2);
+        proxy.cut_commits(number % 3, 1 + number % 2);
         let first = king.upload_answer(&name, &content(&name)).unwrap();
         errors += usize::from(first.status != 200 || code_of(&json_of(&first)) != 0);
         proxy.cut_commits(0, 0);
@@ -240,7 +311,7 @@ fn an_upload_whose_commit_got_no_answer_is_stored_once_or_not_at_all() {
     tell(format_args!(
         "{cuts} answers to COMMIT lost: {errors} uploads answered with an error, all there once"
     ));
-    assert!(20 <= cuts, "only {cuts} answers were lost");
+    assert!(10 <= cuts, "only {cuts} answers were lost");
     nothing_is_left(&postgres, &home, storage, vec![server], &mut [king]);
 }
 

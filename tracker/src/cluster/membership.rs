@@ -177,10 +177,13 @@ impl Cluster {
         if report.rebuild.total == 0 {
             // A node cannot know how much is missing until it has looked at all of it; its peers do.
             let paths = report.paths.iter().map(|path| group.rebuild_of(path));
-            report.rebuild = paths.fold(Progress::default(), |sum, path| Progress {
+            let rebuild = paths.fold(Progress::default(), |sum, path| Progress {
                 done: sum.done.saturating_add(path.done),
                 total: sum.total.saturating_add(path.total),
             });
+            if rebuild.total != 0 {
+                report.rebuild = rebuild;
+            }
         }
         let node = group.node_mut(session.number).ok_or(NotJoined)?;
         let from = node.state();

@@ -9,6 +9,7 @@ import { t } from './i18n.js';
 import { errorState } from './list-state.js';
 import { figureList, panel } from './page-account.js';
 import { Rates } from './rates.js';
+import { reasonText } from './reasons.js';
 
 const EVERY_MS = 3000;
 const COUNTERS = ['uploads', 'downloads', 'deletes', 'upload_bytes', 'download_bytes'];
@@ -75,7 +76,7 @@ function drawTotals(place, overview) {
 function troubles({ trackers, refused }) {
   const silent = trackers.filter((tracker) => !tracker.alive)
     .map((tracker) => t('admin.tracker_silent', { address: tracker.address }));
-  const strangers = refused.map((node) => t('admin.refused', { id: node.number, address: node.address, reason: node.reason }));
+  const strangers = refused.map((node) => t('admin.refused', { id: node.number, address: node.address, reason: reasonText(node.reason) }));
   return [...silent, ...strangers].map((text) => h('p', { class: 'form-error', role: 'status' }, text));
 }
 
@@ -110,7 +111,7 @@ function nodeRow(node, rates) {
       h('span', { class: 'hint' }, t('admin.node_note', {
         id: node.id, version: node.version, ago: node.last_report ? format.ago(node.last_report) : '–',
       }))),
-    node.reasons.length === 0 ? null : h('ul', { class: 'reasons' }, node.reasons.map((reason) => h('li', {}, reason))),
+    node.reasons.length === 0 ? null : h('ul', { class: 'reasons' }, node.reasons.map((reason) => h('li', {}, reasonText(reason)))),
     spaceBar(node, t('admin.space_of', { name: node.address })),
     pathList(node.paths),
     h('p', { class: 'hint' }, t('admin.node_sync', {
@@ -127,6 +128,9 @@ function pathList(paths) {
     h('strong', {}, path.name), ' ',
     t('admin.path', { free: format.size(path.free_bytes), total: format.size(path.total_bytes) }),
     path.complete ? null : h('span', { class: 'state bad' }, t('admin.incomplete')),
+    path.rebuild_total === 0 ? null : h('span', { class: 'hint' }, ' ', t('admin.rebuilt', {
+      done: format.number(path.rebuild_done), total: format.number(path.rebuild_total),
+    })),
     path.read_only ? h('span', { class: 'state bad' }, t('state.read_only')) : null)));
 }
 
