@@ -193,7 +193,7 @@ fn install_chromium() -> Result<(), String> {
 }
 
 /// Makes an administrator, who has the first account.
-/// Makes the administrator's account, where a server of this data directory will find it.
+/// Makes the administrator's account at the server that runs with this data directory.
 pub(crate) fn add_administrator(data_dir: &Path) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hayloft"))
         .args(["user", "add", ADMINISTRATOR, "--password-stdin"])

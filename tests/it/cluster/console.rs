@@ -17,8 +17,8 @@ fn the_console_says_why_a_node_is_dead() {
     };
     let mut cluster = Cluster::start(Plan::default());
     let (mut api, address) = cluster.api("");
-    browser::add_administrator(&api.data_dir());
     api.start();
+    browser::add_administrator(&api.data_dir());
     cluster.order(&["drain", "2"]).unwrap();
     cluster.nodes[2].kill();
     cluster.wait_dead(3);
