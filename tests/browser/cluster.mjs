@@ -1,5 +1,6 @@
-// The administrator's page over a cluster in trouble: a node that died, one that is drained, and where the
-// environment says so one that is rebuilt. Both languages, light and dark, desktop and phone.
+// The administrator's page over a cluster in trouble: a node that died, one that is drained, and one that
+// is being rebuilt, which is over too soon to be seen, so that is put into the server's answer. Both
+// languages, light and dark, desktop and phone.
 //
 //   node cluster.mjs http://host:port FOLDER_FOR_SCREENSHOTS
 //
@@ -13,8 +14,8 @@ const { HAYLOFT_ADMIN_USER: user, HAYLOFT_ADMIN_PASSWORD: password } = process.e
 
 /** What the page must say of each node, in both languages. */
 const WORDS = {
-  'en-US': { dead: /^No sign of life for \d+ s$/, draining: 'Draining: takes no new files', offline: 'Offline' },
-  'zh-CN': { dead: /^已有 \d+ 秒没有响应$/, draining: '正在清空：不接收新文件', offline: '离线' },
+  'en-US': { dead: /^No sign of life for /, draining: 'Draining: takes no new files', offline: 'Offline', rebuilt: 'Being rebuilt from its peers: 1,204 of 8,000 records' },
+  'zh-CN': { dead: /^已有 .+没有响应$/, draining: '正在清空：不接收新文件', offline: '离线', rebuilt: '正在从其他节点恢复：1,204 / 8,000 条记录' },
 };
 
 async function look(browser, name, options) {
@@ -37,7 +38,28 @@ async function look(browser, name, options) {
   await visitor.inspect('cluster');
   await visitor.page.evaluate(() => document.querySelector('.nodes').scrollIntoView());
   await visitor.inspect('nodes');
+  await rebuilding(visitor, words);
   await visitor.leave();
+}
+
+/** The first node as one that lost one of three disks. */
+async function rebuilding(visitor, words) {
+  await visitor.page.route('**/admin/overview', async (route) => {
+    const response = await route.fetch();
+    const overview = await response.json();
+    const [node] = overview.groups[0].nodes;
+    const path = { ...node.paths[0], rebuild_done: 0, rebuild_total: 0, complete: true };
+    Object.assign(node, {
+      state: 'recovery',
+      reasons: ['rebuilding: 1,204 of 8,000', 'M01: incomplete', '12 records with too few copies'],
+      paths: [path, { ...path, name: 'M01', complete: false, rebuild_done: 1204, rebuild_total: 8000 }, { ...path, name: 'M02' }],
+    });
+    await route.fulfill({ response, json: overview });
+  });
+  await visitor.page.waitForFunction((wanted) => (
+    [...document.querySelectorAll('.reasons li')].some((reason) => reason.textContent === wanted)), words.rebuilt);
+  await visitor.page.evaluate(() => document.querySelector('.nodes').scrollIntoView());
+  await visitor.inspect('rebuilding');
 }
 
 const browser = await launch();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::code::ErrorCode;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -61,7 +62,8 @@ pub struct PathProgress {
     pub caught_up: Option<Instant>,
     /// Names compared in the comparison that is under way.
     pub compared: u64,
-    /// Whether everything that the peer had at some moment since the start is here.
+    /// Whether everything that the peer had at some moment since the start is here, and nothing failed to
+    /// be kept since.
     pub is_complete: bool,
     /// Comparisons of everything that were finished.
     pub comparisons: u64,
@@ -154,6 +156,11 @@ impl<D: Disk, I: Index> Follower<D, I> {
                 }
             }
             if let Err(error) = self.step().await {
+                // What its own disk does not take is missing here, so clients must not be sent here for it.
+                if matches!(error.code(), ErrorCode::NoSpace | ErrorCode::Storage) {
+                    self.progress
+                        .send_modify(|progress| progress.is_complete = false);
+                }
                 // One that is out of reach is told by whoever watches the link.
                 if !matches!(error, StoreError::OutOfReach) {
                     warn!(

@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::code::ErrorCode;
+
 use super::harness::{Cluster, HEALING_LIMIT, Plan, seed};
 use super::load::Access;
 use super::steady::Kept;
@@ -51,10 +53,22 @@ fn a_full_disk_on_one_node_stops_nobody_and_is_used_again_when_there_is_room() {
     let kept: Vec<Kept> = (0..BLOBS)
         .map(|number| Kept::store(&access, seed ^ number, BLOB_LEN).unwrap())
         .collect();
-    for (number, kept) in kept.iter().enumerate() {
-        // Any node answers any link, also the full one for what it could not take.
-        let place = cluster.place(1 + number % 3);
-        assert!(access.download_from(place, &kept.id).unwrap() == kept.content());
+    let lacking = eventually("the full node is sent no readers", HEALING_LIMIT, || {
+        let node = cluster.node_status(1, 3)?;
+        (!node.paths.first()?.is_complete).then_some(node.reasons)
+    });
+    assert!(lacking.contains(&"full".to_owned()) || lacking.contains(&"incomplete".to_owned()));
+    let mut refused = 0;
+    for kept in &kept {
+        assert!(access.download(&kept.id).unwrap() == kept.content());
+        for number in 1..=3 {
+            match access.download_from(cluster.place(number), &kept.id) {
+                Ok(bytes) => assert!(bytes == kept.content(), "{}", kept.id),
+                // Never that there is no such blob.
+                Err(error) if number == 3 && error.code() == ErrorCode::Unavailable => refused += 1,
+                Err(error) => panic!("node {number}: {error}"),
+            }
+        }
     }
 
     fs::remove_file(filler).unwrap();
@@ -77,7 +91,8 @@ fn a_full_disk_on_one_node_stops_nobody_and_is_used_again_when_there_is_room() {
         assert!(answer.body == kept.content(), "{}", kept.id);
     }
     tell(format_args!(
-        "a full disk with seed {seed}: {BLOBS} uploads while it was full, none refused"
+        "a full disk with seed {seed}: {BLOBS} uploads while it was full, none refused; it could not read \
+         {refused} of them itself"
     ));
     cluster.nodes[2].terminate();
     drop(disk);
