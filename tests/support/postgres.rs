@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 /// How long a start may take on a machine that is busy.
@@ -199,25 +198,6 @@ impl Postgres {
         }
     }
 
-    /// The port of the server.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Has all its processes stand still until the value goes.
-    pub(crate) fn pause(&self) -> Paused {
-        let server = self.server.as_ref().expect("it runs");
-        let server = Pid::from_child(server);
-        signal(server, Signal::STOP);
-        // It makes no more of them now.
-        let mut processes = children_of(server);
-        for process in &processes {
-            signal(*process, Signal::STOP);
-        }
-        processes.push(server);
-        Paused(processes)
-    }
-
     /// Starts it again where it was.
     pub(crate) fn restart(&mut self) {
         self.kill();
@@ -253,36 +233,6 @@ impl Postgres {
             .env_remove("PGOPTIONS");
         command
     }
-}
-
-/// Processes that stand still.
-#[derive(Debug)]
-pub(crate) struct Paused(Vec<Pid>);
-
-impl Drop for Paused {
-    fn drop(&mut self) {
-        for process in &self.0 {
-            signal(*process, Signal::CONT);
-        }
-    }
-}
-
-fn signal(process: Pid, signal: Signal) {
-    // One that has just ended needs none.
-    let _ = rustix::process::kill_process(process, signal);
-}
-
-/// The processes that a process started and that run.
-fn children_of(parent: Pid) -> Vec<Pid> {
-    let of = |entry: fs::DirEntry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let status = fs::read_to_string(entry.path().join("status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
-        let is_child = line.trim().parse() == Ok(parent.as_raw_nonzero().get());
-        Pid::from_raw(pid).filter(|_| is_child)
-    };
-    let entries = fs::read_dir("/proc").unwrap();
-    entries.flatten().filter_map(of).collect()
 }
 
 impl Drop for Postgres {

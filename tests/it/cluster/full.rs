@@ -3,7 +3,7 @@
 //! A disk of a size of its own is a file system in memory, which root may mount. Where that cannot be done
 //! the test is skipped with a message.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -121,11 +121,14 @@ impl SmallDisk {
     /// Leaves less free than what nodes reserve. Gives the file that is in the way.
     fn fill(&self) -> PathBuf {
         let filler = self.0.join("filler");
-        let file = File::create(&filler).unwrap();
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&filler);
         let space = rustix::fs::statvfs(&self.0).unwrap();
         let free = space.f_bavail * space.f_frsize;
         let len = free - LEFT_MIB * 1024 * 1024;
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len).unwrap();
+        rustix::fs::fallocate(file.unwrap(), rustix::fs::FallocateFlags::empty(), 0, len).unwrap();
         filler
     }
 }

@@ -187,7 +187,8 @@ impl Cluster {
         peers: &[String],
     ) -> Process {
         let config = format!(
-            "[cluster]\nsecret_file = {:?}\n[tracker]\nlisten = \"{listen}\"\npeers = {peers:?}\n",
+            "[cluster]\nsecret_file = {:?}\n[tracker]\nlisten = \"{listen}\"\npeers = {peers:?}\n\
+             reserved_space = \"100MiB\"\n",
             self.folder.path().join(secret)
         );
         Process::new(self.folder.path(), name, "tracker", &config)
