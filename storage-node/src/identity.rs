@@ -1,4 +1,7 @@
 //! Who the node is: made at its first start and kept in `node.json`.
+//!
+//! A copy lies in each store path. It says whose disk that is, and when the directory of the node's state
+//! is lost with its disk, the node knows from another disk who it is.
 #![expect(
     clippy::disallowed_types,
     reason = "a small state file beside the volumes"
@@ -12,6 +15,7 @@ use common::env::{clock, entropy};
 use common::id::{GroupName, NodeNumber};
 use common::limits;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 const FILE_NAME: &str = "node.json";
 const VERSION: u32 = 1;
@@ -41,6 +45,40 @@ pub enum IdentityError {
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
+    },
+    /// A store path holds what another node stored.
+    #[error(
+        "{} belongs to node {found} with the identity {identity}, and this is node {own}; \
+         remedy: mount the right disk there, or set storage.store_paths right; if the disk shall be \
+         used here, empty it first", directory.display()
+    )]
+    ForeignPath {
+        /// The store path.
+        directory: PathBuf,
+        /// The number of the node that it belongs to.
+        found: NodeNumber,
+        /// Its identity.
+        identity: String,
+        /// The number of this node.
+        own: NodeNumber,
+    },
+    /// Which node this is cannot be told: its own file is lost, and the store paths name several.
+    #[error(
+        "{} is lost, and the store paths belong to different nodes: {} to node {first_number}, {} to \
+         node {second_number}; remedy: mount the right disks, or set storage.store_paths right",
+        lost.display(), first.display(), second.display()
+    )]
+    Mixed {
+        /// The file that is lost.
+        lost: PathBuf,
+        /// A store path.
+        first: PathBuf,
+        /// Whose it is.
+        first_number: NodeNumber,
+        /// Another store path.
+        second: PathBuf,
+        /// Whose that is.
+        second_number: NodeNumber,
     },
     /// The file is no identity.
     #[error("{} is damaged: {why}; remedy: restore it from a backup; number and group are also \
@@ -77,26 +115,79 @@ struct Kept {
 }
 
 impl Identity {
-    /// Loads the identity from `directory`, or makes one there.
+    /// Loads the identity from `directory`, or from the copy in a store path, or makes one; afterwards
+    /// it is in all of these directories.
     pub fn load(
         directory: &Path,
+        store_paths: &[&Path],
         group: GroupName,
         number: Option<NodeNumber>,
     ) -> Result<Self, IdentityError> {
         let path = directory.join(FILE_NAME);
-        match std::fs::read(&path) {
-            Ok(bytes) => Self::kept(&path, &bytes)?.checked(group, number),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let identity = Self::new(group, number);
-                identity.save(directory, &path)?;
-                Ok(identity)
-            }
-            Err(source) => Err(IdentityError::File {
-                action: "read",
-                path,
-                source,
-            }),
+        let others = || store_paths.iter().copied().filter(|it| *it != directory);
+        let mut copies = Vec::new();
+        for store_path in others() {
+            copies.extend(Self::copy_in(store_path)?.map(|copy| (store_path, copy)));
         }
+        let known = match (Self::existing(directory), copies.first()) {
+            (Ok(Some(known)), _) => Some(known),
+            (Ok(None) | Err(IdentityError::Damaged { .. }), Some((from, copy))) => {
+                if let Some((second, other)) = copies.iter().find(|(_, it)| it.store != copy.store)
+                {
+                    return Err(IdentityError::Mixed {
+                        lost: path,
+                        first: (*from).to_owned(),
+                        first_number: copy.number,
+                        second: (*second).to_owned(),
+                        second_number: other.number,
+                    });
+                }
+                warn!(
+                    file = %path.display(), copy = %from.join(FILE_NAME).display(),
+                    "the node's identity was lost and is taken from its copy"
+                );
+                copy.save(directory, &path)?;
+                Some(*copy)
+            }
+            (Ok(None), None) => None,
+            (Err(error), _) => return Err(error),
+        };
+        let identity = match known {
+            Some(known) => known.checked(group, number)?,
+            None => Self::new(group, number),
+        };
+        if let Some((foreign, found)) = copies.iter().find(|(_, it)| it.store != identity.store) {
+            return Err(IdentityError::ForeignPath {
+                directory: (*foreign).to_owned(),
+                found: found.number,
+                identity: found.store_text(),
+                own: identity.number,
+            });
+        }
+        if known.is_none() {
+            identity.save(directory, &path)?;
+        }
+        for store_path in others() {
+            if copies.iter().all(|(has, _)| *has != store_path) {
+                identity.save(store_path, &store_path.join(FILE_NAME))?;
+            }
+        }
+        Ok(identity)
+    }
+
+    /// The copy in a store path; a damaged one is made anew.
+    fn copy_in(store_path: &Path) -> Result<Option<Self>, IdentityError> {
+        match Self::existing(store_path) {
+            Err(error @ IdentityError::Damaged { .. }) => {
+                warn!(%error, "the copy of the node's identity is made anew");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    fn store_text(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.store))
     }
 
     /// The identity in `directory`, `None` if there was no first start yet. Changes nothing.
@@ -190,7 +281,7 @@ impl Identity {
     fn save(&self, directory: &Path, path: &Path) -> Result<(), IdentityError> {
         let kept = Kept {
             version: VERSION,
-            store: format!("{:032x}", u128::from_be_bytes(self.store)),
+            store: self.store_text(),
             number: self.number.get(),
             group: self.group.to_string(),
             joined: self.joined,
@@ -221,18 +312,66 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let group: GroupName = "group1".parse().unwrap();
         assert_eq!(Identity::existing(directory.path()).unwrap(), None);
-        let made = Identity::load(directory.path(), group, None).unwrap();
-        assert_eq!(Identity::load(directory.path(), group, None).unwrap(), made);
+        let made = Identity::load(directory.path(), &[], group, None).unwrap();
+        assert_eq!(
+            Identity::load(directory.path(), &[], group, None).unwrap(),
+            made
+        );
         assert_eq!(Identity::existing(directory.path()).unwrap(), Some(made));
         assert_eq!(
-            Identity::load(directory.path(), group, Some(made.number)).unwrap(),
+            Identity::load(directory.path(), &[], group, Some(made.number)).unwrap(),
             made
         );
         let other = "group2".parse().unwrap();
-        let error = Identity::load(directory.path(), other, None).unwrap_err();
+        let error = Identity::load(directory.path(), &[], other, None).unwrap_err();
         assert!(matches!(error, IdentityError::Changed { key: "group", .. }));
         std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();
-        let error = Identity::load(directory.path(), group, None).unwrap_err();
+        let error = Identity::load(directory.path(), &[], group, None).unwrap_err();
         assert!(matches!(error, IdentityError::Damaged { .. }));
+    }
+
+    #[test]
+    fn an_identity_that_is_lost_is_taken_from_a_store_path_and_a_new_disk_gets_a_copy() {
+        let group: GroupName = "group1".parse().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let [state, one, two] = ["state", "one", "two"].map(|name| folder.path().join(name));
+        let load = || Identity::load(&state, &[&one, &two], group, None);
+        let made = load().unwrap();
+        for lost in [&state, &one] {
+            std::fs::remove_dir_all(lost).unwrap();
+            assert_eq!(load().unwrap(), made);
+            assert_eq!(Identity::existing(lost).unwrap(), Some(made));
+        }
+        for damaged in [&state, &two] {
+            std::fs::write(damaged.join(FILE_NAME), b"{").unwrap();
+            assert_eq!(load().unwrap(), made);
+            assert_eq!(Identity::existing(damaged).unwrap(), Some(made));
+        }
+    }
+
+    #[test]
+    fn a_disk_of_another_node_is_refused_by_name() {
+        let group: GroupName = "group1".parse().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let [state, one, two] = ["state", "one", "two"].map(|name| folder.path().join(name));
+        let number = |number: u32| Some(NodeNumber::try_from(number).unwrap());
+        Identity::load(&state, &[&one], group, number(7)).unwrap();
+        let other = folder.path().join("other");
+        Identity::load(&other, &[&two], group, number(8)).unwrap();
+
+        let error = Identity::load(&state, &[&one, &two], group, None).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, IdentityError::ForeignPath { .. }), "{text}");
+        for part in ["two", "node 8", "this is node 7", "remedy"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        std::fs::remove_dir_all(&state).unwrap();
+        let error = Identity::load(&state, &[&one, &two], group, None).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, IdentityError::Mixed { .. }), "{text}");
+        for part in ["one to node 7", "two to node 8", "remedy"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!state.exists(), "nothing is made in place of what is lost");
     }
 }

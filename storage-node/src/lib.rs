@@ -24,6 +24,7 @@ mod collector;
 mod counters;
 pub mod error;
 mod identity;
+mod layout;
 pub mod metrics;
 mod node;
 mod peers;
@@ -31,6 +32,7 @@ mod run;
 mod settings;
 
 pub use identity::{Identity, IdentityError};
+pub use layout::LayoutError;
 pub use node::{OpenStore, StoreOptions, open_store, remove_index};
 pub use run::{NodeError, StorageNode};
 pub use settings::{Settings, StorePathSettings};

@@ -20,6 +20,7 @@ use crate::error::{OpenError, StoreError};
 use crate::format::Stamp;
 use crate::identity::Identity;
 use crate::index::{IndexError, IndexSettings, RocksIndex};
+use crate::layout;
 use crate::metrics::StoreMetrics;
 use crate::peers::{self, Followed, Standing};
 use crate::replica::{GroupStore, Replica, Stamps};
@@ -157,11 +158,16 @@ impl Node {
         settings: &Settings,
         registry: &Registry,
     ) -> Result<(Arc<Self>, Vec<Committer>), NodeError> {
+        layout::check(&settings.store_paths)?;
+        let directories = settings.store_paths.iter();
+        let directories: Vec<&Path> = directories.map(|it| it.directory.as_path()).collect();
         let identity = Identity::load(
             &settings.state_directory,
+            &directories,
             settings.group,
             settings.node_number,
         )?;
+        let places = peers::load_places(&settings.state_directory).map_err(NodeError::Peers)?;
         let options = StoreOptions {
             store: identity.store,
             durability: settings.durability,
@@ -185,6 +191,17 @@ impl Node {
                 seen = seen.max(opened.engine.stamp());
                 let (store, committer) =
                     PathStore::start(opened.engine).map_err(NodeError::Thread)?;
+                let shared = store.shared();
+                if places.is_replaced(volume_path, shared.log_number())
+                    && shared.status().volumes == 0
+                {
+                    warn!(
+                        path = %volume_path, directory = %directory.display(),
+                        "this volume path is empty and was not before; what peers hold is brought from \
+                         them; remedy, if the disk was not replaced: stop the node, mount the disk, \
+                         start the node"
+                    );
+                }
                 stores.insert(volume_path, store);
                 committers.push(committer);
             }
@@ -196,7 +213,6 @@ impl Node {
             replica.await_peers();
         }
         let stores = replica.group_stores().collect();
-        let places = peers::load_places(&settings.state_directory).map_err(NodeError::Peers)?;
         let is_alone = settings.trackers.is_empty() || places.says_alone();
         let node = Self {
             group: settings.group,
@@ -356,6 +372,7 @@ impl Node {
             reserved_mb,
             read_only: false,
             is_complete: self.standing.is_complete(path),
+            records: shared.status().live_records,
         }
     }
 }

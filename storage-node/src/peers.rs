@@ -20,7 +20,7 @@ use common::id::{NodeNumber, VolumePath};
 use common::rpc::auth::Credentials;
 use common::wire::report::{Member, NodeIdentity, NodePhase};
 use tokio::sync::watch;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
@@ -36,6 +36,9 @@ const DAY: u64 = 24 * 3600 * 1_000_000;
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time that a node which had peers waits for them before it serves without.
 const PEERS_PATIENCE: Duration = Duration::from_secs(5);
+/// Time that a node waits for a tracker that tells who the peers are, when one answers that does not: it
+/// is of a release before replication, in which no node has peers.
+const UNTOLD_PATIENCE: Duration = Duration::from_secs(30);
 /// Time between two looks for such tombstones.
 const FORGET_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -175,6 +178,8 @@ impl Group {
             AbortOnDropHandle::new(tokio::spawn(async move { store.mend().await }))
         });
         let _menders: Vec<_> = menders.collect();
+        // When this node takes itself for the only one of its group.
+        let mut alone_at = None;
         let mut keep = interval(KEEP_INTERVAL);
         let mut forget = interval(FORGET_INTERVAL);
         loop {
@@ -186,11 +191,17 @@ impl Group {
                         break;
                     }
                     let now = members.borrow_and_update().clone();
+                    alone_at = (now.is_untold && !is_told)
+                        .then(|| alone_at.unwrap_or_else(|| Instant::now() + UNTOLD_PATIENCE));
                     if now.is_known {
                         is_told = true;
                         self.take(own, &now, &mut running);
                         self.announce(&running);
                     }
+                }
+                () = until(alone_at), if alone_at.is_some() => {
+                    alone_at = None;
+                    self.serve_untold();
                 }
                 _ = keep.tick(), if is_told => self.keep(&running).await,
                 _ = forget.tick() => self.forget_tombstones().await,
@@ -207,6 +218,18 @@ impl Group {
         let lived = seen.max(self.replica.stamp().micros());
         let now = clock::unix_micros();
         self.places.len() != 0 && TOMBSTONE_AGE < now.saturating_sub(lived)
+    }
+
+    /// Serves without peers because nobody can tell of any. That is not kept: the next start asks again.
+    fn serve_untold(&self) {
+        warn!(
+            seconds = UNTOLD_PATIENCE.as_secs(),
+            "the trackers that answer are of a release before replication, so this node serves as the only \
+             one of its group and makes no copies; remedy: upgrade the trackers"
+        );
+        self.standing.state().is_alone = true;
+        self.replica.set_peers(Vec::new());
+        self.replica.peers_changed();
     }
 
     /// Starts what is new, ends what is gone, and follows who moved.
@@ -273,7 +296,8 @@ impl Group {
         let is_serving = Arc::new(AtomicBool::new(true));
         let mut followed = Vec::new();
         for (path, store) in self.replica.group_stores() {
-            let place = self.places.get(identity, path);
+            let own = store.shared().log_number();
+            let place = self.places.get(identity, path, own);
             let (follower, receiver) = Follower::new(store, peer.clone(), self.follow, place);
             let following = async move { follower.follow().await };
             tasks.push(AbortOnDropHandle::new(tokio::spawn(following)));
@@ -331,7 +355,9 @@ impl Group {
                 },
             );
         }
-        if let Err(error) = self.places.keep(peers).await {
+        let stores = self.replica.group_stores();
+        let own = stores.map(|(path, store)| (path, store.shared().log_number()));
+        if let Err(error) = self.places.keep(peers, own.collect()).await {
             // Lost places cost a comparison of everything and nothing else.
             warn!(%error, "the places in the logs of peers are not kept");
         }
@@ -362,7 +388,87 @@ impl Drop for Running {
     }
 }
 
+/// Waits until a moment; never ends without one.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Loads what was kept in `directory`.
 pub(crate) fn load_places(directory: &Path) -> io::Result<Places> {
     Places::load(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use common::secret::{Secret, Secrets};
+    use common::wire::report::MemberMarks;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::format::Stamp;
+    use crate::replica::{CopySettings, Stamps};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_of_which_only_old_trackers_know_serves_alone_until_one_tells_of_peers() {
+        let directory = tempfile::tempdir().unwrap();
+        let number = NodeNumber::try_from(1).unwrap();
+        let stamps = Stamps::new(1, Box::new(clock::unix_micros), Stamp::default());
+        let replica: Arc<Replica> =
+            Replica::new(number, BTreeMap::new(), stamps, CopySettings::default());
+        replica.await_peers();
+        let standing = Arc::new(Standing::new(false));
+        let secret = Secret::try_from("the secret of these tests").unwrap();
+        let own = NodeIdentity([1; 16]);
+        let group = Group {
+            replica,
+            standing: Arc::clone(&standing),
+            credentials: Credentials::new(own, &Secrets::new(secret)),
+            follow: FollowSettings::default(),
+            places: load_places(directory.path()).unwrap(),
+        };
+        let (told, members) = watch::channel(Members::default());
+        let (trigger, shutdown) = Shutdown::new();
+        let running = tokio::spawn(group.run(members, shutdown));
+        let is_complete = || standing.is_complete(VolumePath(0));
+
+        sleep(UNTOLD_PATIENCE * 2).await;
+        assert!(!is_complete(), "no tracker answers, so nobody knows");
+        told.send_replace(Members {
+            is_untold: true,
+            ..Members::default()
+        });
+        sleep(UNTOLD_PATIENCE / 2).await;
+        assert!(!is_complete(), "another tracker may know");
+        sleep(UNTOLD_PATIENCE).await;
+        assert!(is_complete());
+        let kept = load_places(directory.path()).unwrap();
+        assert!(!kept.says_alone(), "the next start asks again");
+
+        let peer = Member {
+            identity: NodeIdentity([2; 16]),
+            number: NodeNumber::try_from(2).unwrap(),
+            address: "127.0.0.1:1".parse().unwrap(),
+            http_port: 8888,
+            phase: NodePhase::Serving,
+            is_alive: true,
+            marks: MemberMarks::default(),
+            place_version: 1,
+            marks_version: 1,
+        };
+        told.send_replace(Members {
+            is_known: true,
+            members: vec![peer],
+            ..Members::default()
+        });
+        sleep(Duration::from_secs(1)).await;
+        assert!(
+            !is_complete(),
+            "the tracker was upgraded, and there is a peer"
+        );
+        trigger.trigger();
+        running.await.unwrap();
+    }
 }

@@ -1,9 +1,9 @@
 //! Tells every tracker who this node is and how it fares.
 //!
-//! One connection per tracker: a proof of membership, a join, then reports every heartbeat and soon after a change. Its end
-//! is what tells a tracker that the node is gone, so it is never closed while the node serves. Names
-//! are resolved anew for every connection. The answers tell who else belongs to the group, see
-//! [`Members`].
+//! One connection per tracker: a proof of membership, a join, then reports every heartbeat and soon
+//! after a change. Its end is what tells a tracker that the node is gone, so it is never closed while
+//! the node serves; a node that stops says so before, see [`NodeReport::farewell`]. Names are resolved
+//! anew for every connection. The answers tell who else belongs to the group, see [`Members`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use common::wire::{Command, Header, Status};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
 mod members;
@@ -35,6 +35,9 @@ const ANSWER_LEN_MAX: usize = 16 * 1024;
 
 /// Changes are told at most this often, however many there are.
 const CHANGE_GAP: Duration = Duration::from_millis(100);
+
+/// Time that saying goodbye may take. A tracker that hangs learns of the end by that of the connection.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is told; read anew for every message, so it must be cheap and must not block.
 pub trait ReportSource: Send + Sync + 'static {
@@ -95,6 +98,8 @@ pub enum TrackerState {
     Distrusted,
     /// It was reached before, or tried in vain.
     Unreachable,
+    /// It knows that this node stops, and sends nobody here any more.
+    Left,
 }
 
 /// How this node stands with a tracker of the settings.
@@ -139,6 +144,18 @@ pub struct Reporter<S> {
     changes: watch::Sender<()>,
     states: watch::Sender<Vec<TrackerStatus>>,
     directory: Directory,
+}
+
+/// A connection over which this node joined.
+struct Joined {
+    connection: Connection<MemberStream<TcpStream>>,
+    /// Whether it is encrypted.
+    tls: bool,
+    /// The address that the tracker sends clients to.
+    announced: SocketAddr,
+    /// The version that the tracker speaks.
+    version: u16,
+    changes: watch::Receiver<()>,
 }
 
 /// Why a conversation with a tracker ended.
@@ -203,65 +220,142 @@ impl<S: ReportSource> Reporter<S> {
         (reporter, handle)
     }
 
-    /// Reports until the signal; then the connections end, which takes the node out of service.
+    /// Reports until the signal; then tells all trackers that the node stops, so that they send nobody
+    /// here any more, and ends the connections. Returns whether any tracker took note: then clients that
+    /// were sent here before may still be on their way.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends all connections.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), JoinError> {
+    pub async fn run(self, shutdown: Shutdown) -> Result<bool, JoinError> {
         let reporter = Arc::new(self);
         let mut tasks = JoinSet::new();
         for (idx, tracker) in reporter.settings.trackers.iter().enumerate() {
             let (reporter, tracker) = (Arc::clone(&reporter), tracker.clone());
             let shutdown = shutdown.clone();
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = shutdown.requested() => {}
-                    () = reporter.keep_reporting(idx, &tracker) => {}
+            tasks.spawn(async move { reporter.keep_reporting(idx, &tracker, &shutdown).await });
+        }
+        let mut all = std::pin::pin!(async {
+            while let Some(ended) = tasks.join_next().await {
+                ended?;
+            }
+            Ok(())
+        });
+        tokio::select! {
+            biased;
+            ended = &mut all => ended?,
+            () = shutdown.requested() => {
+                if let Ok(ended) = timeout(FAREWELL_PATIENCE, all).await {
+                    ended?;
                 }
-            });
+            }
         }
-        while let Some(ended) = tasks.join_next().await {
-            ended?;
-        }
-        Ok(())
+        let states = reporter.states.borrow();
+        Ok(states
+            .iter()
+            .any(|status| status.state == TrackerState::Left))
     }
 
-    /// Converses with one tracker again and again. Never ends by itself.
-    async fn keep_reporting(&self, idx: usize, tracker: &str) {
+    /// Converses with one tracker again and again until the signal.
+    async fn keep_reporting(&self, idx: usize, tracker: &str, shutdown: &Shutdown) {
         let mut pause = self.settings.retry_min;
         loop {
-            let Err(failure) = self.converse(idx, tracker).await;
+            let failure = match self.converse(idx, tracker, shutdown).await {
+                Ok(()) => return,
+                Err(failure) => failure,
+            };
             self.directory.lost(idx);
             let had_joined = matches!(self.state(idx), Some(TrackerState::Reporting { .. }));
             if had_joined {
                 pause = self.settings.retry_min;
             }
-            if let ReportFailure::Refused(answer) = failure {
+            let wait = if let ReportFailure::Refused(answer) = failure {
                 self.log_refusal(tracker, answer);
                 self.set(idx, TrackerState::Refused(answer));
-                sleep(self.settings.refused_retry).await;
-                continue;
-            }
-            if failure.is_distrust() {
+                self.settings.refused_retry
+            } else if failure.is_distrust() {
                 let is_news = self.set(idx, TrackerState::Distrusted);
                 log_distrust(tracker, &failure, is_news);
-                sleep(self.settings.refused_retry).await;
-                continue;
+                self.settings.refused_retry
+            } else {
+                let is_news = self.set(idx, TrackerState::Unreachable);
+                log_loss(tracker, &failure, is_news);
+                let wait = pause;
+                pause = (pause * 2).min(self.settings.retry_max);
+                wait
+            };
+            if timeout(wait, shutdown.requested()).await.is_ok() {
+                return;
             }
-            let is_news = self.set(idx, TrackerState::Unreachable);
-            log_loss(tracker, &failure, is_news);
-            sleep(pause).await;
-            pause = (pause * 2).min(self.settings.retry_max);
         }
     }
 
-    /// Joins and reports over one connection until it fails.
+    /// Joins and reports over one connection until it fails, or until the signal.
     async fn converse(
         &self,
         idx: usize,
         tracker: &str,
-    ) -> Result<std::convert::Infallible, ReportFailure> {
+        shutdown: &Shutdown,
+    ) -> Result<(), ReportFailure> {
+        let joined = tokio::select! {
+            biased;
+            // Nobody was sent here by this tracker.
+            () = shutdown.requested() => return Ok(()),
+            joined = self.connect(tracker) => joined?,
+        };
+        let Joined {
+            mut connection,
+            tls,
+            announced,
+            version,
+            mut changes,
+        } = joined;
+        let mut view = 0;
+        let mut is_first = true;
+        while !shutdown.is_requested() {
+            changes.mark_unchanged();
+            let report = NodeReport {
+                view,
+                ..self.source.report()
+            };
+            let answer = self.report(&mut connection, version, &report).await?;
+            let answer = ReportAnswer::decode(&answer)?;
+            if is_first && answer == ReportAnswer::Nothing {
+                warn!(
+                    tracker,
+                    "this tracker is of an earlier release and does not tell who belongs to the group; \
+                     remedy: upgrade it"
+                );
+            }
+            view = self.directory.take(idx, answer);
+            let gap = CHANGE_GAP.min(self.settings.heartbeat);
+            // The first answer tells who the peers are. Only what is reported after that says whether
+            // this node has all that they have, and so whether clients can be sent here.
+            let was_first = std::mem::take(&mut is_first);
+            if !was_first && self.set(idx, TrackerState::Reporting { announced }) {
+                info!(tracker, %announced, tls, "reporting to tracker");
+            }
+            if timeout(gap, shutdown.requested()).await.is_ok() || was_first {
+                continue;
+            }
+            // Either a change or the rest of the heartbeat; an error would mean that the sender is
+            // gone, which this owns.
+            let rest = self.settings.heartbeat.saturating_sub(gap);
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => {}
+                _ = timeout(rest, changes.changed()) => {}
+            }
+        }
+        let farewell = self.source.report().farewell();
+        self.report(&mut connection, version, &farewell).await?;
+        self.set(idx, TrackerState::Left);
+        debug!(tracker, "the tracker knows that this node stops");
+        Ok(())
+    }
+
+    /// Connects to a tracker, proves who this node is, and joins.
+    async fn connect(&self, tracker: &str) -> Result<Joined, ReportFailure> {
         let patience = self.settings.patience;
         let stream = timeout(patience, TcpStream::connect(tracker))
             .await
@@ -275,40 +369,27 @@ impl<S: ReportSource> Reporter<S> {
                 .await
                 .map_err(ReportFailure::Auth)?;
         // Marked before the first report is made, so that no change falls between the two.
-        let mut changes = self.changes.subscribe();
-
+        let changes = self.changes.subscribe();
         let (announced, version) = self.join(&mut connection).await?;
-        let mut view = 0;
-        let mut is_first = true;
-        loop {
-            changes.mark_unchanged();
-            let report = NodeReport {
-                view,
-                ..self.source.report()
-            };
-            let answer = self
-                .exchange(&mut connection, Command::NodeReport, |body| {
-                    report.encode_as(version, body);
-                })
-                .await?;
-            view = self.directory.take(idx, ReportAnswer::decode(&answer)?);
-            let gap = CHANGE_GAP.min(self.settings.heartbeat);
-            if std::mem::take(&mut is_first) {
-                // The first answer tells who the peers are. Only what is reported after that says whether
-                // this node has all that they have, and so whether clients can be sent here.
-                sleep(gap).await;
-                continue;
-            }
-            if self.set(idx, TrackerState::Reporting { announced }) {
-                let tls = member.is_encrypted();
-                info!(tracker, %announced, tls, "reporting to tracker");
-            }
-            sleep(gap).await;
-            // Either a change or the rest of the heartbeat; an error would mean that the sender is
-            // gone, which this owns.
-            let rest = self.settings.heartbeat.saturating_sub(gap);
-            let _ = timeout(rest, changes.changed()).await;
-        }
+        Ok(Joined {
+            connection,
+            tls: member.is_encrypted(),
+            announced,
+            version,
+            changes,
+        })
+    }
+
+    async fn report(
+        &self,
+        connection: &mut Connection<MemberStream<TcpStream>>,
+        version: u16,
+        report: &NodeReport,
+    ) -> Result<bytes::Bytes, ReportFailure> {
+        self.exchange(connection, Command::NodeReport, |body| {
+            report.encode_as(version, body);
+        })
+        .await
     }
 
     /// Introduces this node, in the layout of the tracker if that is older. Returns the address that

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::env::Shutdown;
 use common::id::VolumePath;
@@ -16,12 +17,14 @@ use common::wire::report::NodeIdentity;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::collector::StoreCollector;
 use crate::error::OpenError;
 use crate::http::{self, HttpSettings};
 use crate::identity::IdentityError;
+use crate::layout::LayoutError;
 use crate::node::Node;
 use crate::peers::{self, Group, ReplicaService};
 use crate::replica::FollowSettings;
@@ -31,12 +34,22 @@ use crate::settings::Settings;
 use crate::source::LocalBlobs;
 use crate::store::{Committer, Maintenance};
 
+/// Time between the trackers' knowing that this node stops and the end of its ports: clients that were
+/// sent here before are on their way.
+const LATECOMERS: Duration = Duration::from_millis(250);
+
+/// Beside the volumes of each volume path: how far its scrub is.
+const SCRUB_FILE: &str = "scrub.json";
+
 /// A storage node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// Its identity cannot be used.
     #[error("the node's identity cannot be used")]
     Identity(#[from] IdentityError),
+    /// What is on the disks is not where the settings look for it.
+    #[error("the store paths are not what they were")]
+    Layout(#[from] LayoutError),
     /// A volume path cannot be opened.
     #[error("cannot open {volume_path} in {}", directory.display())]
     Open {
@@ -123,7 +136,9 @@ impl StorageNode {
         self.http_address
     }
 
-    /// Serves until the signal; then finishes what is under way and makes everything durable.
+    /// Serves until the signal. Then it tells the trackers, so that nobody is sent here any more,
+    /// finishes what is under way for clients, with its peers still connected, ends these connections,
+    /// and makes everything durable.
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), NodeError> {
         let Self {
             settings,
@@ -147,7 +162,10 @@ impl StorageNode {
             ..ReportSettings::default()
         };
         let (reporter, handle) = Reporter::new(report, Arc::clone(&node));
+        let members = handle.members();
         let operations = Operations::new(registry, readiness(&handle));
+        let (closing, close_ports) = Shutdown::new();
+        let (leaving, leave_peers) = Shutdown::new();
         let http_settings = HttpSettings {
             group: node.group,
             access: settings.access.clone(),
@@ -160,7 +178,7 @@ impl StorageNode {
             http_settings,
             operations,
             http_metrics,
-            shutdown.clone(),
+            close_ports.clone(),
         );
 
         let places = peers::load_places(&settings.state_directory).map_err(NodeError::Peers)?;
@@ -180,11 +198,11 @@ impl StorageNode {
             connections_max: settings.connections_max,
             drain: settings.drain,
         };
-        let signal = shutdown.clone();
+        let signal = close_ports.clone();
         let requests = accept_connections(
             listener,
             limits,
-            shutdown.clone(),
+            close_ports,
             |stream, peer| {
                 metrics.refused.inc();
                 // Once is news, a flood is not.
@@ -209,21 +227,38 @@ impl StorageNode {
             },
             places,
         };
-        let group = group.run(handle.members(), shutdown.clone());
-        let background = node.stores().map(|(_, store)| {
-            Maintenance::new(store.local().clone(), settings.maintenance).run(shutdown.clone())
+        let group = group.run(members.clone(), leave_peers);
+        let background = node.stores().map(|(path, store)| {
+            let mut work = Maintenance::new(store.local().clone(), settings.maintenance);
+            let mut places = settings.store_paths.iter();
+            if let Some(place) = places.find(|it| it.volume_paths.contains(&path)) {
+                let directory = place.directory.join(path.to_string());
+                work = work.with_scrub_file(directory.join(SCRUB_FILE));
+            }
+            work.run(shutdown.clone())
         });
         let background = futures_util::future::join_all(background);
-        let ((), (), (), _, reported) = tokio::join!(
-            requests,
-            downloads,
-            group,
-            background,
-            reporter.run(shutdown.clone())
-        );
-        if let Err(error) = reported {
-            error!(%error, "the reports to the trackers ended early");
-        }
+        let serve = async {
+            tokio::join!(requests, downloads);
+            leaving.trigger();
+        };
+        let report = async {
+            match reporter.run(shutdown.clone()).await {
+                Ok(is_told) => {
+                    shutdown.requested().await;
+                    // One that is alone in its group has nobody to leave its clients to.
+                    if is_told && 1 < members.borrow().members.len() {
+                        sleep(LATECOMERS).await;
+                    }
+                }
+                Err(error) => {
+                    error!(%error, "the reports to the trackers ended early");
+                    shutdown.requested().await;
+                }
+            }
+            closing.trigger();
+        };
+        tokio::join!(serve, report, group, background);
         close(&node, committers).await
     }
 }

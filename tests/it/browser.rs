@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::clients::{installed, succeed};
 use crate::support::home::Home;
@@ -25,29 +26,19 @@ const CHROMIUMS: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-const ADMINISTRATOR: &str = "warden";
-const PASSWORD: &str = "a hay fork";
+pub(crate) const ADMINISTRATOR: &str = "warden";
+pub(crate) const PASSWORD: &str = "a hay fork";
 
 #[test]
 fn people_of_two_languages_use_the_console_on_phone_and_desktop() {
-    let Some(packages) = packages() else {
-        return;
-    };
-    let Some(chromium) = chromium() else {
+    let Some((packages, chromium)) = tools() else {
         return;
     };
     let home = Home::with_defaults();
     let server = Server::start(&home);
-    add_administrator(&home);
+    add_administrator(&home.data_dir());
 
-    // The scripts find packages in the folders above them, and nowhere else.
-    let scripts = tempfile::tempdir_in(&packages).unwrap();
-    for file in fs::read_dir(source()).unwrap() {
-        let file = file.unwrap().path();
-        if file.extension().is_some_and(|extension| extension == "mjs") {
-            fs::copy(&file, scripts.path().join(file.file_name().unwrap())).unwrap();
-        }
-    }
+    let scripts = scripts(&packages);
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
     // Those of an earlier run would be taken for this one's.
     let _ = fs::remove_dir_all(&screenshots);
@@ -75,6 +66,23 @@ fn people_of_two_languages_use_the_console_on_phone_and_desktop() {
     let pictures = fs::read_dir(&screenshots).unwrap().count();
     assert!(120 < pictures, "{pictures} screenshots");
     server.terminate();
+}
+
+/// The packages that the scripts need, and a Chromium; nothing where they cannot be had.
+pub(crate) fn tools() -> Option<(PathBuf, PathBuf)> {
+    Some((packages()?, chromium()?))
+}
+
+/// A copy of the scripts: they find packages in the folders above them, and nowhere else.
+pub(crate) fn scripts(packages: &Path) -> TempDir {
+    let scripts = tempfile::tempdir_in(packages).unwrap();
+    for file in fs::read_dir(source()).unwrap() {
+        let file = file.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "mjs") {
+            fs::copy(&file, scripts.path().join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    scripts
 }
 
 /// Kills the server and starts it again, at the same address, whenever the script asks, until it ends;
@@ -185,11 +193,12 @@ fn install_chromium() -> Result<(), String> {
 }
 
 /// Makes an administrator, who has the first account.
-fn add_administrator(home: &Home) {
+/// Makes the administrator's account at the server that runs with this data directory.
+pub(crate) fn add_administrator(data_dir: &Path) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hayloft"))
         .args(["user", "add", ADMINISTRATOR, "--password-stdin"])
         .arg("--data-dir")
-        .arg(home.data_dir())
+        .arg(data_dir)
         .env_remove("HAYLOFT_CONFIG")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

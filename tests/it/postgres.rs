@@ -1,6 +1,8 @@
 //! Several API servers over one cluster, with the catalog in a `PostgreSQL` of the test's own: whichever
 //! is asked, it is one service, also while one of them is killed.
 
+mod faults;
+
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
@@ -101,6 +103,19 @@ impl Api {
         Http::connect(self.address).unwrap()
     }
 
+    fn pause(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    fn resume(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     fn kill(mut self) -> SocketAddr {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -108,8 +123,7 @@ impl Api {
     }
 
     fn terminate(mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.said());
     }

@@ -100,9 +100,14 @@ impl Client {
 
     /// Uploads in the document's format, as it shows: without a token.
     pub(crate) fn upload(&mut self, name: &str, content: &[u8]) -> io::Result<u64> {
-        let body = literal(&self.user, name, content);
-        let answer = self.send("/api/upload", "application/octet-stream", &body)?;
+        let answer = self.upload_answer(name, content)?;
         Ok(code_of(&json_of(&answer)))
+    }
+
+    /// The same, whatever the answer is.
+    pub(crate) fn upload_answer(&mut self, name: &str, content: &[u8]) -> io::Result<HttpAnswer> {
+        let body = literal(&self.user, name, content);
+        self.send("/api/upload", "application/octet-stream", &body)
     }
 
     /// POST of a text as JSON.

@@ -49,7 +49,15 @@ fn the_example_cluster_fits_together() {
         assert_eq!(peers.len(), 1);
         assert_eq!(peers[0], nodes[0].storage.trackers[other]);
     }
-    assert_ne!(nodes[0].storage.group, nodes[1].storage.group);
+    assert_eq!(
+        nodes[0].storage.group, nodes[1].storage.group,
+        "the two mirror each other"
+    );
+    let paths = |node: &Config| -> Vec<_> {
+        let paths = node.storage.store_path_volumes();
+        paths.flat_map(|(_, paths)| paths).collect()
+    };
+    assert_eq!(paths(&nodes[0]), paths(&nodes[1]));
     assert_ne!(nodes[0].storage.node_number, nodes[1].storage.node_number);
     for node in &nodes {
         assert!(node.storage.node_number.is_some());

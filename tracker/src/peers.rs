@@ -2,8 +2,10 @@
 //!
 //! Every node reports to each tracker, and any of them answers. What nodes cannot tell, namely what
 //! operators ordered and who is registered but away, each tracker pulls from the others with its
-//! greetings; see [`crate::cluster::Cluster::merge`] for how they agree. The leader is only a name that
-//! some tools ask for: of the trackers that live, the one with the smallest address.
+//! greetings; see [`crate::cluster::Cluster::merge`] for how they agree. Whoever has news greets at once
+//! and says so, and is greeted back at once, so an order is known everywhere before it is answered. The
+//! leader is only a name that some tools ask for: of the trackers that live, the one with the smallest
+//! address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,7 @@ use common::wire::report::{Entry, HelloAnswer, ReportError, TrackerHello};
 use common::wire::tracker::Connections;
 use common::wire::{Command, Header, Status, VersionText};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 use tracing::{error, info, warn};
 
@@ -37,6 +40,10 @@ pub(crate) struct Peers {
     table: Mutex<Table>,
     /// Log lines about peers of another cluster.
     distrusted: Rarely,
+    /// Has all peers greeted at once instead of at the next interval.
+    greet_now: watch::Sender<()>,
+    /// Changes when a peer says how far it followed this tracker.
+    followed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -50,6 +57,18 @@ struct Table {
 struct Peer {
     name: String,
     state: PeerState,
+    news: News,
+}
+
+/// What a peer and this tracker know of each other's changes.
+#[derive(Clone, Copy, Debug, Default)]
+struct News {
+    /// The instance of the peer that this is about; 0 for none yet.
+    instance: u64,
+    /// How far its changes go, as it said in a greeting or as they were followed.
+    announced: u64,
+    /// How far it followed this tracker's changes.
+    followed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +124,7 @@ impl Peers {
         let peer = |name| Peer {
             name,
             state: silent,
+            news: News::default(),
         };
         Self {
             instance,
@@ -116,6 +136,53 @@ impl Peers {
                 seen_from_outside: None,
             }),
             distrusted: Rarely::new(),
+            greet_now: watch::Sender::new(()),
+            followed: watch::Sender::new(()),
+        }
+    }
+
+    /// Tells all peers that this tracker's changes go as far as `position`, and waits until each one that
+    /// lives has followed them, for one interval at most. Returns whether all have.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the peers learn of it all the same.
+    pub(crate) async fn tell(&self, position: u64) -> bool {
+        let mut followed = self.followed.subscribe();
+        self.greet_now.send_replace(());
+        let known = followed.wait_for(|()| self.is_followed(position));
+        timeout(self.interval, known).await.is_ok()
+    }
+
+    fn is_followed(&self, position: u64) -> bool {
+        let table = self.table();
+        let mut alive = table
+            .peers
+            .iter()
+            .filter(|peer| matches!(peer.state, PeerState::Alive(_)));
+        alive.all(|peer| position <= peer.news.followed)
+    }
+
+    /// Takes in what a peer's greeting says of its changes and this tracker's. `followed` is none when it
+    /// speaks of an earlier instance of this tracker.
+    pub(crate) fn greeted(&self, instance: u64, changes: u64, followed: Option<u64>) {
+        let mut has_news = false;
+        {
+            let mut table = self.table();
+            let mut known = table.peers.iter_mut().map(|peer| &mut peer.news);
+            let Some(news) = known.find(|news| news.instance == instance) else {
+                return;
+            };
+            // Each announcement is followed up once, so two trackers never keep each other busy.
+            if news.announced < changes {
+                news.announced = changes;
+                has_news = true;
+            }
+            news.followed = followed.unwrap_or_default();
+        }
+        self.followed.send_replace(());
+        if has_news {
+            self.greet_now.send_replace(());
         }
     }
 
@@ -224,12 +291,18 @@ impl Peers {
         let (mut connection, member) =
             auth::initiate(connection, credentials, Purpose::Hello, patience).await?;
         let mut ticks = interval(patience);
+        let mut greet_now = self.greet_now.subscribe();
         let mut hello = TrackerHello {
             instance: self.instance,
             ..TrackerHello::default()
         };
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                // The sender lives as long as this does.
+                _ = greet_now.changed() => {}
+            }
+            hello.changes = shared.cluster().changes_end();
             let exchange = timeout(patience, self.greet(&mut connection, hello)).await;
             let answer = exchange.map_err(|_| PeerError::Silent(patience))??;
             if answer.instance == self.instance {
@@ -244,7 +317,7 @@ impl Peers {
                 at: shared.now().unix,
             };
             let before = self.set(idx, PeerState::Alive(seen));
-            self.table().seen_from_outside = Some(answer.yours);
+            self.note_answer(idx, &answer);
             if !matches!(before, Some(PeerState::Alive(_))) {
                 info!(peer = name, tls = member.is_encrypted(), "tracker answers");
             }
@@ -278,6 +351,21 @@ impl Peers {
         Ok(HelloAnswer::decode(&body)?)
     }
 
+    fn note_answer(&self, idx: usize, answer: &HelloAnswer) {
+        let mut table = self.table();
+        table.seen_from_outside = Some(answer.yours);
+        let Some(peer) = table.peers.get_mut(idx) else {
+            return;
+        };
+        if peer.news.instance != answer.instance {
+            peer.news = News {
+                instance: answer.instance,
+                ..News::default()
+            };
+        }
+        peer.news.announced = peer.news.announced.max(answer.position);
+    }
+
     fn lost(&self, idx: usize, name: &str, error: &PeerError) {
         if let PeerError::Auth(cause) = error
             && !matches!(cause, AuthError::Connection(_) | AuthError::Silent(_))
@@ -286,15 +374,19 @@ impl Peers {
             let error: &dyn std::error::Error = error;
             warn!(peer = name, before, error, "cannot greet tracker");
         }
-        let mut table = self.table();
-        let Some(peer) = table.peers.get_mut(idx) else {
-            return;
-        };
-        if let PeerState::Alive(seen) = peer.state {
-            let error: &dyn std::error::Error = error;
-            warn!(peer = name, error, "tracker does not answer any more");
-            peer.state = PeerState::Silent { last: Some(seen) };
+        {
+            let mut table = self.table();
+            let Some(peer) = table.peers.get_mut(idx) else {
+                return;
+            };
+            if let PeerState::Alive(seen) = peer.state {
+                let error: &dyn std::error::Error = error;
+                warn!(peer = name, error, "tracker does not answer any more");
+                peer.state = PeerState::Silent { last: Some(seen) };
+            }
         }
+        // Nobody waits for one that does not live.
+        self.followed.send_replace(());
     }
 
     fn name(&self, idx: usize) -> Option<String> {

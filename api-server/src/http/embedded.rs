@@ -85,6 +85,7 @@ pub(super) const FILES: &[Embedded] = embedded![
     "quota-dialog.js",
     "quota.js",
     "rates.js",
+    "reasons.js",
     "renewal.js",
     "retry.js",
     "router.js",

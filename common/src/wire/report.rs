@@ -112,6 +112,8 @@ pub struct PathSpace {
     /// Whether the node holds everything that its group stored in this path. Only then clients are
     /// sent here for it.
     pub is_complete: bool,
+    /// Records that it holds there, parts of big blobs included.
+    pub records: u64,
 }
 
 /// How far a rebuild is, in bytes.
@@ -210,6 +212,22 @@ impl NodeJoin {
 }
 
 impl NodeReport {
+    /// The last report of a node that stops: it takes no more clients. Trackers then send nobody to it
+    /// before it closes its port.
+    #[must_use]
+    pub fn farewell(self) -> Self {
+        Self {
+            readable: false,
+            writable: false,
+            ..self
+        }
+    }
+
+    /// Whether it is such a last report.
+    pub fn is_farewell(&self) -> bool {
+        !self.readable && !self.writable
+    }
+
     /// Decodes a whole body.
     pub fn decode(body: &[u8]) -> Result<Self, ReportError> {
         let mut reader = versioned(body)?;
@@ -265,6 +283,7 @@ impl NodeReport {
             writer.u8(u8::from(space.read_only));
             if WITH_MEMBERS <= version {
                 writer.u8(u8::from(space.is_complete));
+                writer.u64(space.records);
             }
         }
         self.counters.encode(&mut writer);
@@ -374,6 +393,11 @@ fn path_spaces(
                 flag(reader, "is-complete")?
             } else {
                 phase == NodePhase::Serving
+            },
+            records: if WITH_MEMBERS <= version {
+                reader.u64()?
+            } else {
+                0
             },
         });
     }

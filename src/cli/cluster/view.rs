@@ -115,7 +115,23 @@ fn path_row(path: &PathStatus) -> Vec<String> {
         state.to_owned(),
         output::bytes(path.free_bytes),
         output::bytes(path.total_bytes),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
+        progress(path),
     ]
+}
+
+/// How far a volume path is from complete; empty when there is nothing to tell.
+fn progress(path: &PathStatus) -> String {
+    let (done, total) = (path.rebuild.done, path.rebuild.total);
+    if path.is_complete || total == 0 {
+        return String::new();
+    }
+    let percent = done.saturating_mul(100) / total;
+    format!("{done} of {total} records, {percent} %")
 }
 
 fn refused(status: &ClusterStatus, now: u64) -> String {
@@ -187,7 +203,7 @@ impl Shown for NodeStatus {
 
 #[cfg(test)]
 mod tests {
-    use common::wire::cluster::{RefusedNode, TrackerStatus};
+    use common::wire::cluster::{Progress, RefusedNode, TrackerStatus};
 
     use super::*;
 
@@ -196,6 +212,10 @@ mod tests {
             path: "M01".to_owned(),
             total_bytes: 1 << 30,
             free_bytes: 1 << 29,
+            rebuild: Progress {
+                done: 6_021,
+                total: 8_000,
+            },
             ..PathStatus::default()
         };
         let node = NodeStatus {
@@ -244,6 +264,7 @@ mod tests {
             "rebuilding: 1.1 GiB of 7.8 GiB",
             "M01",
             "incomplete",
+            "6021 of 8000 records, 75 %",
             "node 3 of group1 at 10.0.0.4:23000: number taken by 10.0.0.3:23000 (10 s ago)",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");

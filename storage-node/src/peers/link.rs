@@ -14,7 +14,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use crate::replica::message::{Answer, Parcel, Request};
+use crate::replica::message::{
+    Answer, Parcel, REPLICATION_VERSION, Request, VersionError, check_version,
+};
 use crate::replica::{Link, LinkError, Replica};
 
 /// Pause before the first attempt to connect again; doubles with each that fails.
@@ -45,6 +47,8 @@ enum ConnectError {
     Stranger,
     #[error("the peer does not say what it knows")]
     Greeting(#[from] LinkError),
+    #[error(transparent)]
+    Version(#[from] VersionError),
 }
 
 impl MuxLink {
@@ -127,8 +131,16 @@ impl MuxLink {
             return Err(ConnectError::Stranger);
         }
         // Whatever this node decides from here on is newer than what the peer knows.
-        let greeting = call(&mux, Request::Ping.encode(replica.stamp())).await?;
-        let (stamp, _) = Answer::decode(greeting).map_err(LinkError::from)?;
+        let ping = Request::Ping {
+            version: REPLICATION_VERSION,
+        };
+        let greeting = call(&mux, ping.encode(replica.stamp())).await?;
+        let (stamp, answer) = Answer::decode(greeting).map_err(LinkError::from)?;
+        let Answer::Pong { version } = answer else {
+            return Err(LinkError::Unexpected.into());
+        };
+        // There is one version so far, so nothing else depends on it.
+        check_version(version)?;
         replica.see(stamp);
         Ok(mux)
     }
@@ -156,5 +168,114 @@ impl Link for MuxLink {
 
     fn is_up(&self) -> bool {
         self.mux().as_ref().is_some_and(Mux::is_open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use common::env::Shutdown;
+    use common::rpc::Connection;
+    use common::rpc::auth::{self, Authenticated};
+    use common::rpc::mux::{self, Handler};
+    use common::secret::{Secret, Secrets};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::format::Stamp;
+    use crate::replica::message::version_for;
+    use crate::replica::{CopySettings, Stamps};
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+    const PEER: NodeIdentity = NodeIdentity([9; 16]);
+    /// What the peer has seen.
+    const STAMP: u64 = 1 << 50;
+
+    /// A peer of another release: it answers the first request with these bytes behind its stamp.
+    #[derive(Clone)]
+    struct OtherRelease(&'static [u8]);
+
+    impl Handler for OtherRelease {
+        async fn handle(&self, _: &Authenticated, request: Frame) -> Frame {
+            let Frame { head, payload } = request;
+            let (_, asked) = Request::decode(Parcel { head, payload }).unwrap();
+            let version = REPLICATION_VERSION;
+            assert_eq!(asked, Request::Ping { version });
+            Frame {
+                head: [&STAMP.to_be_bytes()[..], self.0].concat().into(),
+                payload: Bytes::new(),
+            }
+        }
+    }
+
+    fn credentials(identity: NodeIdentity) -> Credentials {
+        let secret = Secret::try_from("the secret of these tests").unwrap();
+        Credentials::new(identity, &Secrets::new(secret))
+    }
+
+    /// Connects to a peer that gives this answer; whether this node has seen then what the peer has.
+    async fn connect(answer: &'static [u8]) -> Result<bool, String> {
+        let number = NodeNumber::try_from(1).unwrap();
+        let stamps = Stamps::new(1, Box::new(|| 5), Stamp::default());
+        let copies = CopySettings::default();
+        let replica: Arc<Replica> = Replica::new(number, BTreeMap::new(), stamps, copies);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap();
+        let (_trigger, shutdown) = Shutdown::new();
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = Connection::new(stream, DEADLINE);
+            let header = connection.header().await.unwrap().unwrap();
+            let purposes = [Purpose::Replicate];
+            let own = credentials(PEER);
+            let accepted = auth::accept(connection, &header, &own, &purposes, DEADLINE).await;
+            let (connection, peer) = accepted.unwrap();
+            let handler = Arc::new(OtherRelease(answer));
+            let limits = MuxLimits::default();
+            mux::serve(connection, peer, handler, limits, &shutdown).await
+        };
+        let link = MuxLink::new(NodeNumber::try_from(9).unwrap());
+        let own = credentials(NodeIdentity([1; 16]));
+        let connected = tokio::select! {
+            connected = link.connect(target, PEER, &own, &replica) => connected,
+            end = serve => panic!("the peer ended first: {end}"),
+        };
+        match connected {
+            Ok(_) => Ok(Stamp(STAMP) <= replica.stamp()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newer_peer_that_speaks_this_version_is_a_peer_also_if_it_says_more() {
+        assert_eq!(connect(&[12, 0, 1]).await, Ok(true));
+        assert_eq!(connect(&[12, 0, 1, 44, 45]).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_peer_without_a_common_version_is_none_and_the_reason_names_the_remedy() {
+        for (answer, theirs) in [(&[12, 0, 0], "version 0"), (&[12, 0, 2], "version 2")] {
+            let error = connect(answer).await.unwrap_err();
+            assert!(
+                error.contains(theirs) && error.contains("upgrade"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_newer_peer_is_answered_with_the_version_that_this_node_speaks() {
+        // A later version may append to its first request.
+        let head = [&7_u64.to_be_bytes()[..], &[9, 0, 200, 1, 2, 3]].concat();
+        let parcel = Parcel {
+            head: head.into(),
+            payload: Bytes::new(),
+        };
+        let (_, request) = Request::decode(parcel).unwrap();
+        assert_eq!(request, Request::Ping { version: 200 });
+        assert_eq!(version_for(200), REPLICATION_VERSION);
+        assert_eq!(check_version(version_for(200)), Ok(REPLICATION_VERSION));
     }
 }

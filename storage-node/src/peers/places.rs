@@ -1,6 +1,9 @@
 //! Who the peers are and how far their logs were followed, kept in `peers.json`.
 //!
-//! Losing it costs a comparison of everything with each peer, so a file that cannot be read is only
+//! A place says what this node has of a peer only as long as this node's own log of the volume path is
+//! the one that it was kept with: a replaced disk has another one, and nothing of what was followed.
+//!
+//! Losing the file costs a comparison of everything with each peer, so one that cannot be read is only
 //! logged.
 #![expect(
     clippy::disallowed_types,
@@ -55,14 +58,28 @@ pub(crate) struct Places {
     /// Unix seconds when this was written.
     seen: u32,
     kept: BTreeMap<NodeIdentity, Kept>,
+    /// This node's own logs, to which the places belong.
+    own: OwnLogs,
     numbers: PeerNumbers,
 }
+
+/// The numbers of this node's own logs.
+pub(super) type OwnLogs = BTreeMap<VolumePath, u64>;
 
 #[derive(Serialize, Deserialize)]
 struct FileContent {
     version: u32,
     seen: u32,
+    /// Without it, no place is believed.
+    #[serde(default)]
+    own: Vec<FileLog>,
     peers: Vec<FilePeer>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FileLog {
+    path: u8,
+    log: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,8 +102,8 @@ impl Places {
     /// Loads what was kept in `directory`; nothing if there is nothing that can be read.
     pub(super) fn load(directory: &Path) -> io::Result<Self> {
         let path = directory.join(FILE_NAME);
-        let nothing = (0, BTreeMap::new());
-        let (seen, kept) = match std::fs::read(&path) {
+        let nothing = Content::default();
+        let Content { seen, own, kept } = match std::fs::read(&path) {
             Ok(bytes) => parse(&bytes).unwrap_or_else(|why| {
                 warn!(file = %path.display(), why, "not readable; all is compared with the peers");
                 nothing
@@ -99,6 +116,7 @@ impl Places {
             path,
             seen,
             kept,
+            own,
             numbers,
         };
         let known = places.kept.iter();
@@ -132,9 +150,22 @@ impl Places {
             .collect()
     }
 
-    /// Where a peer's log was followed to.
-    pub(super) fn get(&self, identity: NodeIdentity, path: VolumePath) -> Option<LogPlace> {
+    /// Where a peer's log was followed to by the node whose own log of the path has the number `own`.
+    pub(super) fn get(
+        &self,
+        identity: NodeIdentity,
+        path: VolumePath,
+        own: u64,
+    ) -> Option<LogPlace> {
+        if self.own.get(&path) != Some(&own) {
+            return None;
+        }
         self.kept.get(&identity)?.places.get(&path).copied()
+    }
+
+    /// Whether an earlier run had this volume path, with another log than `own`.
+    pub(crate) fn is_replaced(&self, path: VolumePath, own: u64) -> bool {
+        self.own.get(&path).is_some_and(|known| *known != own)
     }
 
     /// The numbers of the peers, which follow every change.
@@ -151,17 +182,24 @@ impl Places {
         *numbers = members;
     }
 
-    /// Keeps `peers` if they are news, or nothing was kept for a while.
-    pub(super) async fn keep(&mut self, peers: BTreeMap<NodeIdentity, Kept>) -> io::Result<()> {
+    /// Keeps `peers` with the places that belong to the logs `own`, if they are news or nothing was kept
+    /// for a while.
+    pub(super) async fn keep(
+        &mut self,
+        peers: BTreeMap<NodeIdentity, Kept>,
+        own: OwnLogs,
+    ) -> io::Result<()> {
         let now = clock::unix_seconds();
-        if self.kept == peers && now.saturating_sub(self.seen) < KEEP_SECONDS_MAX {
+        if (&self.kept, &self.own) == (&peers, &own)
+            && now.saturating_sub(self.seen) < KEEP_SECONDS_MAX
+        {
             return Ok(());
         }
-        let bytes = print(now, &peers)?;
+        let bytes = print(now, &own, &peers)?;
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || write(&path, &bytes)).await;
         written.unwrap_or_else(|_| Err(io::Error::other("interrupted")))?;
-        (self.seen, self.kept) = (now, peers);
+        (self.seen, self.kept, self.own) = (now, peers, own);
         Ok(())
     }
 }
@@ -175,7 +213,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&temporary, path)
 }
 
-fn print(seen: u32, peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
+fn print(seen: u32, own: &OwnLogs, peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
     let peers = peers.iter().map(|(identity, kept)| FilePeer {
         identity: format!("{:032x}", u128::from_be_bytes(identity.0)),
         number: kept.number.get(),
@@ -194,12 +232,27 @@ fn print(seen: u32, peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>>
     let content = FileContent {
         version: VERSION,
         seen,
+        own: own
+            .iter()
+            .map(|(path, log)| FileLog {
+                path: path.0,
+                log: *log,
+            })
+            .collect(),
         peers: peers.collect(),
     };
     Ok(serde_json::to_vec_pretty(&content)?)
 }
 
-fn parse(bytes: &[u8]) -> Result<(u32, BTreeMap<NodeIdentity, Kept>), String> {
+/// What the file says.
+#[derive(Default)]
+struct Content {
+    seen: u32,
+    own: OwnLogs,
+    kept: BTreeMap<NodeIdentity, Kept>,
+}
+
+fn parse(bytes: &[u8]) -> Result<Content, String> {
     let content: FileContent = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if content.version != VERSION {
         return Err(format!("version {}", content.version));
@@ -231,7 +284,12 @@ fn parse(bytes: &[u8]) -> Result<(u32, BTreeMap<NodeIdentity, Kept>), String> {
             },
         );
     }
-    Ok((content.seen, peers))
+    let own = content.own.iter();
+    Ok(Content {
+        seen: content.seen,
+        own: own.map(|own| (VolumePath(own.path), own.log)).collect(),
+        kept: peers,
+    })
 }
 
 #[cfg(test)]
@@ -256,14 +314,22 @@ mod tests {
             address: "127.0.0.1:23000".parse().unwrap(),
             places: BTreeMap::from([(VolumePath(1), place)]),
         };
-        places
-            .keep(BTreeMap::from([(identity, kept.clone())]))
-            .await
-            .unwrap();
+        let (peers, own) = (
+            BTreeMap::from([(identity, kept.clone())]),
+            BTreeMap::from([(VolumePath(1), 77)]),
+        );
+        places.keep(peers.clone(), own).await.unwrap();
         let again = Places::load(directory.path()).unwrap();
         assert_eq!(again.peers(), [(identity, kept.number, kept.address)]);
-        assert_eq!(again.get(identity, VolumePath(1)), Some(place));
-        assert_eq!(again.get(identity, VolumePath(0)), None);
+        assert_eq!(again.get(identity, VolumePath(1), 77), Some(place));
+        assert_eq!(again.get(identity, VolumePath(0), 77), None);
+        assert!(!again.is_replaced(VolumePath(1), 77));
+        assert_eq!(
+            again.get(identity, VolumePath(1), 78),
+            None,
+            "what was followed is not on a disk with another log"
+        );
+        assert!(again.is_replaced(VolumePath(1), 78));
         assert_ne!(again.seen(), 0);
         assert_eq!(again.numbers().of(identity), Some(kept.number));
         std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();

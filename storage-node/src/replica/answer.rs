@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use super::group::{GroupStore, Replica};
 use super::message::{
     Answer, Carried, ENTRIES_MAX, Entry, Found, LogPlace, Parcel, PeerChange, PeerEdit, Request,
+    version_for,
 };
 use crate::disk::Disk;
 use crate::error::StoreError;
@@ -193,7 +194,9 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 Ok(Answer::Done)
             }
             Request::Decide { source, term } => Ok(self.decide(peer, source, term)),
-            Request::Ping => Ok(Answer::Pong),
+            Request::Ping { version } => Ok(Answer::Pong {
+                version: version_for(version),
+            }),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::code::ErrorCode;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -64,7 +65,8 @@ pub struct PathProgress {
     pub compared: u64,
     /// Bytes of what the peer had when everything was to be compared with it last.
     pub live_bytes: u64,
-    /// Whether everything that the peer had at some moment since the start is here.
+    /// Whether everything that the peer had at some moment since the start is here, and nothing failed to
+    /// be kept since.
     pub is_complete: bool,
     /// Comparisons of everything that were finished.
     pub comparisons: u64,
@@ -157,6 +159,11 @@ impl<D: Disk, I: Index> Follower<D, I> {
                 }
             }
             if let Err(error) = self.step().await {
+                // What its own disk does not take is missing here, so clients must not be sent here for it.
+                if matches!(error.code(), ErrorCode::NoSpace | ErrorCode::Storage) {
+                    self.progress
+                        .send_modify(|progress| progress.is_complete = false);
+                }
                 // One that is out of reach is told by whoever watches the link.
                 if !matches!(error, StoreError::OutOfReach) {
                     warn!(

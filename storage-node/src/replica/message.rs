@@ -17,6 +17,11 @@ mod codec;
 #[cfg(test)]
 mod tests;
 
+/// The latest version of these messages that this program speaks.
+pub const REPLICATION_VERSION: u16 = 1;
+/// The earliest one.
+pub const REPLICATION_VERSION_MIN: u16 = 1;
+
 /// Entries of one answer about the log or a range. Few in tests, so that they need several.
 pub const ENTRIES_MAX: usize = if cfg!(test) { 5 } else { 2048 };
 /// Names that one request fetches.
@@ -199,8 +204,11 @@ pub enum Request {
         /// What the versions of the decisions will begin with.
         term: Stamp,
     },
-    /// Tell how you are; keeps a link alive.
-    Ping,
+    /// Tell how you are and what you speak: the first request on a connection.
+    Ping {
+        /// The latest version of these messages that the sender speaks.
+        version: u16,
+    },
 }
 
 /// A place in a node's log: its volumes, in their order.
@@ -316,8 +324,38 @@ pub enum Answer {
     Granted,
     /// Somebody else decides about that by now.
     Overruled,
-    /// How the node is.
-    Pong,
+    /// How the node is, and what it speaks.
+    Pong {
+        /// The version of these messages that both sides speak from here on: the earlier of the two
+        /// latest ones.
+        version: u16,
+    },
+}
+
+/// Two nodes speak no common version of these messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the peer wants version {theirs} of replication, this node speaks {REPLICATION_VERSION_MIN} to \
+     {REPLICATION_VERSION}; remedy: upgrade the older of the two, release by release"
+)]
+pub struct VersionError {
+    /// What the peer wants.
+    pub theirs: u16,
+}
+
+/// The version that a node answers when a peer speaks versions up to `theirs`. What is earlier than all
+/// that this program speaks is answered with the earliest one, which that peer refuses by name.
+pub fn version_for(theirs: u16) -> u16 {
+    theirs.clamp(REPLICATION_VERSION_MIN, REPLICATION_VERSION)
+}
+
+/// Whether this node speaks what a peer answered.
+pub fn check_version(theirs: u16) -> Result<u16, VersionError> {
+    if (REPLICATION_VERSION_MIN..=REPLICATION_VERSION).contains(&theirs) {
+        Ok(theirs)
+    } else {
+        Err(VersionError { theirs })
+    }
 }
 
 /// Why bytes are not a message.

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 pub struct Members {
     /// Whether any tracker told; before, nothing is known of peers.
     pub is_known: bool,
+    /// Whether none told, and one that answers never will: it is of a release that knows no peers.
+    pub is_untold: bool,
     /// All nodes that were not removed, this one too, by number.
     pub members: Vec<Member>,
     /// Numbers of nodes that an operator removed for good and that no other node got since.
@@ -37,6 +39,8 @@ struct Told {
     is_known: bool,
     /// Whether it answers.
     is_reached: bool,
+    /// Whether it answers and tells nothing.
+    is_silent: bool,
     view: u64,
     members: Vec<Member>,
     removed: Vec<RemovedMember>,
@@ -54,7 +58,7 @@ impl Directory {
         self.change(idx, |told| {
             told.is_reached = true;
             match answer {
-                ReportAnswer::Nothing => {}
+                ReportAnswer::Nothing => told.is_silent = true,
                 ReportAnswer::Unchanged { view } => told.view = view,
                 ReportAnswer::Members {
                     view,
@@ -64,6 +68,7 @@ impl Directory {
                     *told = Told {
                         is_known: true,
                         is_reached: true,
+                        is_silent: false,
                         view,
                         members,
                         removed,
@@ -78,6 +83,7 @@ impl Directory {
     pub(super) fn lost(&self, idx: usize) {
         self.change(idx, |told| {
             told.is_reached = false;
+            told.is_silent = false;
             0
         });
     }
@@ -147,6 +153,7 @@ fn merge(all: &[Told]) -> Members {
         .collect();
     Members {
         is_known: known().next().is_some(),
+        is_untold: known().next().is_none() && all.iter().any(|told| told.is_silent),
         members: by_number.into_values().collect(),
         removed,
     }

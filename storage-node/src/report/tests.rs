@@ -42,6 +42,8 @@ impl ReportSource for Node {
     fn report(&self) -> NodeReport {
         NodeReport {
             phase: NodePhase::Serving,
+            readable: true,
+            writable: true,
             paths: vec![PathSpace {
                 free_mb: self.free_mb.load(Ordering::Relaxed),
                 ..PathSpace::default()
@@ -59,7 +61,7 @@ struct Fixture {
     node: Arc<Node>,
     handle: ReportHandle,
     trigger: common::env::ShutdownTrigger,
-    running: tokio::task::JoinHandle<Result<(), JoinError>>,
+    running: tokio::task::JoinHandle<Result<bool, JoinError>>,
 }
 
 /// A running reporter and the socket of the tracker it tells.
@@ -175,15 +177,38 @@ async fn a_node_joins_then_reports_every_heartbeat_until_the_signal() {
         .wait_for(|state| matches!(state, TrackerState::Reporting { .. }))
         .await;
     fixture.trigger.trigger();
-    within(fixture.running).await.unwrap().unwrap();
-    let mut ended = false;
-    while !ended {
-        // Reports that were under way may still arrive before the end.
-        ended = match within(connection.header()).await {
-            Ok(Some(header)) => connection.body(&header, 64 * 1024).await.is_err(),
-            Ok(None) | Err(_) => true,
-        };
-    }
+    // Reports that were under way may still arrive before the last one.
+    let farewell = loop {
+        let (_, body) = receive(&mut connection).await;
+        send(&mut connection, b"").await;
+        let report = NodeReport::decode(&body).unwrap();
+        if report.is_farewell() {
+            break report;
+        }
+    };
+    assert_eq!(farewell.paths.len(), 1, "it says what the others said");
+    assert!(within(fixture.running).await.unwrap().unwrap());
+    let states = fixture.handle.states();
+    assert_eq!(states.borrow()[0].state, TrackerState::Left);
+    assert!(!matches!(within(connection.header()).await, Ok(Some(_))));
+}
+
+#[tokio::test]
+async fn a_tracker_that_hangs_does_not_keep_a_node_from_stopping() {
+    let fixture = reporter(ReportSettings::default()).await;
+    let mut connection = fixture.accept().await;
+    accept_join(&mut connection).await;
+    receive(&mut connection).await;
+    fixture.trigger.trigger();
+    assert!(!within(fixture.running).await.unwrap().unwrap());
+}
+
+#[tokio::test]
+async fn a_node_that_no_tracker_knows_stops_at_once() {
+    let fixture = reporter(ReportSettings::default()).await;
+    let _silent = within(fixture.tracker.accept()).await.unwrap();
+    fixture.trigger.trigger();
+    assert!(!within(fixture.running).await.unwrap().unwrap());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a store does by itself: sync at an interval, give space back, look for rot.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use common::env::{Shutdown, clock};
@@ -10,7 +11,7 @@ use super::change::Change;
 use super::committer::PathStore;
 use super::compact::Compaction;
 use super::reader::blocking;
-use super::scrub::Scrub;
+use super::scrub::{Scrub, ScrubPass, ScrubProgress};
 use super::space::Durability;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::StoreError;
@@ -20,6 +21,9 @@ use crate::volume::VolumeState;
 
 /// Bytes that compaction or scrub look at before they pause.
 const STEP_LEN: u64 = 4 * 1024 * 1024;
+
+/// Bytes that a scrub looks at before it keeps how far it is.
+const KEEP_LEN: u64 = 64 * STEP_LEN;
 
 /// Settings of the background work of one volume path.
 #[derive(Clone, Copy, Debug)]
@@ -46,22 +50,36 @@ pub struct MaintenanceSettings {
 pub struct Maintenance<D: Disk, I: Index> {
     store: PathStore<D, I>,
     settings: MaintenanceSettings,
+    /// Where the scrub keeps how far it is.
+    scrub_file: Option<PathBuf>,
 }
 
 impl<D: Disk, I: Index> Maintenance<D, I> {
     /// Background work on `store`.
     pub fn new(store: PathStore<D, I>, settings: MaintenanceSettings) -> Self {
-        Self { store, settings }
+        Self {
+            store,
+            settings,
+            scrub_file: None,
+        }
+    }
+
+    /// Has the scrub keep in `file` how far it is. Without one each start begins it anew.
+    #[must_use]
+    pub fn with_scrub_file(mut self, file: PathBuf) -> Self {
+        self.scrub_file = Some(file);
+        self
     }
 
     /// Works until the signal.
     pub async fn run(self, shutdown: Shutdown) {
+        let progress = self.load_scrub().await;
         tokio::join!(
             self.sync_loop(&shutdown),
             self.compact_loop(&shutdown),
             async {
                 if let Some(interval) = self.settings.scrub_interval {
-                    self.scrub_loop(interval, &shutdown).await;
+                    self.scrub_loop(interval, progress, &shutdown).await;
                 }
             }
         );
@@ -190,34 +208,133 @@ impl<D: Disk, I: Index> Maintenance<D, I> {
         }
     }
 
-    async fn scrub_loop(&self, interval: Duration, shutdown: &Shutdown) {
-        while pause(interval, shutdown).await {
-            let began = clock::unix_seconds();
-            let mut is_complete = true;
-            for volume in self.store.shared().volumes() {
-                let mut scrub = Scrub::new(self.store.shared(), volume);
-                loop {
-                    let stepped = blocking(move || {
-                        let report = scrub.step(STEP_LEN)?;
-                        Ok((scrub, report))
-                    });
-                    match stepped.await {
-                        Ok((_, Some(_))) => break,
-                        Ok((next, None)) => scrub = next,
-                        Err(error) => {
-                            warn!(error = &error as &dyn std::error::Error, "scrub failed");
-                            is_complete = false;
-                            break;
-                        }
-                    }
-                    if !pause(time_for(STEP_LEN, Some(self.settings.scrub_rate)), shutdown).await {
-                        return;
-                    }
+    /// What earlier runs verified. From now on the store says how long its oldest byte has waited.
+    async fn load_scrub(&self) -> ScrubProgress {
+        let progress = match self.scrub_file.clone() {
+            Some(file) => {
+                let load = blocking(move || Ok(ScrubProgress::load(&file)));
+                // An error: the runtime is ending.
+                load.await.unwrap_or_default()
+            }
+            None => ScrubProgress::default(),
+        };
+        let verified = if progress.verified == 0 {
+            self.oldest()
+        } else {
+            progress.verified
+        };
+        self.store.shared().note_verified(verified);
+        progress
+    }
+
+    /// Unix seconds when the oldest volume was made; now if there is none.
+    fn oldest(&self) -> u32 {
+        let volumes = self.store.shared().volumes();
+        let made = volumes.iter().map(|volume| volume.superblock().created);
+        // It is 0 where the superblock cannot be read.
+        let oldest = made.filter(|created| *created != 0).min();
+        oldest.unwrap_or_else(clock::unix_seconds)
+    }
+
+    async fn scrub_loop(
+        &self,
+        interval: Duration,
+        mut progress: ScrubProgress,
+        shutdown: &Shutdown,
+    ) {
+        loop {
+            let wait = progress.due_in(interval, self.oldest(), clock::unix_seconds());
+            if !pause(wait, shutdown).await {
+                return;
+            }
+            let began = progress.pass.map(|pass| pass.began);
+            let began = began.unwrap_or_else(clock::unix_seconds);
+            let outcome = self.scrub_all(began, &mut progress, shutdown).await;
+            match outcome {
+                Ok(true) => {
+                    progress.verified = began;
+                    self.store.shared().note_verified(began);
+                }
+                // The next run goes on.
+                Ok(false) => {
+                    self.keep_scrub(progress).await;
+                    return;
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "a scrub failed; it begins anew after the interval");
                 }
             }
-            if is_complete {
-                self.store.shared().note_verified(began);
+            progress.ended = clock::unix_seconds();
+            progress.pass = None;
+            self.keep_scrub(progress).await;
+        }
+    }
+
+    /// Scrubs all volumes from where `progress` is; `false` when the signal came first.
+    async fn scrub_all(
+        &self,
+        began: u32,
+        progress: &mut ScrubProgress,
+        shutdown: &Shutdown,
+    ) -> Result<bool, StoreError> {
+        let start = progress.pass.unwrap_or(ScrubPass {
+            began,
+            volume: VolumeNumber(0),
+            offset: 0,
+        });
+        let mut unkept = 0;
+        for volume in self.store.shared().volumes() {
+            let number = volume.number();
+            if number < start.volume {
+                continue;
             }
+            let offset = if number == start.volume {
+                start.offset
+            } else {
+                0
+            };
+            let mut scrub = Scrub::new_at(self.store.shared(), volume, offset);
+            let mut is_done = false;
+            while !is_done {
+                let (next, report) = blocking(move || {
+                    let report = scrub.step(STEP_LEN)?;
+                    Ok((scrub, report))
+                })
+                .await?;
+                is_done = report.is_some();
+                // What was appended meanwhile is younger than this pass.
+                let (volume, offset) = if is_done {
+                    (number.next(), 0)
+                } else {
+                    (number, next.offset())
+                };
+                progress.pass = Some(ScrubPass {
+                    began,
+                    volume,
+                    offset,
+                });
+                scrub = next;
+                unkept += STEP_LEN;
+                if KEEP_LEN <= unkept {
+                    unkept = 0;
+                    self.keep_scrub(*progress).await;
+                }
+                if !pause(time_for(STEP_LEN, Some(self.settings.scrub_rate)), shutdown).await {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn keep_scrub(&self, progress: ScrubProgress) {
+        let Some(file) = self.scrub_file.clone() else {
+            return;
+        };
+        let kept = blocking(move || Ok(progress.save(&file))).await;
+        if let Ok(Err(error)) = kept {
+            warn!(%error, "how far the scrub is was not kept; a restart begins it anew");
         }
     }
 }
@@ -236,3 +353,6 @@ fn time_for(len: u64, rate: Option<u64>) -> Duration {
         Duration::from_millis(len.saturating_mul(1000) / rate.max(1))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
 //! Scrub: reads every record again, so that rot is found while a copy may still exist elsewhere.
 
+mod progress;
+
 use std::sync::Arc;
 
 use common::id::RemoteName;
 use tracing::error;
 
+pub(super) use self::progress::{ScrubPass, ScrubProgress};
 use super::shared::Shared;
 use crate::disk::Disk;
 use crate::error::StoreError;
@@ -59,15 +62,30 @@ impl<D: Disk, I> std::fmt::Debug for Scrub<D, I> {
 impl<D: Disk, I: Index> Scrub<D, I> {
     /// Scrub of what is committed of `volume` now.
     pub(super) fn new(shared: &Arc<Shared<D, I>>, volume: Arc<Volume<D::File>>) -> Self {
+        Self::new_at(shared, volume, 0)
+    }
+
+    /// The same from `offset` on, where an earlier scrub of the volume was.
+    pub(super) fn new_at(
+        shared: &Arc<Shared<D, I>>,
+        volume: Arc<Volume<D::File>>,
+        offset: u64,
+    ) -> Self {
         let end = volume.committed_end();
         let shared = Arc::clone(shared);
         Self {
             shared,
             volume,
-            at: SUPERBLOCK_LEN as u64,
+            // A volume that was put in place of another one may be shorter.
+            at: offset.min(end).max(SUPERBLOCK_LEN as u64),
             end,
             report: ScrubReport::default(),
         }
+    }
+
+    /// Where it goes on.
+    pub(super) fn offset(&self) -> u64 {
+        self.at
     }
 
     /// Goes on for about `budget` bytes; gives the report once it is done. Blocks.
@@ -96,7 +114,7 @@ impl<D: Disk, I: Index> Scrub<D, I> {
                 }
             }
         }
-        let looked_at = scanner.offset().min(self.end) - self.at;
+        let looked_at = scanner.offset().min(self.end).saturating_sub(self.at);
         self.report.bytes += looked_at;
         self.shared.metrics.scrubbed_bytes.inc_by(looked_at);
         let is_done = looked_at == 0 || self.end <= scanner.offset();

@@ -37,18 +37,25 @@ pub(super) struct Plan {
     pub(super) is_proxied: bool,
     /// Whether members encrypt what they say to each other.
     pub(super) is_encrypted: bool,
+    /// Disks of each node, each with a volume path of its own; 0 for one below the data directory.
+    pub(super) disks: usize,
+}
+
+impl Plan {
+    /// Two trackers and three nodes with the defaults, directly connected.
+    pub(super) const USUAL: Self = Self {
+        trackers: 2,
+        nodes: 3,
+        replication: "ack_copies = 2",
+        is_proxied: false,
+        is_encrypted: false,
+        disks: 0,
+    };
 }
 
 impl Default for Plan {
-    /// Two trackers and three nodes with the defaults, directly connected.
     fn default() -> Self {
-        Self {
-            trackers: 2,
-            nodes: 3,
-            replication: "ack_copies = 2",
-            is_proxied: false,
-            is_encrypted: false,
-        }
+        Self::USUAL
     }
 }
 
@@ -188,7 +195,7 @@ impl Cluster {
     ) -> Process {
         let config = format!(
             "[cluster]\nsecret_file = {:?}\ntls = {}\n\
-             [tracker]\nlisten = \"{listen}\"\npeers = {peers:?}\n",
+             [tracker]\nlisten = \"{listen}\"\npeers = {peers:?}\nreserved_space = \"100MiB\"\n",
             self.folder.path().join(secret),
             self.plan.is_encrypted
         );
@@ -225,6 +232,12 @@ impl Cluster {
             self.net.open(at, None, member, place.storage);
             storage = format!("{storage}advertise_address = \"{front}\"\n");
         }
+        let disks = (0..self.plan.disks).map(|disk| {
+            let directory = self.disk(number, disk);
+            format!("{{ dir = {directory:?} }}")
+        });
+        let disks: Vec<String> = disks.collect();
+        storage = format!("{storage}store_paths = [{}]\n", disks.join(", "));
         let config = format!(
             "[cluster]\nsecret_file = {:?}\ntls = {}\n\
              [storage]\n{storage}[storage.replication]\n{}\n",
@@ -235,6 +248,11 @@ impl Cluster {
         let node = Process::new(self.folder.path(), name, "storage", &config);
         self.net.know(member, identity_file(&node));
         node
+    }
+
+    /// The directory that is a disk of a node, from 0.
+    pub(super) fn disk(&self, number: usize, disk: usize) -> PathBuf {
+        self.folder.path().join(format!("node{number}.disk{disk}"))
     }
 
     /// An API server that is not started, and its address.
@@ -318,14 +336,14 @@ impl Cluster {
     pub(super) fn wait_followed(&self, number: usize) {
         let address = self.place(number).http;
         let peers = running(&self.nodes).len() - 1;
-        // One value for each running peer. A node that has just started may not have met all of them.
+        // One value for each running peer and volume path. A node that has just started may not have met all of them.
         let values = |name: &str| -> Option<Vec<u64>> {
             let metrics = http::get(address, "/metrics").text();
             let start = format!("hayloft_replication_{name}{{");
             let lines = metrics.lines().filter(|line| line.starts_with(&start));
             let values = lines.filter_map(|line| line.rsplit(' ').next());
             let values: Vec<u64> = values.filter_map(|value| value.parse().ok()).collect();
-            (values.len() == peers).then_some(values)
+            (values.len() == peers * self.plan.disks.max(1)).then_some(values)
         };
         let what = format!("node {number} follows its peers");
         let before = eventually(&what, HEALING_LIMIT, || values("looks"));

@@ -5,10 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Scope;
 
-use common::client::{ClientError, Metadata, MetadataMode};
+use common::client::{ClientError, Metadata, MetadataMode, UploadKind};
 use common::code::ErrorCode;
-use common::id::FileId;
+use common::id::{Extension, FileId, VolumePath};
 
+use super::harness::Place;
 use super::load::Access;
 use crate::support::chance::{self, Chance};
 
@@ -47,6 +48,28 @@ impl Kept {
     /// Stores a blob.
     pub(super) fn store(access: &Access, seed: u64, len: usize) -> Result<Self, ClientError> {
         let id = access.upload(&chance::content(seed, len))?;
+        Ok(Self { id, seed, len })
+    }
+}
+
+impl Kept {
+    /// Stores a blob in a volume path of one node.
+    pub(super) fn store_in(
+        access: &Access,
+        place: Place,
+        path: VolumePath,
+        seed: u64,
+        len: usize,
+    ) -> Result<Self, ClientError> {
+        let content = chance::content(seed, len);
+        let address = place.storage.into();
+        let id = access.runtime.block_on(access.client.storages().upload(
+            &address,
+            Some(path),
+            UploadKind::Normal,
+            Extension::default(),
+            content.as_slice().into(),
+        ))?;
         Ok(Self { id, seed, len })
     }
 }

@@ -53,6 +53,13 @@ impl Cluster {
         (entries, end)
     }
 
+    /// The position behind all changes.
+    pub fn changes_end(&self) -> u64 {
+        let nodes = self.nodes().map(super::Node::changed);
+        let groups = self.groups.values().map(super::Group::changed);
+        nodes.chain(groups).max().unwrap_or(0)
+    }
+
     /// Takes in what another tracker, or a snapshot, knows.
     pub fn merge(&mut self, entry: Entry) -> Merged {
         match entry {

@@ -1,7 +1,9 @@
 //! A group: nodes that hold the same blobs.
 
-use common::id::{GroupName, NodeNumber};
-use common::wire::report::{GroupEntry, GroupMarks, Member, RemovedMember, ReportAnswer, Stamp};
+use common::id::{GroupName, NodeNumber, VolumePath};
+use common::wire::report::{
+    GroupEntry, GroupMarks, Member, PathSpace, Progress, RemovedMember, ReportAnswer, Stamp,
+};
 
 use super::{Node, Space};
 
@@ -65,6 +67,28 @@ impl Group {
         self.entry = entry;
         self.changed = changed;
         self.refresh();
+    }
+
+    /// Records of a volume path on a node that has all of them; 0 while none is known to.
+    pub fn records_at(&self, path: VolumePath) -> u64 {
+        let spaces = self.nodes().filter(|node| node.is_alive());
+        let spaces = spaces.flat_map(|node| &node.report().paths);
+        let complete = spaces.filter(|space| space.path == path && space.is_complete);
+        complete.map(|space| space.records).max().unwrap_or(0)
+    }
+
+    /// How far a volume path of a node is from complete, in records; nothing when it is, or when no
+    /// other node knows how many there are.
+    pub fn rebuild_of(&self, space: &PathSpace) -> Progress {
+        let total = if space.is_complete {
+            0
+        } else {
+            self.records_at(space.path)
+        };
+        Progress {
+            done: space.records.min(total),
+            total,
+        }
     }
 
     pub(super) fn changed(&self) -> u64 {

@@ -6,7 +6,7 @@ use common::id::{GroupName, NodeNumber};
 use common::limits;
 use common::wire::report::{
     GroupEntry, GroupMarks, JoinAnswer, NodeEntry, NodeJoin, NodeMarks, NodeReport, Place,
-    ReportAnswer, Standing,
+    Progress, ReportAnswer, Standing,
 };
 use common::wire::tracker::NodeStatus;
 
@@ -169,11 +169,22 @@ impl Cluster {
     pub fn report(
         &mut self,
         session: SessionId,
-        report: NodeReport,
+        mut report: NodeReport,
         now: Now,
     ) -> Result<StateChange, NotJoined> {
         let reserved = self.policy.reserved;
         let group = self.groups.get_mut(&session.group).ok_or(NotJoined)?;
+        if report.rebuild.total == 0 {
+            // A node cannot know how much is missing until it has looked at all of it; its peers do.
+            let paths = report.paths.iter().map(|path| group.rebuild_of(path));
+            let rebuild = paths.fold(Progress::default(), |sum, path| Progress {
+                done: sum.done.saturating_add(path.done),
+                total: sum.total.saturating_add(path.total),
+            });
+            if rebuild.total != 0 {
+                report.rebuild = rebuild;
+            }
+        }
         let node = group.node_mut(session.number).ok_or(NotJoined)?;
         let from = node.state();
         if !node.take_report(session.serial, report, reserved, now) {

@@ -392,6 +392,11 @@ impl Node {
         &self.report
     }
 
+    /// Whether the last that it said is that it stops.
+    pub fn said_farewell(&self) -> bool {
+        self.has_reported() && self.report.is_farewell()
+    }
+
     /// Whether it reported since the tracker's start.
     pub fn has_reported(&self) -> bool {
         self.reported_at != 0

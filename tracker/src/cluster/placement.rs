@@ -83,12 +83,17 @@ impl Cluster {
 }
 
 impl Group {
-    /// Whether a write finds a node and space.
-    fn check_writable(&self, rules: Rules<'_>) -> Result<(), StoreRefusal> {
+    /// Whether a write finds a node and space: on one node of the group, for a full disk on another one
+    /// must not stop it, or on all of them.
+    fn check_writable(&self, rules: Rules<'_>, room: Room) -> Result<(), StoreRefusal> {
         if self.writable_count() == 0 {
             return Err(StoreRefusal::NoWriter);
         }
-        if self.space().has_room() && self.nodes().any(|node| rules.allow(node)) {
+        let is_enough = match room {
+            Room::Everywhere => self.space().has_room(),
+            Room::Somewhere => true,
+        };
+        if is_enough && self.nodes().any(|node| rules.allow(node)) {
             return Ok(());
         }
         let mut writers = self.nodes().filter(|node| node.is_writable());
@@ -148,6 +153,15 @@ impl Rules<'_> {
     }
 }
 
+/// Where a group must have room.
+#[derive(Clone, Copy)]
+enum Room {
+    /// On all of its nodes: such groups are chosen first.
+    Everywhere,
+    /// On any of them.
+    Somewhere,
+}
+
 type Groups = std::collections::BTreeMap<GroupName, Group>;
 
 fn choose_group(
@@ -159,24 +173,28 @@ fn choose_group(
     match (given, rules.policy.store_lookup) {
         (Some(name), _) | (None, StoreLookup::Group(name)) => {
             let group = groups.get(&name).ok_or(StoreRefusal::NoWriter)?;
-            group.check_writable(rules).map(|()| name)
+            group.check_writable(rules, Room::Somewhere).map(|()| name)
         }
         (None, StoreLookup::RoundRobin) => {
             // What lies behind the last one, then from the beginning.
             let behind = last.map_or(Bound::Unbounded, Bound::Excluded);
             let rest = groups.range((behind, Bound::Unbounded));
-            first_usable(rest.chain(groups).map(|(_, group)| group), rules)
+            let around = rest.chain(groups).map(|(_, group)| group);
+            first_usable(around.clone(), rules, Room::Everywhere)
+                .or_else(|_| first_usable(around, rules, Room::Somewhere))
         }
-        (None, StoreLookup::LoadBalance) => most_space(groups.values(), rules),
+        (None, StoreLookup::LoadBalance) => most_space(groups.values(), rules, Room::Everywhere)
+            .or_else(|_| most_space(groups.values(), rules, Room::Somewhere)),
     }
 }
 
 fn first_usable<'a>(
     mut groups: impl Iterator<Item = &'a Group>,
     rules: Rules<'_>,
+    room: Room,
 ) -> Result<GroupName, StoreRefusal> {
     let mut refusal = StoreRefusal::NoWriter;
-    let usable = groups.find(|group| match group.check_writable(rules) {
+    let usable = groups.find(|group| match group.check_writable(rules, room) {
         Ok(()) => true,
         Err(reason) => {
             refusal = weaker(refusal, reason);
@@ -189,11 +207,12 @@ fn first_usable<'a>(
 fn most_space<'a>(
     groups: impl Iterator<Item = &'a Group>,
     rules: Rules<'_>,
+    room: Room,
 ) -> Result<GroupName, StoreRefusal> {
     let mut refusal = StoreRefusal::NoWriter;
     let mut best: Option<&Group> = None;
     for group in groups {
-        match group.check_writable(rules) {
+        match group.check_writable(rules, room) {
             // Strictly more, so that the first of equals stays.
             Ok(()) if best.is_none_or(|best| best.space().free_mb < group.space().free_mb) => {
                 best = Some(group);

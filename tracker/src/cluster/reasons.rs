@@ -45,6 +45,9 @@ impl Node {
         let silence = self.silence(now).map(|silence| silence.as_secs());
         match silence {
             None => return vec!["not heard since this tracker started".to_owned()],
+            Some(seconds) if !self.is_alive() && self.said_farewell() => {
+                return vec![format!("stopped {} s ago", counted(seconds))];
+            }
             Some(seconds) if !self.is_alive() || SILENCE_SHOWN_S <= seconds => {
                 reasons.push(format!("silent for {} s", counted(seconds)));
             }

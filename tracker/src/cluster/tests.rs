@@ -70,6 +70,7 @@ fn space(path: u8, free_mb: u64) -> PathSpace {
         reserved_mb: 0,
         read_only: false,
         is_complete: true,
+        records: 0,
     }
 }
 
@@ -229,6 +230,27 @@ fn no_writer_and_no_space_are_told_apart() {
         cluster.store_one(Some(group("c")), WIDTH),
         Err(StoreRefusal::NoWriter)
     );
+}
+
+#[test]
+fn a_full_node_stops_neither_its_group_nor_is_chosen_and_groups_with_room_everywhere_go_first() {
+    for store_lookup in [StoreLookup::RoundRobin, StoreLookup::LoadBalance] {
+        let policy = Policy {
+            store_lookup,
+            ..policy()
+        };
+        let nodes = [(1, "a", 0), (2, "a", 10), (3, "b", 5)];
+        let (mut cluster, sessions) = cluster_of(policy, &nodes);
+        assert_eq!(stored_on(&mut cluster, 3), [3, 3, 3]);
+        let stored = cluster.store_one(Some(group("a")), WIDTH).unwrap();
+        assert_eq!(stored.node.number, number(2));
+        let (_, all, _) = cluster.store_all(Some(group("a")), WIDTH).unwrap();
+        assert_eq!(all.len(), 1, "the full one is not offered");
+        cluster.leave(sessions[2]);
+        assert_eq!(stored_on(&mut cluster, 3), [2, 2, 2]);
+        cluster.report(sessions[1], serving(0), at(1)).unwrap();
+        assert_eq!(cluster.store_one(None, WIDTH), Err(StoreRefusal::NoSpace));
+    }
 }
 
 #[test]

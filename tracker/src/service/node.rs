@@ -136,6 +136,7 @@ impl Service {
         let shared = &self.shared;
         // A position that another instance gave says nothing about this one's changes.
         let known = Some(hello.position).filter(|_| hello.told_by == shared.peers.instance);
+        shared.peers.greeted(hello.instance, hello.changes, known);
         let (entries, position) = shared.cluster().changes_since(known.unwrap_or_default());
         let answer = HelloAnswer {
             instance: shared.peers.instance,

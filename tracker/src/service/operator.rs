@@ -32,7 +32,8 @@ impl Service {
         Ok(())
     }
 
-    /// Carries an order out and answers when it is stored.
+    /// Carries an order out and answers when it is stored and all trackers that live know it: what the
+    /// operator does next, at whichever of them, may build on it.
     pub(super) async fn cluster_order(
         &self,
         body: &[u8],
@@ -44,11 +45,12 @@ impl Service {
             Status::INVALID
         })?;
         let OrderRequest { order, target } = request;
-        let (done, generation, is_change) = {
+        let (done, generation, is_change, position) = {
             let mut cluster = self.shared.cluster();
             let before = cluster.generation();
             let done = cluster.order(target, order);
-            (done, cluster.generation(), before < cluster.generation())
+            let generation = cluster.generation();
+            (done, generation, before < generation, cluster.changes_end())
         };
         let answer = match done {
             Ok(()) => {
@@ -58,6 +60,9 @@ impl Service {
                 if !self.shared.persistence.stored(generation).await {
                     error!(%target, ?order, "ordered, but that is not stored");
                     return Err(Status::IO);
+                }
+                if is_change && !self.shared.peers.tell(position).await {
+                    warn!(%target, ?order, "not all other trackers know of the order yet");
                 }
                 OrderAnswer::Done
             }
@@ -113,7 +118,7 @@ fn page(cluster: &Cluster, cursor: StatusCursor, now: Now) -> StatusPage {
             if goes_on && number <= cursor.number {
                 continue;
             }
-            let status = node_status(cluster, node, now);
+            let status = node_status(cluster, group, node, now);
             // Near enough: a volume path takes about a hundred bytes, the rest of a node a thousand.
             len += 1024 + 128 * status.paths.len();
             told.nodes.push(status);
@@ -151,7 +156,7 @@ fn group_status(group: &Group) -> GroupStatus {
     }
 }
 
-fn node_status(cluster: &Cluster, node: &Node, now: Now) -> NodeStatus {
+fn node_status(cluster: &Cluster, group: &Group, node: &Node, now: Now) -> NodeStatus {
     let (entry, report) = (node.entry(), node.report());
     let counters = &report.counters;
     NodeStatus {
@@ -180,17 +185,27 @@ fn node_status(cluster: &Cluster, node: &Node, now: Now) -> NodeStatus {
         deletes: counters.delete.success,
         upload_bytes: counters.upload_bytes.success,
         download_bytes: counters.download_bytes.success,
-        paths: report.paths.iter().map(path_status).collect(),
+        paths: report
+            .paths
+            .iter()
+            .map(|path| path_status(group, path))
+            .collect(),
     }
 }
 
-fn path_status(path: &PathSpace) -> PathStatus {
+fn path_status(group: &Group, path: &PathSpace) -> PathStatus {
+    let rebuild = group.rebuild_of(path);
     PathStatus {
         path: path.path.to_string(),
         total_bytes: path.total_mb.saturating_mul(BYTES_PER_MB),
         free_bytes: path.free_mb.saturating_mul(BYTES_PER_MB),
         is_read_only: path.read_only,
         is_complete: path.is_complete,
+        records: path.records,
+        rebuild: Progress {
+            done: rebuild.done,
+            total: rebuild.total,
+        },
     }
 }
 

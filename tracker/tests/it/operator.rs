@@ -10,7 +10,7 @@ use prometheus::Registry;
 use tracker::Settings;
 
 use crate::peers::{free_port, peer};
-use crate::support::{Client, Node, Running, eventually, join, local, report, settings};
+use crate::support::{Client, DEADLINE, Node, Running, eventually, join, local, report, settings};
 
 const REMOVE: Order = Order::Remove {
     force: false,
@@ -153,6 +153,44 @@ async fn an_order_given_to_one_tracker_is_known_by_all_also_by_one_that_was_away
     assert_eq!(at_two.order(FORCE, "1").await, OrderAnswer::Done);
     eventually(async || reasons(&mut at_one, 1).await == "removed by an operator").await;
     assert_eq!(at_one.status(store()).await, Status::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_order_is_known_by_the_other_trackers_when_it_is_answered() {
+    let addresses = [local(free_port().await), local(free_port().await)];
+    let start = |address| {
+        let mut settings = Settings {
+            peers: addresses.iter().map(ToString::to_string).collect(),
+            // Longer than this test waits for anything.
+            peer_interval: DEADLINE * 3,
+            ..settings()
+        };
+        settings.listeners[0].address = address;
+        Running::start(settings)
+    };
+    // Both listen before either greets the other one.
+    let (one, two) = (start(addresses[0]), start(addresses[1]));
+    let (mut at_one, mut at_two) = (one.client().await, two.client().await);
+    for client in [&mut at_one, &mut at_two] {
+        eventually(async || {
+            let trackers = client.cluster_status().await.trackers;
+            trackers.iter().filter(|tracker| tracker.is_alive).count() == 2
+        })
+        .await;
+    }
+    let _node_at_one = Node::start(one.address(), 1, "group1").await;
+    let _node_at_two = Node::start(two.address(), 1, "group1").await;
+    for (order, shows) in [(Order::ReadOnly, "read-only"), (Order::Writable, "")] {
+        assert_eq!(at_one.order(order, "1").await, OrderAnswer::Done);
+        assert_eq!(reasons(&mut at_two, 1).await, shows);
+    }
+    assert_eq!(at_two.order(FORCE, "1").await, OrderAnswer::Done);
+    assert_eq!(reasons(&mut at_one, 1).await, "removed by an operator");
+
+    // A tracker that is gone is waited for by nobody.
+    two.stop().await;
+    let done = at_one.order(Order::Drain, "group1").await;
+    assert_eq!(done, OrderAnswer::Done);
 }
 
 #[tokio::test]

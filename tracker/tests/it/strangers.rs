@@ -19,6 +19,7 @@ fn commands() -> [(Command, BytesMut); 3] {
         instance: 1,
         told_by: 0,
         position: 0,
+        changes: 0,
     }
     .encode(&mut hello);
     [
@@ -138,6 +139,7 @@ async fn a_member_of_a_secret_that_is_being_changed_is_one() {
         instance: 1,
         told_by: 0,
         position: 0,
+        changes: 0,
     }
     .encode(&mut hello);
     let (status, body) = member

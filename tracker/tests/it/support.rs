@@ -250,6 +250,7 @@ pub(crate) fn report() -> NodeReport {
             reserved_mb: 10,
             read_only: false,
             is_complete: true,
+            records: 0,
         }],
         ..NodeReport::default()
     }

@@ -485,6 +485,9 @@ pub(super) struct VolumePath {
     pub(super) free_bytes: u64,
     pub(super) complete: bool,
     pub(super) read_only: bool,
+    /// Records that are there and that shall be; both 0 for a path that is complete.
+    pub(super) rebuild_done: u64,
+    pub(super) rebuild_total: u64,
 }
 
 /// `GET admin/accounts`.

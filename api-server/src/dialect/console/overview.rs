@@ -182,6 +182,8 @@ fn volume_path(path: &PathStatus) -> model::VolumePath {
         free_bytes: path.free_bytes,
         complete: path.is_complete,
         read_only: path.is_read_only,
+        rebuild_done: path.rebuild.done,
+        rebuild_total: path.rebuild.total,
     }
 }
 

@@ -69,5 +69,5 @@ export function duration(seconds) {
   const minutes = Math.floor((seconds % 3600) / 60);
   if (days > 0) return t('time.days_hours', { days, hours });
   if (hours > 0) return t('time.hours_minutes', { hours, minutes });
-  return t('time.minutes', { minutes });
+  return minutes > 0 ? t('time.minutes', { minutes }) : t('time.seconds', { seconds: Math.floor(seconds) });
 }

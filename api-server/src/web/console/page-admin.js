@@ -9,6 +9,7 @@ import { t } from './i18n.js';
 import { errorState } from './list-state.js';
 import { figureList, panel } from './page-account.js';
 import { Rates } from './rates.js';
+import { reasonText } from './reasons.js';
 
 const EVERY_MS = 3000;
 const COUNTERS = ['uploads', 'downloads', 'deletes', 'upload_bytes', 'download_bytes'];
@@ -75,7 +76,7 @@ function drawTotals(place, overview) {
 function troubles({ trackers, refused }) {
   const silent = trackers.filter((tracker) => !tracker.alive)
     .map((tracker) => t('admin.tracker_silent', { address: tracker.address }));
-  const strangers = refused.map((node) => t('admin.refused', { id: node.number, address: node.address, reason: node.reason }));
+  const strangers = refused.map((node) => t('admin.refused', { id: node.number, address: node.address, reason: reasonText(node.reason) }));
   return [...silent, ...strangers].map((text) => h('p', { class: 'form-error', role: 'status' }, text));
 }
 
@@ -102,31 +103,50 @@ function nodeRow(node, rates) {
     h('dd', {},
       h('strong', {}, rate ? t('admin.per_second', { count: format.number(rate[count], 1) }) : '–'),
       h('span', {}, rate && bytes ? t('admin.per_second', { count: format.size(Math.round(rate[bytes])) }) : format.number(node[count]))));
-  const active = node.state === 'active' && node.reasons.length === 0;
-  return h('li', { class: 'node' },
+  const mood = moodOf(node);
+  const gone = GONE.has(node.state);
+  return h('li', { class: mood === 'calm' ? 'node calm' : 'node' },
     h('div', { class: 'node-head' },
-      h('span', { class: active ? 'state good' : 'state bad' }, stateText(node.state)),
+      h('span', { class: `state ${mood}` }, isDraining(node) ? t('admin.draining') : stateText(node.state)),
       h('strong', {}, node.address || node.id),
       h('span', { class: 'hint' }, t('admin.node_note', {
         id: node.id, version: node.version, ago: node.last_report ? format.ago(node.last_report) : '–',
       }))),
-    node.reasons.length === 0 ? null : h('ul', { class: 'reasons' }, node.reasons.map((reason) => h('li', {}, reason))),
+    node.reasons.length === 0 ? null : h('ul', { class: 'reasons' }, node.reasons.map((reason) => h('li', {}, reasonText(reason)))),
     spaceBar(node, t('admin.space_of', { name: node.address })),
     pathList(node.paths),
-    h('p', { class: 'hint' }, t('admin.node_sync', {
+    // Of a node that is gone, lag and rates are what they were, and would look like what they are.
+    gone ? null : h('p', { class: 'hint' }, t('admin.node_sync', {
       lag: format.number(node.lag_ms), missing: format.number(node.under_replicated), unverified: format.duration(node.unverified_seconds),
     })),
-    h('dl', { class: 'rates' }, cell('uploads', 'uploads', 'upload_bytes'), cell('downloads', 'downloads', 'download_bytes'),
+    gone ? null : h('dl', { class: 'rates' }, cell('uploads', 'uploads', 'upload_bytes'), cell('downloads', 'downloads', 'download_bytes'),
       cell('deletes', 'deletes', null)));
+}
+
+const GONE = new Set(['offline', 'deleted']);
+
+/** Whether an operator emptied it: the protocol calls such a node read-only. */
+function isDraining(node) {
+  return node.state === 'read_only' && node.reasons.some((reason) => reason.startsWith('draining'));
+}
+
+/** How much a node wants attention: `good`, `calm` for what was ordered or goes by itself, or `bad`. */
+function moodOf(node) {
+  if (GONE.has(node.state)) return 'bad';
+  if (node.state !== 'active') return 'calm';
+  return node.reasons.length === 0 ? 'good' : 'bad';
 }
 
 /** The volume paths; one is enough for the bar above unless something is wrong with it. */
 function pathList(paths) {
   if (paths.length < 2 && paths.every((path) => path.complete && !path.read_only)) return null;
   return h('ul', { class: 'paths' }, paths.map((path) => h('li', {},
-    h('strong', {}, path.name), ' ',
-    t('admin.path', { free: format.size(path.free_bytes), total: format.size(path.total_bytes) }),
-    path.complete ? null : h('span', { class: 'state bad' }, t('admin.incomplete')),
+    h('strong', {}, path.name),
+    h('span', {}, t('admin.path', { free: format.size(path.free_bytes), total: format.size(path.total_bytes) })),
+    path.complete ? null : h('span', { class: 'state calm' }, t('admin.incomplete')),
+    path.rebuild_total === 0 ? null : h('span', { class: 'hint' }, t('admin.rebuilt', {
+      done: format.number(path.rebuild_done), total: format.number(path.rebuild_total),
+    })),
     path.read_only ? h('span', { class: 'state bad' }, t('state.read_only')) : null)));
 }
 

@@ -153,7 +153,7 @@ export const EN = {
   'admin.no_groups': 'No storage node has reported yet. Check that the storage role runs and reaches the tracker.',
   'admin.stale': 'The figures below may be old: {cause}', 'admin.space_of': 'Used space of {name}', 'admin.space': '{used} of {total} used, {free} free',
   'admin.tracker_silent': 'The tracker {address} does not answer.', 'admin.refused': 'Node {id} at {address} was refused: {reason}',
-  'admin.draining': 'Draining', 'admin.incomplete': 'Incomplete', 'admin.path': '{free} of {total} free',
+  'admin.draining': 'Draining', 'admin.incomplete': 'Incomplete', 'admin.path': '{free} of {total} free', 'admin.rebuilt': '{done} of {total} records',
   'admin.node_sync': '{lag} ms behind its peers · {missing} records with too few copies · oldest unverified byte {unverified}',
   'admin.node_note': 'Node {id} · version {version} · reported {ago}', 'admin.per_second': '{count}/s',
   'admin.rate.uploads': 'Uploads', 'admin.rate.downloads': 'Downloads', 'admin.rate.deletes': 'Deletes',
@@ -164,7 +164,17 @@ export const EN = {
   'state.active': 'Active', 'state.online': 'Online', 'state.init': 'Starting', 'state.wait_sync': 'Waiting to sync', 'state.syncing': 'Syncing',
   'state.offline': 'Offline', 'state.deleted': 'Removed', 'state.recovery': 'Recovering', 'state.read_only': 'Read-only',
 
-  'time.days_hours': '{days} d {hours} h', 'time.hours_minutes': '{hours} h {minutes} min', 'time.minutes': '{minutes} min',
+  'reason.silent': 'No sign of life for {time}', 'reason.stopped': 'Stopped {time} ago, in good order', 'reason.unheard': 'Not heard since this tracker started',
+  'reason.joined': 'Joined a moment ago', 'reason.removed': 'Removed by an operator', 'reason.released': 'Removed, its number is free',
+  'reason.catching_up': 'Catching up with its peers', 'reason.catching_up_of': 'Catching up with its peers: {done} of {total}',
+  'reason.rebuilding': 'Being rebuilt from its peers', 'reason.rebuilding_of': 'Being rebuilt from its peers: {done} of {total}',
+  'reason.draining': 'Draining: takes no new files', 'reason.group_draining': 'Draining with its group: takes no new files',
+  'reason.read_only': 'Set read-only by an operator', 'reason.group_read_only': 'Set read-only with its group', 'reason.no_reads': 'Refuses reads', 'reason.no_writes': 'Refuses writes',
+  'reason.few_copies': '{count} records have too few copies', 'reason.incomplete': 'incomplete', 'reason.read_only_disk': 'read-only disk', 'reason.full': 'full',
+  'reason.of_paths': '{paths}: {text}', 'reason.taken': 'its number belongs to {address}', 'reason.not_released': 'its number belonged to the removed node at {address} and was not released',
+  'reason.other_group': 'it belongs to group {group}', 'reason.group_full': 'its group is full', 'reason.groups_full': 'there are too many groups',
+
+  'time.days_hours': '{days} d {hours} h', 'time.hours_minutes': '{hours} h {minutes} min', 'time.minutes': '{minutes} min', 'time.seconds': '{seconds} s',
 
   'load.failed': 'This could not be loaded',
   'error.network': 'The server cannot be reached. Check your connection and try again.',

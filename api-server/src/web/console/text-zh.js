@@ -153,7 +153,7 @@ export const ZH = {
   'admin.no_groups': '还没有存储节点上报，请确认存储角色已运行并能连接跟踪器。',
   'admin.stale': '以下数据可能已过时：{cause}', 'admin.space_of': '{name} 的已用空间', 'admin.space': '已用 {used}，共 {total}，剩余 {free}',
   'admin.tracker_silent': '跟踪服务器 {address} 没有响应。', 'admin.refused': '位于 {address} 的节点 {id} 被拒绝：{reason}',
-  'admin.draining': '正在清空', 'admin.incomplete': '不完整', 'admin.path': '可用 {free}，共 {total}',
+  'admin.draining': '正在清空', 'admin.incomplete': '不完整', 'admin.path': '可用 {free}，共 {total}', 'admin.rebuilt': '已恢复 {done} / {total} 条记录',
   'admin.node_sync': '落后 {lag} 毫秒 · {missing} 条记录副本不足 · 最久未校验的数据 {unverified}',
   'admin.node_note': '节点 {id} · 版本 {version} · {ago}上报', 'admin.per_second': '{count}/秒',
   'admin.rate.uploads': '上传', 'admin.rate.downloads': '下载', 'admin.rate.deletes': '删除',
@@ -164,7 +164,17 @@ export const ZH = {
   'state.active': '正常', 'state.online': '在线', 'state.init': '启动中', 'state.wait_sync': '等待同步', 'state.syncing': '同步中',
   'state.offline': '离线', 'state.deleted': '已移除', 'state.recovery': '恢复中', 'state.read_only': '只读',
 
-  'time.days_hours': '{days} 天 {hours} 小时', 'time.hours_minutes': '{hours} 小时 {minutes} 分钟', 'time.minutes': '{minutes} 分钟',
+  'reason.silent': '已有 {time}没有响应', 'reason.stopped': '已于 {time}前正常停止', 'reason.unheard': '本跟踪服务器启动后尚未收到其上报',
+  'reason.joined': '刚刚加入', 'reason.removed': '已被管理员移除', 'reason.released': '已移除，编号已释放',
+  'reason.catching_up': '正在追赶其他节点', 'reason.catching_up_of': '正在追赶其他节点：{done} / {total}',
+  'reason.rebuilding': '正在从其他节点恢复', 'reason.rebuilding_of': '正在从其他节点恢复：{done} / {total}',
+  'reason.draining': '正在清空：不接收新文件', 'reason.group_draining': '随组清空：不接收新文件',
+  'reason.read_only': '已被管理员设为只读', 'reason.group_read_only': '随组设为只读', 'reason.no_reads': '拒绝读取', 'reason.no_writes': '拒绝写入',
+  'reason.few_copies': '{count} 条记录副本不足', 'reason.incomplete': '不完整', 'reason.read_only_disk': '磁盘只读', 'reason.full': '空间已满',
+  'reason.of_paths': '{paths}：{text}', 'reason.taken': '其编号属于 {address}', 'reason.not_released': '其编号属于已移除的节点 {address}，尚未释放',
+  'reason.other_group': '它属于组 {group}', 'reason.group_full': '所在组已满', 'reason.groups_full': '组的数量过多',
+
+  'time.days_hours': '{days} 天 {hours} 小时', 'time.hours_minutes': '{hours} 小时 {minutes} 分钟', 'time.minutes': '{minutes} 分钟', 'time.seconds': '{seconds} 秒',
 
   'load.failed': '加载失败',
   'error.network': '无法连接服务器，请检查网络后重试。',

@@ -157,6 +157,10 @@ pub struct PathStatus {
     pub is_read_only: bool,
     /// Whether the node holds everything that its group stored there.
     pub is_complete: bool,
+    /// Records that the node holds there.
+    pub records: u64,
+    /// How far it is from complete.
+    pub rebuild: Progress,
 }
 
 /// A node that the tracker refused.

@@ -4,6 +4,9 @@
 //! what changed since, oldest first, at most [`crate::limits::TRACKER_ENTRIES_MAX`] entries at a
 //! time; an asker that gets some asks again at once. A position is worth something only to the
 //! instance that gave it, so after a restart everything is told again.
+//!
+//! A greeting also says how far the list of the asker goes, so that the other one knows at once that
+//! there is something to ask for.
 
 use std::net::IpAddr;
 
@@ -27,6 +30,8 @@ pub struct TrackerHello {
     pub told_by: u64,
     /// How far the other's changes were followed.
     pub position: u64,
+    /// How far the asker's own changes go.
+    pub changes: u64,
 }
 
 /// Answer to a [`TrackerHello`].
@@ -59,6 +64,7 @@ impl TrackerHello {
         if WITH_MEMBERS <= version_of(body) {
             hello.told_by = reader.u64()?;
             hello.position = reader.u64()?;
+            hello.changes = reader.u64()?;
         }
         reader.finish()?;
         Ok(hello)
@@ -72,6 +78,7 @@ impl TrackerHello {
         writer.u64(self.instance);
         writer.u64(self.told_by);
         writer.u64(self.position);
+        writer.u64(self.changes);
     }
 }
 

@@ -89,6 +89,7 @@ fn reports() -> impl Strategy<Value = NodeReport> {
                                     reserved_mb,
                                     read_only,
                                     is_complete,
+                                    records: free_mb / 7,
                                 }
                             },
                         )
@@ -281,11 +282,12 @@ proptest! {
     }
 
     #[test]
-    fn greetings_round_trip(numbers: [u64; 3]) {
+    fn greetings_round_trip(numbers: [u64; 4]) {
         let hello = TrackerHello {
             instance: numbers[0],
             told_by: numbers[1],
             position: numbers[2],
+            changes: numbers[3],
         };
         check(&hello, TrackerHello::encode, TrackerHello::decode);
     }

@@ -351,7 +351,10 @@ impl Request {
                 writer.u32(*source);
                 writer.u64(term.0);
             }
-            Self::Ping => writer.u8(9),
+            Self::Ping { version } => {
+                writer.u8(9);
+                writer.u16(*version);
+            }
             Self::Find { path, key } => {
                 writer.u8(10);
                 writer.u8(path.0);
@@ -423,7 +426,15 @@ impl Request {
                 source: reader.u32()?,
                 term: Stamp(reader.u64()?),
             },
-            9 => Self::Ping,
+            // A later version may append to it.
+            9 => {
+                return Ok((
+                    stamp,
+                    Self::Ping {
+                        version: reader.u16()?,
+                    },
+                ));
+            }
             10 => Self::Find {
                 path: VolumePath(reader.u8()?),
                 key: take_key(&mut reader)?,
@@ -554,7 +565,10 @@ impl Answer {
                 payload = content.clone();
             }
             Self::Granted => writer.u8(11),
-            Self::Pong => writer.u8(12),
+            Self::Pong { version } => {
+                writer.u8(12);
+                writer.u16(*version);
+            }
             Self::State { blob, tombstone } => {
                 writer.u8(13);
                 put_option(&mut writer, *blob, put_version);
@@ -603,7 +617,15 @@ impl Answer {
             }
             10 => Self::Range(payload),
             11 => Self::Granted,
-            12 => Self::Pong,
+            // A later version may append to it.
+            12 => {
+                return Ok((
+                    stamp,
+                    Self::Pong {
+                        version: reader.u16()?,
+                    },
+                ));
+            }
             13 => Self::State {
                 blob: take_option(&mut reader, take_version)?,
                 tombstone: take_option(&mut reader, take_version)?,

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::Random;
 use crate::disk::MemoryDisk;
 use crate::index::MemoryIndex;
-use crate::replica::message::{Answer, Parcel, Request};
+use crate::replica::message::{Answer, Parcel, REPLICATION_VERSION, Request};
 use crate::replica::{Link, LinkError, Replica};
 
 pub(super) type SimReplica = Replica<MemoryDisk, MemoryIndex>;
@@ -197,7 +197,10 @@ impl SimLink {
             let Some(replica) = replica.upgrade() else {
                 return;
             };
-            let ping = Request::Ping.encode(replica.stamp());
+            let ping = Request::Ping {
+                version: REPLICATION_VERSION,
+            }
+            .encode(replica.stamp());
             let answered = timeout(PING, self.clone_carry(ping)).await;
             let is_up = match answered {
                 Ok(Ok(parcel)) => match Answer::decode(parcel) {

@@ -235,25 +235,33 @@ impl Run {
     fn writers(&self, of: Option<u32>) -> BTreeSet<u32> {
         let writers = self.model.iter().filter(|(_, model)| model.takes_writes());
         let writers = writers.map(|(node, _)| *node);
-        writers
+        let allowed: BTreeSet<u32> = writers
             .filter(|node| of.is_none_or(|of| home(of) == home(*node)))
             .filter(|node| {
                 let marks = self.groups.get(&home(*node)).copied().unwrap_or_default();
                 !marks.draining && !marks.read_only
             })
-            // The smallest member in service bounds its group.
-            .filter(|node| {
-                let mates = self
-                    .model
-                    .iter()
-                    .filter(|(it, _)| home(**it) == home(*node));
-                let mut serving = mates.filter(|(_, it)| it.is_active() && !it.marks.draining);
-                serving.all(|(_, it)| {
-                    let paths = it.report.iter().flat_map(|it| &it.paths);
-                    0 < paths.map(|path| path.free_mb).sum::<u64>()
-                })
-            })
-            .collect()
+            .collect();
+        // Groups in which all that serve have room go first, unless a group is asked for.
+        let roomy: BTreeSet<u32> = allowed
+            .iter()
+            .copied()
+            .filter(|node| self.has_room_everywhere(&home(*node)))
+            .collect();
+        if of.is_some() || roomy.is_empty() {
+            allowed
+        } else {
+            roomy
+        }
+    }
+
+    fn has_room_everywhere(&self, of: &str) -> bool {
+        let mates = self.model.iter().filter(|(it, _)| home(**it) == of);
+        let mut serving = mates.filter(|(_, it)| it.is_active() && !it.marks.draining);
+        serving.all(|(_, it)| {
+            let paths = it.report.iter().flat_map(|it| &it.paths);
+            0 < paths.map(|path| path.free_mb).sum::<u64>()
+        })
     }
 
     /// TRK-1, and that somebody is found exactly when there is somebody.

@@ -18,7 +18,7 @@ use super::tls::MakeTls;
 use crate::core::catalog::Direction;
 
 /// Time that the database gets for one call. It is far more than any takes, and less than clients wait.
-const CALL_MAX: Duration = Duration::from_secs(15);
+pub(super) const CALL_MAX: Duration = Duration::from_secs(15);
 /// Time that the end of all connections gets.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// What each connection asks for. A server that loses its power in the middle of a transaction would

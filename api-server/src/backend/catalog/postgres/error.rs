@@ -152,6 +152,11 @@ pub(super) enum Trouble {
 }
 
 impl CallError {
+    /// Whether the database did not answer in time.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self, Self::Late(_))
+    }
+
     /// What can be done about it.
     pub(super) fn trouble(&self) -> Trouble {
         let error = match self {

@@ -31,9 +31,10 @@ use common::config::DatabaseUrl;
 use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::error;
 
-use self::connection::Server;
+use self::connection::{CALL_MAX, Server};
 use self::error::{CallError, Trouble};
 use self::location::Location;
 use self::metrics::PostgresMetrics;
@@ -254,15 +255,19 @@ impl Catalog for PostgresCatalog {
             if self.is_closing() {
                 return Err(CatalogError::Closed.into());
             }
-            let place = self.shared.pool.place().await?;
-            let error = match self.look(place, Arc::clone(&work)).await {
+            // While the database hangs, a place is free only when somebody gave up.
+            let Ok(place) = timeout(CALL_MAX, self.shared.pool.place()).await else {
+                return Err(CallError::Late(CALL_MAX).told(&self.shared.shown).into());
+            };
+            let error = match self.look(place?, Arc::clone(&work)).await {
                 Looked::Answer(answer) => return answer,
                 Looked::Panic(panic) => resume_unwind(panic),
                 Looked::Failed(error) => error,
             };
             match error.trouble() {
                 Trouble::Conflict if conflicts < CONFLICTS_MAX => conflicts += 1,
-                Trouble::Lost if breaks < BREAKS_MAX => {
+                // One that does not answer in time does not do so on another connection either.
+                Trouble::Lost if breaks < BREAKS_MAX && !error.is_late() => {
                     self.shared.metrics.broken.inc();
                     self.shared.pool.clear();
                     breaks += 1;

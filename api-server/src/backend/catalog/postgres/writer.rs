@@ -18,7 +18,8 @@ use tracing::{debug, warn};
 
 use super::super::job::Job;
 use super::super::overlay::{Changes, Verdict};
-use super::connection::{Connection, Server};
+use super::QUEUE_MAX;
+use super::connection::{CALL_MAX, Connection, Server};
 use super::error::{CallError, Trouble};
 use super::metrics::PostgresMetrics;
 use super::view::{Begin, PostgresView};
@@ -60,6 +61,14 @@ enum Failed {
     Before(CallError),
     /// When it was asked to. It may have done so.
     Open(CallError),
+}
+
+impl Failed {
+    /// Whether the database did not answer in time.
+    fn is_late(&self) -> bool {
+        let (Self::Before(error) | Self::Open(error)) = self;
+        error.is_late()
+    }
 }
 
 /// The state of the thread.
@@ -107,14 +116,24 @@ impl Writer {
                     Err(_) => break,
                 }
             }
-            if !waiting.is_empty() {
-                self.serve(&mut waiting);
+            if !waiting.is_empty() && !self.serve(&mut waiting) {
+                // Whoever waited while the database did not answer is told so now, not in turn: each
+                // further group could wait as long.
+                while waiting.len() < QUEUE_MAX && !is_closing {
+                    match receiver.try_recv() {
+                        Ok(Message::Run(job)) => waiting.push_back(job),
+                        Ok(Message::Close) => is_closing = true,
+                        Err(_) => break,
+                    }
+                }
+                self.refuse(&mut waiting);
             }
         }
     }
 
-    /// Runs as many of the jobs that wait as one group takes, and answers them.
-    fn serve(&mut self, waiting: &mut VecDeque<Box<dyn Job>>) {
+    /// Runs as many of the jobs that wait as one group takes, and answers them. Returns whether the
+    /// database answered in time.
+    fn serve(&mut self, waiting: &mut VecDeque<Box<dyn Job>>) -> bool {
         let started = clock::monotonic();
         let ran = match self.keep(waiting) {
             // One of them may be to blame; the others need not suffer for it.
@@ -123,7 +142,7 @@ impl Writer {
             {
                 debug!(error = error.said(), "a group was refused: one by one");
                 self.serve_one_by_one(waiting);
-                return;
+                return true;
             }
             ran => ran,
         };
@@ -136,6 +155,7 @@ impl Writer {
                 for verdict in ran {
                     self.answer(waiting, verdict.map(drop));
                 }
+                true
             }
             Err(failed) => {
                 let count = waiting.len();
@@ -143,7 +163,17 @@ impl Writer {
                     let told = self.told(&failed);
                     self.answer(waiting, Err(told));
                 }
+                !failed.is_late()
             }
+        }
+    }
+
+    /// Answers jobs that were not begun because the database does not answer.
+    fn refuse(&self, waiting: &mut VecDeque<Box<dyn Job>>) {
+        let count = waiting.len();
+        for _ in 0..count {
+            let told = CallError::Late(CALL_MAX).told(&self.shown);
+            self.answer(waiting, Err(told));
         }
     }
 
@@ -206,7 +236,8 @@ impl Writer {
                     self.pause(conflicts);
                     conflicts += 1;
                 }
-                Trouble::Lost if breaks < BREAKS_MAX => {
+                // One that does not answer in time does not do so on another connection either.
+                Trouble::Lost if breaks < BREAKS_MAX && !error.is_late() => {
                     self.metrics.broken.inc();
                     debug!(
                         error = error.said(),

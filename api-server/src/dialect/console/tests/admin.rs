@@ -5,7 +5,7 @@ use crate::backend::{ClusterState, GroupState, NodeState, Step};
 use crate::service::RegistrationPolicy;
 use common::code::ErrorCode;
 use common::wire::cluster::{
-    ClusterStatus, GroupStatus, NodeStatus as NodeStatusTold, PathStatus, RefusedNode,
+    ClusterStatus, GroupStatus, NodeStatus as NodeStatusTold, PathStatus, Progress, RefusedNode,
     TrackerStatus,
 };
 use common::wire::tracker::{Counter, NodeStatus, ReadWriteMode, StorageCounters};
@@ -78,8 +78,11 @@ fn status() -> ClusterStatus {
             path: "M00".to_owned(),
             total_bytes: 9,
             free_bytes: 8,
-            is_complete: false,
-            is_read_only: false,
+            rebuild: Progress {
+                done: 1_204,
+                total: 8_000,
+            },
+            ..PathStatus::default()
         }],
         ..NodeStatusTold::default()
     };
@@ -149,6 +152,7 @@ async fn the_overview_adds_up_and_shows_the_cluster() {
     );
     let path = json!({
         "name": "M00", "total_bytes": 9, "free_bytes": 8, "complete": false, "read_only": false,
+        "rebuild_done": 1_204, "rebuild_total": 8_000,
     });
     assert_eq!(nodes[1]["paths"], json!([path]));
     assert_eq!(
