@@ -14,6 +14,7 @@ pub mod store;
 pub mod replica;
 
 pub mod offline;
+pub mod peers;
 pub mod report;
 
 pub mod http;
@@ -26,7 +27,6 @@ pub mod error;
 mod identity;
 pub mod metrics;
 mod node;
-mod peers;
 mod run;
 mod settings;
 

@@ -8,15 +8,16 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use common::env::clock;
 use common::id::{NodeNumber, VolumePath};
 use common::wire::report::NodeIdentity;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -38,20 +39,57 @@ pub(super) struct Kept {
 
 /// Numbers of the peers, for who connects.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PeerNumbers(Arc<RwLock<BTreeMap<NodeIdentity, NodeNumber>>>);
+pub struct PeerNumbers(Arc<RwLock<BTreeMap<NodeIdentity, NodeNumber>>>);
 
 impl PeerNumbers {
     /// The number of a peer.
-    pub(super) fn of(&self, identity: NodeIdentity) -> Option<NodeNumber> {
+    pub fn of(&self, identity: NodeIdentity) -> Option<NodeNumber> {
         let numbers = self.0.read().unwrap_or_else(PoisonError::into_inner);
         numbers.get(&identity).copied()
     }
 }
 
+/// The seam to where places are kept.
+pub trait Shelf: Debug + Send + Sync + 'static {
+    /// The last text that was written; `None` if there was none.
+    fn read(&self) -> io::Result<Option<Vec<u8>>>;
+
+    /// Replaces the text, so that a crash leaves one of the two.
+    fn write(&self, text: Vec<u8>) -> BoxFuture<'static, io::Result<()>>;
+}
+
+/// The file in a directory.
+#[derive(Debug)]
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new(directory: &Path) -> Self {
+        Self(directory.join(FILE_NAME))
+    }
+}
+
+impl Shelf for Directory {
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(&self.0) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, text: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
+        let path = self.0.clone();
+        Box::pin(async move {
+            let written = tokio::task::spawn_blocking(move || write(&path, &text)).await;
+            written.unwrap_or_else(|_| Err(io::Error::other("interrupted")))
+        })
+    }
+}
+
 /// What is kept.
 #[derive(Debug)]
-pub(crate) struct Places {
-    path: PathBuf,
+pub struct Places {
+    shelf: Box<dyn Shelf>,
     /// Unix seconds when this was written.
     seen: u32,
     kept: BTreeMap<NodeIdentity, Kept>,
@@ -82,21 +120,19 @@ struct FilePlace {
 }
 
 impl Places {
-    /// Loads what was kept in `directory`; nothing if there is nothing that can be read.
-    pub(super) fn load(directory: &Path) -> io::Result<Self> {
-        let path = directory.join(FILE_NAME);
+    /// Loads what was kept; nothing if there is nothing that can be read.
+    pub fn load(shelf: Box<dyn Shelf>) -> io::Result<Self> {
         let nothing = (0, BTreeMap::new());
-        let (seen, kept) = match std::fs::read(&path) {
-            Ok(bytes) => parse(&bytes).unwrap_or_else(|why| {
-                warn!(file = %path.display(), why, "not readable; all is compared with the peers");
+        let (seen, kept) = match shelf.read()? {
+            Some(bytes) => parse(&bytes).unwrap_or_else(|why| {
+                warn!(file = ?shelf, why, "not readable; all is compared with the peers");
                 nothing
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => nothing,
-            Err(error) => return Err(error),
+            None => nothing,
         };
         let numbers = PeerNumbers::default();
         let places = Self {
-            path,
+            shelf,
             seen,
             kept,
             numbers,
@@ -116,7 +152,7 @@ impl Places {
     }
 
     /// Whether an earlier run was told that there are no peers.
-    pub(crate) fn says_alone(&self) -> bool {
+    pub fn says_alone(&self) -> bool {
         self.seen != 0 && self.kept.is_empty()
     }
 
@@ -138,7 +174,7 @@ impl Places {
     }
 
     /// The numbers of the peers, which follow every change.
-    pub(crate) fn numbers(&self) -> PeerNumbers {
+    pub fn numbers(&self) -> PeerNumbers {
         self.numbers.clone()
     }
 
@@ -151,16 +187,16 @@ impl Places {
         *numbers = members;
     }
 
-    /// Keeps `peers` if they are news, or nothing was kept for a while.
-    pub(super) async fn keep(&mut self, peers: BTreeMap<NodeIdentity, Kept>) -> io::Result<()> {
-        let now = clock::unix_seconds();
+    /// Keeps `peers` if they are news, or nothing was kept for a while; `now` in Unix seconds.
+    pub(super) async fn keep(
+        &mut self,
+        peers: BTreeMap<NodeIdentity, Kept>,
+        now: u32,
+    ) -> io::Result<()> {
         if self.kept == peers && now.saturating_sub(self.seen) < KEEP_SECONDS_MAX {
             return Ok(());
         }
-        let bytes = print(now, &peers)?;
-        let path = self.path.clone();
-        let written = tokio::task::spawn_blocking(move || write(&path, &bytes)).await;
-        written.unwrap_or_else(|_| Err(io::Error::other("interrupted")))?;
+        self.shelf.write(print(now, &peers)?).await?;
         (self.seen, self.kept) = (now, peers);
         Ok(())
     }
@@ -241,7 +277,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_found_again_and_a_damaged_file_is_none() {
         let directory = tempfile::tempdir().unwrap();
-        let mut places = Places::load(directory.path()).unwrap();
+        let load = || Places::load(Box::new(Directory::new(directory.path()))).unwrap();
+        let mut places = load();
         assert_eq!(places.len(), 0);
         let identity = NodeIdentity([7; 16]);
         let place = LogPlace {
@@ -257,16 +294,16 @@ mod tests {
             places: BTreeMap::from([(VolumePath(1), place)]),
         };
         places
-            .keep(BTreeMap::from([(identity, kept.clone())]))
+            .keep(BTreeMap::from([(identity, kept.clone())]), 1_700_000_000)
             .await
             .unwrap();
-        let again = Places::load(directory.path()).unwrap();
+        let again = load();
         assert_eq!(again.peers(), [(identity, kept.number, kept.address)]);
         assert_eq!(again.get(identity, VolumePath(1)), Some(place));
         assert_eq!(again.get(identity, VolumePath(0)), None);
-        assert_ne!(again.seen(), 0);
+        assert_eq!(again.seen(), 1_700_000_000);
         assert_eq!(again.numbers().of(identity), Some(kept.number));
         std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();
-        assert_eq!(Places::load(directory.path()).unwrap().len(), 0);
+        assert_eq!(load().len(), 0);
     }
 }

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::group::GroupStore;
 use super::link::Peer;
-use super::message::{Answer as PeerAnswer, FETCHED_MAX, Found, Request};
+use super::message::{Answer as PeerAnswer, Found, Request};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{IndexKey, Version};
@@ -183,8 +183,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         condition: Condition,
     ) -> Result<usize, StoreError> {
         let mut damaged = 0;
+        let most = self.replica.portions().names;
         while !names.is_empty() {
-            let rest = names.split_off(names.len().min(FETCHED_MAX));
+            let rest = names.split_off(names.len().min(most));
             let request = Request::Fetch {
                 path: self.path,
                 names: names.clone(),

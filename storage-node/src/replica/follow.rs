@@ -11,7 +11,7 @@ use super::answer::digest_of;
 use super::fetch::Name;
 use super::group::GroupStore;
 use super::link::Peer;
-use super::message::{Answer as PeerAnswer, ENTRIES_MAX, Entry, LogPlace, Request};
+use super::message::{Answer as PeerAnswer, Entry, LogPlace, Request};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{IndexKey, Stamp};
@@ -269,10 +269,11 @@ impl<D: Disk, I: Index> Follower<D, I> {
     /// Compares one stretch, and gives where the next one begins.
     async fn compare_from(&self, prefix: u8, from: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
         let start = from.clone();
+        let most = self.store.replica.portions().entries;
         let page = self
             .store
             .shared()
-            .blocking(move |shared| shared.index_page(prefix, &start, None, ENTRIES_MAX))
+            .blocking(move |shared| shared.index_page(prefix, &start, None, most))
             .await?;
         let request = Request::Compare {
             path: self.store.path,
@@ -360,7 +361,8 @@ impl<D: Disk, I: Index> super::group::Replica<D, I> {
         let (Some(store), Some(passed)) = (self.store(path), self.followed_by_all(path)) else {
             return Ok(0);
         };
-        let find = move |shared: &Shared<D, I>| shared.old_tombstones(passed, before, ENTRIES_MAX);
+        let most = self.portions().entries;
+        let find = move |shared: &Shared<D, I>| shared.old_tombstones(passed, before, most);
         let old = store.shared().blocking(find).await?;
         let count = old.len();
         if 0 < count {

@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use super::answer::Followed;
 use super::link::{LinkError, Peer};
 use super::message::{Answer as PeerAnswer, Carried, PeerChange, Request};
+use super::portions::Portions;
 use super::stamps::Stamps;
 use super::state::{Terms, Transfers};
 use super::upload::Upload;
@@ -51,6 +52,8 @@ pub struct CopySettings {
     pub ack_copies: usize,
     /// What is done if there are too few.
     pub scarcity: Scarcity,
+    /// How much goes into one message.
+    pub portions: Portions,
 }
 
 impl Default for CopySettings {
@@ -58,6 +61,7 @@ impl Default for CopySettings {
         Self {
             ack_copies: 2,
             scarcity: Scarcity::Degrade,
+            portions: Portions::default(),
         }
     }
 }
@@ -227,6 +231,16 @@ impl<D: Disk, I: Index> Replica<D, I> {
     /// The newest stamp that this node knows of.
     pub fn stamp(&self) -> Stamp {
         self.stamps.last()
+    }
+
+    /// The time of day as this node has it, in microseconds since 1970.
+    pub fn now(&self) -> u64 {
+        self.stamps.now()
+    }
+
+    /// How much goes into one message.
+    pub(super) fn portions(&self) -> Portions {
+        self.settings.portions
     }
 
     /// Notes a stamp of another node.

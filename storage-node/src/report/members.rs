@@ -25,7 +25,7 @@ pub struct Members {
 
 /// What each tracker told last, in the order of the settings, and what follows from it.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub struct Directory {
     told: Mutex<Vec<Told>>,
     merged: watch::Sender<Members>,
 }
@@ -43,14 +43,15 @@ struct Told {
 }
 
 impl Directory {
-    pub(super) fn new(tracker_count: usize) -> (Self, watch::Receiver<Members>) {
+    /// One for so many trackers, and what they told together.
+    pub fn new(tracker_count: usize) -> (Self, watch::Receiver<Members>) {
         let (merged, receiver) = watch::channel(Members::default());
         let told = Mutex::new(vec![Told::default(); tracker_count]);
         (Self { told, merged }, receiver)
     }
 
     /// Takes an answer in and returns the view to name in the next report to that tracker.
-    pub(super) fn take(&self, idx: usize, answer: ReportAnswer) -> u64 {
+    pub fn take(&self, idx: usize, answer: ReportAnswer) -> u64 {
         self.change(idx, |told| {
             told.is_reached = true;
             match answer {
@@ -75,7 +76,7 @@ impl Directory {
     }
 
     /// Notes that a tracker does not answer any more.
-    pub(super) fn lost(&self, idx: usize) {
+    pub fn lost(&self, idx: usize) {
         self.change(idx, |told| {
             told.is_reached = false;
             0

@@ -134,9 +134,7 @@ impl Service {
             Err(ReportError::Malformed(_)) => return Err(Status::INVALID),
         };
         let shared = &self.shared;
-        // A position that another instance gave says nothing about this one's changes.
-        let known = Some(hello.position).filter(|_| hello.told_by == shared.peers.instance);
-        let (entries, position) = shared.cluster().changes_since(known.unwrap_or_default());
+        let (entries, position) = shared.cluster().changes_for(hello.told_by, hello.position);
         let answer = HelloAnswer {
             instance: shared.peers.instance,
             yours: self.peer.ip().to_canonical(),
