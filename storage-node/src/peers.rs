@@ -18,7 +18,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use common::env::Shutdown;
-use common::id::NodeNumber;
+use common::id::{NodeNumber, VolumePath};
 use common::wire::report::{Member, NodeIdentity, NodePhase};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -33,6 +33,7 @@ pub(crate) use self::service::ReplicaService;
 pub use self::standing::{Followed, Standing};
 use crate::disk::{Disk, OsDisk};
 use crate::index::{Index, RocksIndex};
+use crate::replica::message::LogPlace;
 use crate::replica::{FollowSettings, Follower, Link, PathProgress, Peer, Replica, TOMBSTONE_AGE};
 use crate::report::Members;
 
@@ -101,6 +102,11 @@ impl<D: Disk, I: Index> Group<D, I> {
             self.places.set_members(BTreeMap::new());
             shutdown.requested().await;
             return;
+        }
+        for path in self.places.forget_foreign(&self.own_places()) {
+            if self.places.len() != 0 {
+                info!(%path, "other volumes than those that were filled; all is compared with the peers");
+            }
         }
         let own = self.own;
         let mut running: BTreeMap<NodeIdentity, Running> = BTreeMap::new();
@@ -249,6 +255,19 @@ impl<D: Disk, I: Index> Group<D, I> {
         self.standing.set_followed(followed.collect());
     }
 
+    /// Where this node's own logs end.
+    fn own_places(&self) -> BTreeMap<VolumePath, LogPlace> {
+        let stores = self.replica.group_stores();
+        let ends = stores.map(|(path, store)| {
+            let place = LogPlace {
+                log: store.shared().log_number(),
+                position: *store.shared().log_end().borrow(),
+            };
+            (path, place)
+        });
+        ends.collect()
+    }
+
     /// Keeps who the peers are and how far they were followed.
     async fn keep(&mut self, running: &BTreeMap<NodeIdentity, Running>) {
         let mut peers = BTreeMap::new();
@@ -268,7 +287,9 @@ impl<D: Disk, I: Index> Group<D, I> {
             );
         }
         let now = u32::try_from(self.replica.now() / 1_000_000).unwrap_or(u32::MAX);
-        if let Err(error) = self.places.keep(peers, now).await {
+        // Last: so what was fetched up to the places stands in front of these ends.
+        let own = self.own_places();
+        if let Err(error) = self.places.keep(peers, own, now).await {
             // Lost places cost a comparison of everything and nothing else.
             warn!(%error, "the places in the logs of peers are not kept");
         }

@@ -23,6 +23,12 @@ impl World {
         page.expect("the index answers").entries
     }
 
+    /// The names of the blobs that a node has.
+    pub(crate) fn keys(&self, number: NodeNumber) -> Vec<Vec<u8>> {
+        let entries = self.entries(number, IndexKey::BLOB).into_iter();
+        entries.map(|entry| entry.key).collect()
+    }
+
     /// Whether all nodes of a group have the same blobs and metadata, in the same versions.
     pub(crate) fn are_same(&self, group: GroupName) -> bool {
         let numbers = self.group(group);

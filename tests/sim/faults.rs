@@ -239,6 +239,8 @@ impl World {
             if let Some(wills) = &mut self.wills {
                 wills.remove(&number);
             }
+            // Until all trackers know it: for one that does not, the next order may be no change.
+            sleep(Duration::from_secs(3)).await;
         }
     }
 
@@ -342,9 +344,11 @@ impl World {
         if !self.is_calm(self.machines[&number].group) {
             return;
         }
+        let owed = self.keys(number);
         self.stop(number, CrashStyle::Process);
         let keeps_state = self.random.one_in(2);
         if let Some(machine) = self.machines.get_mut(&number) {
+            machine.owed = owed;
             let shelf = machine.shelf.clone();
             machine.wipe();
             if keeps_state {

@@ -81,6 +81,9 @@ pub(crate) struct Machine {
     /// Whether its disk takes nothing.
     pub(crate) is_failing: bool,
     pub(crate) backup: Option<Backup>,
+    /// Blobs that it had before it lost its disk, which it must have again when it says that it is
+    /// complete.
+    pub(crate) owed: Vec<Vec<u8>>,
 }
 
 impl Machine {
@@ -98,6 +101,7 @@ impl Machine {
             starts: 0,
             is_failing: false,
             backup: None,
+            owed: Vec::new(),
         }
     }
 
@@ -157,6 +161,7 @@ impl Machine {
             replica: Arc::clone(&replica),
             standing: Arc::clone(&standing),
             directory,
+            owed: Mutex::new(self.owed.clone()),
             sessions: Arc::clone(&sessions),
             network: Arc::clone(network),
         });

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber};
 use common::wire::report::{NodeIdentity, NodeJoin, NodeReport, PathSpace, ReportAnswer};
+use storage_node::format::IndexKey;
 use storage_node::peers::Standing;
 use storage_node::report::Directory;
 use tokio::time::{sleep, timeout};
 use tracker::cluster::SessionId;
 
 use crate::network::{Host, Network};
-use crate::node::SimReplica;
+use crate::node::{SimReplica, SimStore};
 use crate::random::locked;
 use crate::world::PATH;
 
@@ -38,6 +39,8 @@ pub(crate) struct Reporting {
     pub(crate) replica: Arc<SimReplica>,
     pub(crate) standing: Arc<Standing>,
     pub(crate) directory: Directory,
+    /// Blobs that it must have before it may say that it is complete.
+    pub(crate) owed: Mutex<Vec<Vec<u8>>>,
     pub(crate) sessions: Sessions,
     pub(crate) network: Arc<Network>,
 }
@@ -62,6 +65,10 @@ impl Reporting {
     fn report(&self, view: u64) -> NodeReport {
         let store = self.replica.store(PATH).expect("the path");
         let space = store.shared().space();
+        let is_complete = self.standing.is_complete(PATH);
+        if is_complete && self.has_live_peers() {
+            self.check_complete(&store);
+        }
         NodeReport {
             phase: self.standing.phase(std::iter::once(PATH)),
             readable: true,
@@ -72,13 +79,32 @@ impl Reporting {
                 free_mb: (space.free + store.shared().active_room()) / MIB,
                 reserved_mb: 0,
                 read_only: false,
-                is_complete: self.standing.is_complete(PATH),
+                is_complete,
             }],
             complete_up_to: u32::try_from(self.replica.now() / 1_000_000).unwrap_or(u32::MAX),
             under_replicated: self.replica.short(),
             view,
             ..NodeReport::default()
         }
+    }
+
+    /// Whether it reaches anybody: one that does not serves in the end with what it has.
+    fn has_live_peers(&self) -> bool {
+        let followed = self.standing.followed();
+        !followed.is_empty() && followed.iter().all(|one| one.is_up)
+    }
+
+    /// Whether everything is here again that was here before the disk was lost.
+    fn check_complete(&self, store: &SimStore) {
+        let mut owed = locked(&self.owed);
+        let has = |key: IndexKey<'_>| store.shared().locate(key).expect("readable").is_some();
+        owed.retain(|key| !has(IndexKey::Blob(key)) && !has(IndexKey::Tombstone(key)));
+        assert!(
+            owed.is_empty(),
+            "node {} says that it is complete and lacks {} blobs",
+            self.number,
+            owed.len()
+        );
     }
 
     /// Converses with one tracker again and again. Never ends by itself.

@@ -1,6 +1,8 @@
 //! The tests: many seeds, and some of them twice.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::sync::Once;
 
 use crate::world::World;
 
@@ -17,10 +19,32 @@ fn run<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
+thread_local! {
+    /// Whether anything panicked on this thread, be it in a task that nobody waits for.
+    static HAS_PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has panics of tasks noticed too.
+fn notice_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            HAS_PANICKED.set(true);
+            print(info);
+        }));
+    });
+}
+
 /// The history of one seed, as text.
 fn history(seed: u64) -> String {
+    notice_panics();
+    HAS_PANICKED.set(false);
     match std::panic::catch_unwind(|| run(World::live(seed))) {
-        Ok(log) => log,
+        Ok(log) => {
+            assert!(!HAS_PANICKED.get(), "seed {seed}: a task panicked\n{log}");
+            log
+        }
         Err(cause) => {
             let message = cause
                 .downcast_ref::<String>()

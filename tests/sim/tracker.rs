@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::id::{GroupName, NodeNumber, RemoteName, VolumePath};
+use common::id::{GroupName, NodeNumber, RemoteName};
 use common::wire::AddressWidth;
 use common::wire::cluster::{Order, Target};
 use common::wire::report::{Entry, NodeJoin, NodeReport, ReportAnswer};
@@ -59,9 +59,7 @@ pub(crate) enum Query {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) group: GroupName,
-    pub(crate) number: NodeNumber,
     pub(crate) address: SocketAddr,
-    pub(crate) path: VolumePath,
 }
 
 /// A tracker, as long as it lives.
@@ -227,9 +225,7 @@ impl TrackerProcess {
                 self.check_writer(&placed);
                 Ok(Sent {
                     group: placed.group,
-                    number: placed.node.number,
                     address: placed.node.address,
-                    path: placed.path,
                 })
             }
             Query::Fetch(group, name) => {
@@ -238,9 +234,7 @@ impl TrackerProcess {
                 self.check_reader(group, node.number);
                 Ok(Sent {
                     group,
-                    number: node.number,
                     address: node.address,
-                    path: name.volume_path(),
                 })
             }
             Query::Update(group, name) => {
@@ -249,9 +243,7 @@ impl TrackerProcess {
                 self.check_changer(group, node.number);
                 Ok(Sent {
                     group,
-                    number: node.number,
                     address: node.address,
-                    path: name.volume_path(),
                 })
             }
         }

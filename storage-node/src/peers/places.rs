@@ -1,5 +1,9 @@
 //! Who the peers are and how far their logs were followed, kept in `peers.json`.
 //!
+//! The file lies apart from the volumes. A disk that was replaced, or an older copy of one, has not got
+//! what was fetched up to these places; so the end of the node's own log is kept with them, and where
+//! the volumes end earlier, or are others, the places mean nothing.
+//!
 //! Losing it costs a comparison of everything with each peer, so a file that cannot be read is only
 //! logged.
 #![expect(
@@ -93,6 +97,8 @@ pub struct Places {
     /// Unix seconds when this was written.
     seen: u32,
     kept: BTreeMap<NodeIdentity, Kept>,
+    /// Where the node's own logs ended then.
+    own: BTreeMap<VolumePath, LogPlace>,
     numbers: PeerNumbers,
 }
 
@@ -101,6 +107,9 @@ struct FileContent {
     version: u32,
     seen: u32,
     peers: Vec<FilePeer>,
+    /// Absent in files of earlier versions, whose places are not used.
+    #[serde(default)]
+    own: Vec<FilePlace>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -122,8 +131,8 @@ struct FilePlace {
 impl Places {
     /// Loads what was kept; nothing if there is nothing that can be read.
     pub fn load(shelf: Box<dyn Shelf>) -> io::Result<Self> {
-        let nothing = (0, BTreeMap::new());
-        let (seen, kept) = match shelf.read()? {
+        let nothing = Parsed::default();
+        let Parsed { seen, kept, own } = match shelf.read()? {
             Some(bytes) => parse(&bytes).unwrap_or_else(|why| {
                 warn!(file = ?shelf, why, "not readable; all is compared with the peers");
                 nothing
@@ -135,6 +144,7 @@ impl Places {
             shelf,
             seen,
             kept,
+            own,
             numbers,
         };
         let known = places.kept.iter();
@@ -144,6 +154,23 @@ impl Places {
                 .collect(),
         );
         Ok(places)
+    }
+
+    /// Forgets the places of volume paths whose own log is another one than when they were kept, or ends
+    /// earlier: their volumes do not hold what was fetched. Gives these paths.
+    pub(super) fn forget_foreign(
+        &mut self,
+        own: &BTreeMap<VolumePath, LogPlace>,
+    ) -> Vec<VolumePath> {
+        let is_kept = |path: &VolumePath| match (self.own.get(path), own.get(path)) {
+            (Some(then), Some(now)) => then.log == now.log && then.position <= now.position,
+            _ => false,
+        };
+        let foreign: Vec<_> = own.keys().copied().filter(|path| !is_kept(path)).collect();
+        for kept in self.kept.values_mut() {
+            kept.places.retain(|path, _| !foreign.contains(path));
+        }
+        foreign
     }
 
     /// Unix seconds when this node last said that it lives; 0 if it never did.
@@ -187,17 +214,19 @@ impl Places {
         *numbers = members;
     }
 
-    /// Keeps `peers` if they are news, or nothing was kept for a while; `now` in Unix seconds.
+    /// Keeps `peers` if they are news, or nothing was kept for a while; `own` is where the node's own
+    /// logs end, `now` in Unix seconds.
     pub(super) async fn keep(
         &mut self,
         peers: BTreeMap<NodeIdentity, Kept>,
+        own: BTreeMap<VolumePath, LogPlace>,
         now: u32,
     ) -> io::Result<()> {
         if self.kept == peers && now.saturating_sub(self.seen) < KEEP_SECONDS_MAX {
             return Ok(());
         }
-        self.shelf.write(print(now, &peers)?).await?;
-        (self.seen, self.kept) = (now, peers);
+        self.shelf.write(print(now, &peers, &own)?).await?;
+        (self.seen, self.kept, self.own) = (now, peers, own);
         Ok(())
     }
 }
@@ -211,31 +240,58 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&temporary, path)
 }
 
-fn print(seen: u32, peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
+/// What a file tells.
+#[derive(Debug, Default)]
+struct Parsed {
+    seen: u32,
+    kept: BTreeMap<NodeIdentity, Kept>,
+    own: BTreeMap<VolumePath, LogPlace>,
+}
+
+impl FilePlace {
+    fn of((path, place): (&VolumePath, &LogPlace)) -> Self {
+        Self {
+            path: path.0,
+            log: place.log,
+            volume: place.position.volume.0,
+            offset: place.position.offset,
+        }
+    }
+
+    fn place(self) -> (VolumePath, LogPlace) {
+        let position = Position {
+            volume: VolumeNumber(self.volume),
+            offset: self.offset,
+        };
+        let place = LogPlace {
+            log: self.log,
+            position,
+        };
+        (VolumePath(self.path), place)
+    }
+}
+
+fn print(
+    seen: u32,
+    peers: &BTreeMap<NodeIdentity, Kept>,
+    own: &BTreeMap<VolumePath, LogPlace>,
+) -> io::Result<Vec<u8>> {
     let peers = peers.iter().map(|(identity, kept)| FilePeer {
         identity: format!("{:032x}", u128::from_be_bytes(identity.0)),
         number: kept.number.get(),
         address: kept.address,
-        places: kept
-            .places
-            .iter()
-            .map(|(path, place)| FilePlace {
-                path: path.0,
-                log: place.log,
-                volume: place.position.volume.0,
-                offset: place.position.offset,
-            })
-            .collect(),
+        places: kept.places.iter().map(FilePlace::of).collect(),
     });
     let content = FileContent {
         version: VERSION,
         seen,
         peers: peers.collect(),
+        own: own.iter().map(FilePlace::of).collect(),
     };
     Ok(serde_json::to_vec_pretty(&content)?)
 }
 
-fn parse(bytes: &[u8]) -> Result<(u32, BTreeMap<NodeIdentity, Kept>), String> {
+fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let content: FileContent = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if content.version != VERSION {
         return Err(format!("version {}", content.version));
@@ -245,19 +301,7 @@ fn parse(bytes: &[u8]) -> Result<(u32, BTreeMap<NodeIdentity, Kept>), String> {
         let identity =
             u128::from_str_radix(&peer.identity, 16).map_err(|error| error.to_string())?;
         let number = NodeNumber::try_from(peer.number).map_err(|error| error.to_string())?;
-        let mut places = BTreeMap::new();
-        for place in peer.places {
-            places.insert(
-                VolumePath(place.path),
-                LogPlace {
-                    log: place.log,
-                    position: Position {
-                        volume: VolumeNumber(place.volume),
-                        offset: place.offset,
-                    },
-                },
-            );
-        }
+        let places = peer.places.into_iter().map(FilePlace::place).collect();
         peers.insert(
             NodeIdentity(identity.to_be_bytes()),
             Kept {
@@ -267,7 +311,11 @@ fn parse(bytes: &[u8]) -> Result<(u32, BTreeMap<NodeIdentity, Kept>), String> {
             },
         );
     }
-    Ok((content.seen, peers))
+    Ok(Parsed {
+        seen: content.seen,
+        kept: peers,
+        own: content.own.into_iter().map(FilePlace::place).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -294,15 +342,32 @@ mod tests {
             places: BTreeMap::from([(VolumePath(1), place)]),
         };
         places
-            .keep(BTreeMap::from([(identity, kept.clone())]), 1_700_000_000)
+            .keep(
+                BTreeMap::from([(identity, kept.clone())]),
+                BTreeMap::from([(VolumePath(1), place)]),
+                1_700_000_000,
+            )
             .await
             .unwrap();
-        let again = load();
+        let mut again = load();
         assert_eq!(again.peers(), [(identity, kept.number, kept.address)]);
         assert_eq!(again.get(identity, VolumePath(1)), Some(place));
         assert_eq!(again.get(identity, VolumePath(0)), None);
         assert_eq!(again.seen(), 1_700_000_000);
         assert_eq!(again.numbers().of(identity), Some(kept.number));
+        let own = |log, offset| {
+            let volume = VolumeNumber(3);
+            let position = Position { volume, offset };
+            BTreeMap::from([(VolumePath(1), LogPlace { log, position })])
+        };
+        assert_eq!(again.forget_foreign(&own(u64::MAX, 4096)), []);
+        assert_eq!(again.get(identity, VolumePath(1)), Some(place));
+        for foreign in [own(u64::MAX, 4095), own(7, 9000)] {
+            let mut again = load();
+            assert_eq!(again.forget_foreign(&foreign), [VolumePath(1)]);
+            assert_eq!(again.get(identity, VolumePath(1)), None);
+            assert_eq!(again.len(), 1, "who the peers are stands");
+        }
         std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();
         assert_eq!(load().len(), 0);
     }

@@ -97,10 +97,14 @@ impl Standing {
         if !self.state().is_alone && self.state().followed.is_empty() {
             return false;
         }
-        let followed = self.followed();
-        let counts = |one: &&Followed| one.path == path && one.is_serving.load(Ordering::Relaxed);
-        let mut followed = followed.iter().filter(counts);
-        followed.all(|one| {
+        let mut followed = self.followed();
+        followed.retain(|one| one.path == path);
+        let serves = |one: &Followed| one.is_serving.load(Ordering::Relaxed);
+        // Where nobody serves, as after a power cut of all, anybody may be the one who has it.
+        if followed.iter().any(serves) {
+            followed.retain(serves);
+        }
+        followed.iter().all(|one| {
             // One that was followed to its end and goes then takes nothing along that this node lacks.
             one.progress.is_complete || (!one.is_up && PEERS_PATIENCE <= one.since.elapsed())
         })
