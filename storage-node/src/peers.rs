@@ -171,12 +171,16 @@ impl<D: Disk, I: Index> Group<D, I> {
             .filter(is_peer)
             .map(|member| (member.identity, member))
             .collect();
-        running.retain(|identity, gone| {
-            let stays = peers.contains_key(identity);
-            if !stays {
-                info!(peer = %gone.peer.number, "a node left the group");
+        running.retain(|identity, one| {
+            let number = one.peer.number;
+            // One that no tracker names was forgotten by them, and may hold what nobody else has.
+            let is_replaced = || peers.values().any(|member| member.number == number);
+            let is_gone = members.removed.contains(identity)
+                || (!peers.contains_key(identity) && is_replaced());
+            if is_gone {
+                info!(peer = %number, "a node left the group");
             }
-            stays
+            !is_gone
         });
         for (identity, member) in peers {
             match running.get(&identity) {

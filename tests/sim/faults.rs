@@ -21,6 +21,8 @@ use crate::world::{EPOCH, NODES_MAX, PATH, TOMBSTONE_AGE, World};
 
 /// Whoever gives orders.
 const OPERATOR: Host = Host::Client(99);
+/// Seconds in which a tracker that forgot everybody hears of all, and a new node of its group.
+const NEWS: u32 = 30;
 /// How long an order is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -160,7 +162,9 @@ impl World {
         let idx = self.any_tracker();
         self.network.kill_tracker(idx);
         self.note(&format!("tracker {idx} ends"));
-        if self.random.one_in(3) {
+        // A tracker that knows nobody believes a new node that it is alone.
+        let is_any_new = self.machines.values().any(|it| self.unix() < it.joined + NEWS);
+        if self.random.one_in(3) && !is_any_new {
             locked(&self.trackers[&idx].snapshot).clear();
             // It may have been the only one that knew of an order.
             self.wills = None;
@@ -182,8 +186,12 @@ impl World {
     fn grow(&mut self) {
         let groups: Vec<GroupName> = self.groups().into_iter().collect();
         let group = self.random.pick(&groups);
-        if self.machines.len() < NODES_MAX && self.group(group).len() < 3 {
-            let number = self.add_machine(group);
+        // As above.
+        let is_forgotten = self.forgot.is_some_and(|at| self.unix() < at + NEWS);
+        let are_all_up = self.network.trackers().len() == self.trackers.len();
+        let has_room = self.machines.len() < NODES_MAX && self.group(group).len() < 3;
+        if has_room && are_all_up && !is_forgotten {
+            let number = self.add_machine(group, self.unix());
             self.start(number);
         }
     }

@@ -77,6 +77,8 @@ pub(crate) struct Machine {
     pub(crate) clock: Arc<AtomicI64>,
     /// Milliseconds that a group of changes takes at most.
     pub(crate) slowness: Arc<AtomicU64>,
+    /// Unix seconds of its first start.
+    pub(crate) joined: u32,
     pub(crate) starts: u64,
     /// Whether its disk takes nothing.
     pub(crate) is_failing: bool,
@@ -87,7 +89,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(number: NodeNumber, group: GroupName, address: SocketAddr) -> Self {
+    pub(crate) fn new(number: NodeNumber, group: GroupName, address: SocketAddr, joined: u32) -> Self {
         Self {
             number,
             identity: NodeIdentity([u8::try_from(number.get()).unwrap(); 16]),
@@ -98,6 +100,7 @@ impl Machine {
             shelf: MemoryShelf::default(),
             clock: Arc::default(),
             slowness: Arc::new(AtomicU64::new(3)),
+            joined,
             starts: 0,
             is_failing: false,
             backup: None,
@@ -158,6 +161,7 @@ impl Machine {
             identity: self.identity,
             group: self.group,
             address: self.address,
+            joined: self.joined,
             replica: Arc::clone(&replica),
             standing: Arc::clone(&standing),
             directory,

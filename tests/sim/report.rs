@@ -38,6 +38,8 @@ pub(crate) struct Reporting {
     pub(crate) address: SocketAddr,
     pub(crate) replica: Arc<SimReplica>,
     pub(crate) standing: Arc<Standing>,
+    /// Unix seconds of its first start.
+    pub(crate) joined: u32,
     pub(crate) directory: Directory,
     /// Blobs that it must have before it may say that it is complete.
     pub(crate) owed: Mutex<Vec<Vec<u8>>>,
@@ -54,7 +56,7 @@ impl Reporting {
             address: None,
             storage_port: self.address.port(),
             http_port: 8888,
-            joined: 1_700_000_000,
+            joined: self.joined,
             started: 1_700_000_000,
             software: storage_version(),
             upload_priority: 10,

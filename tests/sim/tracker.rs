@@ -202,7 +202,7 @@ impl TrackerProcess {
         let mut cluster = locked(&self.cluster);
         cluster.report(session, report, self.now()).ok()?;
         locked(&self.heard).insert(session.number(), heard);
-        Some(cluster.members_answer(session, known))
+        Some(cluster.members_answer(session, known, self.now()))
     }
 
     /// The connection of a node ended.

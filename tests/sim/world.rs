@@ -34,6 +34,9 @@ pub(crate) const NODES_MAX: usize = 7;
 /// Within so much time after all faults ended all hosts agree.
 const HEALING_MAX: Duration = Duration::from_mins(2);
 
+/// Seconds.
+const DAY: u32 = 24 * 3600;
+
 /// What an operator ordered of a node: drained, read-only.
 pub(crate) type Marks = (bool, bool);
 
@@ -53,6 +56,8 @@ pub(crate) struct World {
     /// know forgot it.
     pub(crate) wills: Option<BTreeMap<NodeNumber, Marks>>,
     addresses: u8,
+    /// When a tracker lost its snapshot last, in Unix seconds.
+    pub(crate) forgot: Option<u32>,
 }
 
 impl World {
@@ -134,6 +139,7 @@ impl World {
             rotten: BTreeSet::new(),
             wills: Some(BTreeMap::new()),
             addresses: 0,
+            forgot: None,
         };
         let trackers = 1 + u8::try_from(world.random.below(3)).unwrap();
         for idx in 0..trackers {
@@ -144,7 +150,9 @@ impl World {
             let name = GroupName::from_bytes(format!("group{group}").as_bytes()).unwrap();
             for _ in 0..world.random.pick(&[1, 2, 2, 2, 3, 3]) {
                 if world.machines.len() < NODES_MAX {
-                    world.add_machine(name);
+                    // Before this history, for which it has memories to lose.
+                    let joined = world.unix() - DAY;
+                    world.add_machine(name, joined);
                 }
             }
         }
@@ -153,14 +161,19 @@ impl World {
     }
 
     /// A new node, which does not run yet.
-    pub(crate) fn add_machine(&mut self, group: GroupName) -> NodeNumber {
+    pub(crate) fn add_machine(&mut self, group: GroupName, joined: u32) -> NodeNumber {
         let number = u32::try_from(self.machines.len() + 1).unwrap();
         let number = NodeNumber::try_from(number).unwrap();
         let address = self.fresh_address();
-        let machine = Machine::new(number, group, address);
+        let machine = Machine::new(number, group, address, joined);
         self.machines.insert(number, machine);
         self.note(&format!("node {number} of {group} at {address}"));
         number
+    }
+
+    /// Unix seconds by a clock that is right.
+    pub(crate) fn unix(&self) -> u32 {
+        u32::try_from(EPOCH / 1_000_000 + self.begun.elapsed().as_secs()).unwrap()
     }
 
     /// An address that nobody ever had.
@@ -259,7 +272,11 @@ impl World {
     pub(crate) fn start_tracker(&mut self, idx: u8) {
         let others = self.tracker_idxs();
         let (begun, lookup) = (self.begun, self.lookup);
+        let now = self.unix();
         if let Some(machine) = self.trackers.get_mut(&idx) {
+            if machine.starts != 0 && locked(&machine.snapshot).is_empty() {
+                self.forgot = Some(now);
+            }
             TrackerProcess::start(idx, machine, lookup, begun, &others, &self.network);
         }
         self.note(&format!("tracker {idx} starts"));

@@ -19,8 +19,9 @@ pub struct Members {
     pub is_known: bool,
     /// All nodes that were not removed, this one too, by number.
     pub members: Vec<Member>,
-    /// Numbers of nodes that an operator removed for good and that no other node got since.
-    pub removed: BTreeSet<NodeNumber>,
+    /// Nodes that an operator removed. One that is neither a member nor removed is not known to the
+    /// trackers, which may have forgotten it.
+    pub removed: BTreeSet<NodeIdentity>,
 }
 
 /// What each tracker told last, in the order of the settings, and what follows from it.
@@ -55,7 +56,8 @@ impl Directory {
         self.change(idx, |told| {
             told.is_reached = true;
             match answer {
-                ReportAnswer::Nothing => {}
+                // A view that it gave before, perhaps before its restart, may be another one by now.
+                ReportAnswer::Nothing => told.view = 0,
                 ReportAnswer::Unchanged { view } => told.view = view,
                 ReportAnswer::Members {
                     view,
@@ -141,15 +143,10 @@ fn merge(all: &[Told]) -> Members {
             })
             .or_insert(member);
     }
-    let removed = known().flat_map(|told| &told.removed);
-    let removed = removed
-        .map(|node| node.number)
-        .filter(|number| !by_number.contains_key(number))
-        .collect();
     Members {
         is_known: known().next().is_some(),
         members: by_number.into_values().collect(),
-        removed,
+        removed: gone,
     }
 }
 
@@ -301,6 +298,6 @@ mod tests {
         directory.take(0, told(2, vec![member(1, 9), member(2, 2)], &[]));
         assert_eq!(numbers(&merged.borrow()), [1, 2]);
         assert_eq!(merged.borrow().members[0].identity, identity(9));
-        assert_eq!(merged.borrow().removed.len(), 0);
+        assert!(merged.borrow().removed.contains(&identity(1)));
     }
 }

@@ -98,7 +98,7 @@ impl Service {
         let (taken, answer) = {
             let mut cluster = self.shared.cluster();
             let taken = cluster.report(session, report, now);
-            (taken, cluster.members_answer(session, known))
+            (taken, cluster.members_answer(session, known, now))
         };
         match taken {
             Ok(change) => {
