@@ -203,7 +203,10 @@ impl<D: Disk, I: Index> Replica<D, I> {
         let is_near = number
             .and_then(|number| self.peer(number))
             .is_some_and(|peer| peer.link.is_up());
-        if !is_own && (is_here || is_near) {
+        // A source that never knew of this node counts on fewer nodes, and may have changed its
+        // appenders without them.
+        let is_known = number.is_none_or(|number| self.has_met(number));
+        if !is_own && (is_here || is_near || !is_known) {
             return Answer::Overruled;
         }
         if self.terms().grant(source, term) {

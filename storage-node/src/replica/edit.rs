@@ -271,6 +271,10 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             // Of two nodes, only the one that accepted a blob changes it while they are apart.
             return Err(StoreError::Elsewhere { node: source });
         }
+        if source != replica.number && !replica.has_met(source) {
+            // New in the group, this node cannot say for the source how many nodes it counted on.
+            return Err(StoreError::Elsewhere { node: source });
+        }
         let term = replica.stamps.draw();
         let mut granted = 1;
         for peer in replica.live_peers() {

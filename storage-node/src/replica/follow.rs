@@ -122,6 +122,9 @@ impl<D: Disk, I: Index> Follower<D, I> {
         settings: FollowSettings,
         place: Option<LogPlace>,
     ) -> (Self, watch::Receiver<PathProgress>) {
+        if place.is_some() {
+            store.replica.meet(peer.number);
+        }
         let (progress, receiver) = watch::channel(PathProgress {
             place,
             ..PathProgress::default()
@@ -190,6 +193,9 @@ impl<D: Disk, I: Index> Follower<D, I> {
             self.compare().await?;
         } else {
             self.look_at(entries).await?;
+        }
+        if place.is_none() {
+            self.store.replica.meet(self.peer.number);
         }
         self.progress.send_modify(|progress| {
             progress.place = Some(next);

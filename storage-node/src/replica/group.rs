@@ -1,6 +1,6 @@
 //! Decides about changes of this node's clients, and waits until there are enough copies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::pin::pin;
@@ -78,6 +78,8 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     pub(super) transfers: Transfers<D, I>,
     pub(super) terms: Mutex<Terms>,
     followed: Mutex<Followed>,
+    /// Peers whose logs this node followed, now or before its start.
+    met: Mutex<BTreeSet<NodeNumber>>,
     locks: Vec<tokio::sync::Mutex<()>>,
     /// What goes on after its client was answered.
     tasks: TaskTracker,
@@ -164,6 +166,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             knows_peers: AtomicBool::new(true),
             transfers: Transfers::default(),
             followed: Mutex::default(),
+            met: Mutex::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             tasks: TaskTracker::new(),
             started: Instant::now(),
@@ -265,6 +268,21 @@ impl<D: Disk, I: Index> Replica<D, I> {
     pub(super) fn follows(&self, peer: NodeNumber, path: VolumePath, place: Position) {
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         followed.insert((peer, path), place);
+    }
+
+    fn met_peers(&self) -> MutexGuard<'_, BTreeSet<NodeNumber>> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that this node follows a peer, which therefore knows that it belongs to the group.
+    pub(super) fn meet(&self, peer: NodeNumber) {
+        self.met_peers().insert(peer);
+    }
+
+    /// Whether a peer ever knew that this node belongs to the group. One that does not may have gone on
+    /// in what was a smaller group.
+    pub(super) fn has_met(&self, peer: NodeNumber) -> bool {
+        self.met_peers().contains(&peer)
     }
 
     /// The place in the log of a volume path that all peers have passed; `None` if one of them was
