@@ -207,8 +207,14 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     /// The version that the next change is made on. The first change of a term looks at the peers too:
     /// whoever decided before may have told only some of them.
     async fn base(&self, key: &[u8], term: Stamp) -> Result<Version, StoreError> {
-        self.fetch_if_missing(key).await?;
-        let own = self.version(key).await?.ok_or(StoreError::NotFound)?;
+        let own = match self.version(key).await? {
+            Some(own) => own,
+            None => {
+                // Whoever does not answer, or is not known yet, may have it: then this is an error, too.
+                self.open_blob(key).await?;
+                self.version(key).await?.ok_or(StoreError::NotFound)?
+            }
+        };
         if term <= own.stamp {
             return Ok(own);
         }
