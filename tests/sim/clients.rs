@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::id::{Extension, GroupName, RemoteName, SlavePrefix};
+use common::id::{Extension, GroupName, NodeNumber, RemoteName, SlavePrefix};
 use storage_node::error::StoreError;
+use storage_node::format::IndexKey;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::network::{Host, Network};
-use crate::node::SimStore;
+use crate::node::{NodeProcess, SimStore};
 use crate::operation::{Answered, Asked, Kind, Operation, carry_out};
 use crate::random::locked;
 use crate::tracker::Query;
@@ -101,16 +102,13 @@ struct Client {
     host: Host,
     trackers: Vec<u8>,
     network: Arc<Network>,
+    /// Whether what is acknowledged has two copies.
+    is_strict: bool,
 }
 
 impl Client {
     /// Asks a tracker where to go, goes there, and tries once again elsewhere if that is safe.
-    async fn ask(
-        self,
-        query: Query,
-        asked: Asked,
-        group: Arc<Mutex<Option<GroupName>>>,
-    ) -> Told {
+    async fn ask(self, query: Query, asked: Asked, group: Arc<Mutex<Option<GroupName>>>) -> Told {
         let mut told = Told::NotSent;
         // Doing it twice is the same as doing it once, or makes another blob.
         let is_safe = matches!(
@@ -131,10 +129,23 @@ impl Client {
             *locked(&group) = Some(sent.group);
             let mut asked = asked.clone();
             asked.group = sent.group;
+            let watching = self.is_strict.then(|| Arc::clone(&self.network));
             let done = Arc::clone(&self.network).ask_node(
                 self.host,
                 sent.address,
-                move |node| carry_out(node, asked),
+                move |node| async move {
+                    let done = carry_out(Arc::clone(&node), asked).await;
+                    if let (
+                        Some(network),
+                        Ok(Answered {
+                            name: Some(name), ..
+                        }),
+                    ) = (watching, &done)
+                    {
+                        check_copies(&network, &node, *name);
+                    }
+                    done
+                },
             );
             told = match timeout(NODE_PATIENCE, done).await {
                 Ok(Ok(Ok(answered))) => return Told::Done(answered),
@@ -229,6 +240,7 @@ impl Clients {
             host: Host::Client(u8::try_from(idx).unwrap()),
             trackers: self.known[usize::try_from(idx).unwrap()].clone(),
             network: Arc::clone(&world.network),
+            is_strict: world.is_strict(),
         };
         world.note(&format!("{operation:?} {text} of {file:?} by client {idx}"));
         let (drawn, group) = (Arc::clone(&asked.drawn), Arc::default());
@@ -404,7 +416,9 @@ impl Clients {
             world.history()
         );
         // A node that is cut off may still show what was deleted; in the end none does.
-        if let Told::Done(Answered { found: Some(found), .. }) = told
+        if let Told::Done(Answered {
+            found: Some(found), ..
+        }) = told
             && !file.is_slave
             && let [(only, _)] = file.pieces.as_slice()
         {
@@ -423,6 +437,29 @@ impl Clients {
             }
         }
     }
+}
+
+/// At the moment in which a node acknowledges a blob, enough nodes have it. Of one that just ended it is
+/// not known.
+fn check_copies(network: &Network, node: &NodeProcess, name: RemoteName) {
+    let key = name.to_key();
+    let peers = node.replica.peers();
+    let may_have = |number: NodeNumber| {
+        let Some(other) = network.node(number) else {
+            return true;
+        };
+        let (store, has) = (other.store(), |found| matches!(found, Ok(Some(_))));
+        has(store.shared().locate(IndexKey::Blob(&key)))
+            || has(store.shared().locate(IndexKey::Tombstone(&key)))
+    };
+    let numbers = peers.iter().map(|peer| peer.number).chain([node.number]);
+    let copies = numbers.filter(|number| may_have(*number)).count();
+    let wanted = 2.min(1 + peers.len());
+    assert!(
+        wanted <= copies,
+        "node {} acknowledges {name} with {copies} of {wanted} copies",
+        node.number
+    );
 }
 
 /// Whether several blobs may get the same bytes: those that never change.

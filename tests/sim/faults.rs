@@ -130,7 +130,10 @@ impl World {
             0 => (tracker, node),
             1 => (node, tracker),
             2 => (Host::Tracker(self.any_tracker()), tracker),
-            3 => (Host::Client(u8::try_from(self.random.below(CLIENTS)).unwrap()), tracker),
+            3 => (
+                Host::Client(u8::try_from(self.random.below(CLIENTS)).unwrap()),
+                tracker,
+            ),
             _ => {
                 let peers = self.group(self.machines[&number].group);
                 (node, Host::Node(self.random.pick(&peers)))
@@ -163,7 +166,10 @@ impl World {
         self.network.kill_tracker(idx);
         self.note(&format!("tracker {idx} ends"));
         // A tracker that knows nobody believes a new node that it is alone.
-        let is_any_new = self.machines.values().any(|it| self.unix() < it.joined + NEWS);
+        let is_any_new = self
+            .machines
+            .values()
+            .any(|it| self.unix() < it.joined + NEWS);
         if self.random.one_in(3) && !is_any_new {
             locked(&self.trackers[&idx].snapshot).clear();
             // It may have been the only one that knew of an order.
@@ -363,7 +369,9 @@ impl World {
                 machine.shelf = shelf;
             }
         }
-        self.note(&format!("node {number} loses its disk, and keeps its state: {keeps_state}"));
+        self.note(&format!(
+            "node {number} loses its disk, and keeps its state: {keeps_state}"
+        ));
         self.start(number);
     }
 

@@ -89,7 +89,12 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(number: NodeNumber, group: GroupName, address: SocketAddr, joined: u32) -> Self {
+    pub(crate) fn new(
+        number: NodeNumber,
+        group: GroupName,
+        address: SocketAddr,
+        joined: u32,
+    ) -> Self {
         Self {
             number,
             identity: NodeIdentity([u8::try_from(number.get()).unwrap(); 16]),
@@ -119,6 +124,7 @@ impl Machine {
     pub(crate) fn start(
         &mut self,
         copies: CopySettings,
+        compare_every: Duration,
         trackers: &[u8],
         begun: Instant,
         seed: u64,
@@ -151,7 +157,7 @@ impl Machine {
                 patience: Duration::from_millis(500),
                 grace: Duration::from_millis(20),
                 retry: Duration::from_millis(100),
-                compare_every: Duration::from_secs(20),
+                compare_every,
                 tombstone_age: TOMBSTONE_AGE,
             },
             places,

@@ -75,7 +75,10 @@ pub(crate) async fn read(store: &SimStore, key: &[u8]) -> Result<Option<String>,
 }
 
 /// Does what a client asks, at the node that it was sent to.
-pub(crate) async fn carry_out(node: Arc<NodeProcess>, asked: Asked) -> Result<Answered, StoreError> {
+pub(crate) async fn carry_out(
+    node: Arc<NodeProcess>,
+    asked: Asked,
+) -> Result<Answered, StoreError> {
     if node.group != asked.group {
         // Another group's blob.
         return Err(StoreError::OutOfReach);

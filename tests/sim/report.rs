@@ -132,9 +132,10 @@ impl Reporting {
     async fn converse(&self, idx: usize, tracker: u8) -> bool {
         let own = Host::Node(self.number);
         let (join, from) = (self.join(), self.address.ip());
-        let asked = Arc::clone(&self.network).ask_tracker(own, tracker, None, move |it| async move {
-            (it.start, it.join(&join, from).await)
-        });
+        let asked =
+            Arc::clone(&self.network).ask_tracker(own, tracker, None, move |it| async move {
+                (it.start, it.join(&join, from).await)
+            });
         let Ok(Ok((start, Ok(session)))) = timeout(PATIENCE, asked).await else {
             return false;
         };
@@ -144,10 +145,12 @@ impl Reporting {
         loop {
             if !self.network.is_paused(own) {
                 let report = self.report(view);
-                let asked =
-                    Arc::clone(&self.network).ask_tracker(own, tracker, Some(start), move |it| {
-                        async move { it.report(session, report) }
-                    });
+                let asked = Arc::clone(&self.network).ask_tracker(
+                    own,
+                    tracker,
+                    Some(start),
+                    move |it| async move { it.report(session, report) },
+                );
                 let answer: Option<ReportAnswer> = match timeout(PATIENCE, asked).await {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(_)) | Err(_) => None,

@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) trackers: BTreeMap<u8, TrackerMachine>,
     pub(crate) random: Random,
     pub(crate) copies: CopySettings,
+    /// In some histories so long that nothing may depend on it.
+    compare_every: Duration,
     lookup: StoreLookup,
     pub(crate) begun: Instant,
     log: Mutex<String>,
@@ -127,12 +129,14 @@ impl World {
         } else {
             StoreLookup::LoadBalance
         };
+        let compare_every = Duration::from_secs(random.pick(&[20, 3600]));
         let mut world = Self {
             network: Network::new(random.next()),
             machines: BTreeMap::new(),
             trackers: BTreeMap::new(),
             random,
             copies,
+            compare_every,
             lookup,
             begun: Instant::now(),
             log: Mutex::default(),
@@ -156,7 +160,9 @@ impl World {
                 }
             }
         }
-        world.note(&format!("{trackers} trackers, {groups} groups, {scarcity:?}"));
+        world.note(&format!(
+            "{trackers} trackers, {groups} groups, {scarcity:?}"
+        ));
         world
     }
 
@@ -229,7 +235,14 @@ impl World {
         let seed = self.random.next();
         let (begun, copies) = (self.begun, self.copies);
         if let Some(machine) = self.machines.get_mut(&number) {
-            machine.start(copies, &trackers, begun, seed, &self.network);
+            machine.start(
+                copies,
+                self.compare_every,
+                &trackers,
+                begun,
+                seed,
+                &self.network,
+            );
         }
         self.note(&format!("node {number} starts"));
     }

@@ -122,9 +122,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 let most = self.portions().entries;
                 let page = store
                     .shared()
-                    .blocking(move |shared| {
-                        shared.index_page(prefix, &from, to.as_deref(), most)
-                    })
+                    .blocking(move |shared| shared.index_page(prefix, &from, to.as_deref(), most))
                     .await?;
                 let is_same = page.next.is_none()
                     && page.entries.len() as u64 == count

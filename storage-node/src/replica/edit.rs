@@ -207,13 +207,12 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     /// The version that the next change is made on. The first change of a term looks at the peers too:
     /// whoever decided before may have told only some of them.
     async fn base(&self, key: &[u8], term: Stamp) -> Result<Version, StoreError> {
-        let own = match self.version(key).await? {
-            Some(own) => own,
-            None => {
-                // Whoever does not answer, or is not known yet, may have it: then this is an error, too.
-                self.open_blob(key).await?;
-                self.version(key).await?.ok_or(StoreError::NotFound)?
-            }
+        let own = if let Some(own) = self.version(key).await? {
+            own
+        } else {
+            // Whoever does not answer, or is not known yet, may have it: that is another error.
+            self.open_blob(key).await?;
+            self.version(key).await?.ok_or(StoreError::NotFound)?
         };
         if term <= own.stamp {
             return Ok(own);

@@ -246,7 +246,9 @@ fn a_silent_node_of_a_group_keeps_it_from_being_removed() {
 #[test]
 fn members_are_told_when_they_change_and_only_then() {
     let (mut cluster, sessions) = cluster_of(policy(), &[(1, "g", 10)]);
-    let ReportAnswer::Members { view, members, .. } = cluster.members_answer(sessions[0], 0, at(60)) else {
+    let ReportAnswer::Members { view, members, .. } =
+        cluster.members_answer(sessions[0], 0, at(60))
+    else {
         panic!("a node without a view was told nothing");
     };
     assert_eq!(members.len(), 1);
