@@ -439,13 +439,14 @@ impl Clients {
     }
 }
 
-/// At the moment in which a node acknowledges a blob, enough nodes have it. Of one that just ended it is
-/// not known.
+/// At the moment in which a node acknowledges a blob, enough nodes have it. One that just ended, or came
+/// back without its disk, had it perhaps.
 fn check_copies(network: &Network, node: &NodeProcess, name: RemoteName) {
     let key = name.to_key();
     let peers = node.replica.peers();
     let may_have = |number: NodeNumber| {
-        let Some(other) = network.node(number) else {
+        let older = |other: &Arc<NodeProcess>| NODE_PATIENCE < other.started.elapsed();
+        let Some(other) = network.node(number).filter(older) else {
             return true;
         };
         let (store, has) = (other.store(), |found| matches!(found, Ok(Some(_))));

@@ -185,6 +185,7 @@ impl Machine {
             number: self.number,
             identity: self.identity,
             group: self.group,
+            started: Instant::now(),
             replica,
             standing,
             numbers,
@@ -242,6 +243,7 @@ pub(crate) struct NodeProcess {
     pub(crate) number: NodeNumber,
     pub(crate) identity: NodeIdentity,
     pub(crate) group: GroupName,
+    pub(crate) started: Instant,
     pub(crate) replica: Arc<SimReplica>,
     pub(crate) standing: Arc<Standing>,
     /// Whom it was told of.
