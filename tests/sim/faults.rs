@@ -17,7 +17,7 @@ use crate::clients::CLIENTS;
 use crate::network::Host;
 use crate::node::Backup;
 use crate::random::locked;
-use crate::world::{EPOCH, NODES_MAX, PATH, TOMBSTONE_AGE, World};
+use crate::world::{COMPARE_OFTEN, EPOCH, NODES_MAX, PATH, TOMBSTONE_AGE, World};
 
 /// Whoever gives orders.
 const OPERATOR: Host = Host::Client(99);
@@ -295,7 +295,8 @@ impl World {
     /// A byte of a needed record changes on one node's disk, while the others have the same.
     fn rot(&mut self, number: NodeNumber) {
         let group = self.machines[&number].group;
-        if !self.is_calm(group) {
+        let is_compared = self.compare_every.as_secs() == COMPARE_OFTEN;
+        if !is_compared || !self.is_calm(group) {
             return;
         }
         let store = self.node(number).store();

@@ -103,7 +103,7 @@ impl Reporting {
         owed.retain(|key| !has(IndexKey::Blob(key)) && !has(IndexKey::Tombstone(key)));
         assert!(
             owed.is_empty(),
-            "node {} says that it is complete and lacks {} blobs",
+            "node {} says that it is complete and lacks {} blobs: {owed:02x?}",
             self.number,
             owed.len()
         );

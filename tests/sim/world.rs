@@ -31,6 +31,8 @@ pub(crate) const EPOCH: u64 = 1_700_000_000_000_000;
 pub(crate) const TOMBSTONE_AGE: u64 = 60_000_000;
 /// More nodes make a history slow and show nothing new.
 pub(crate) const NODES_MAX: usize = 7;
+/// Seconds between two comparisons of everything, where there are any.
+pub(crate) const COMPARE_OFTEN: u64 = 20;
 /// Within so much time after all faults ended all hosts agree.
 const HEALING_MAX: Duration = Duration::from_mins(2);
 
@@ -47,8 +49,9 @@ pub(crate) struct World {
     pub(crate) trackers: BTreeMap<u8, TrackerMachine>,
     pub(crate) random: Random,
     pub(crate) copies: CopySettings,
-    /// In some histories so long that nothing may depend on it.
-    compare_every: Duration,
+    /// In some histories so long that nothing may depend on it. In these nothing rots: what rots twice is
+    /// found again by comparisons only.
+    pub(crate) compare_every: Duration,
     lookup: StoreLookup,
     pub(crate) begun: Instant,
     log: Mutex<String>,
@@ -129,7 +132,7 @@ impl World {
         } else {
             StoreLookup::LoadBalance
         };
-        let compare_every = Duration::from_secs(random.pick(&[20, 3600]));
+        let compare_every = Duration::from_secs(random.pick(&[COMPARE_OFTEN, 3600]));
         let mut world = Self {
             network: Network::new(random.next()),
             machines: BTreeMap::new(),
@@ -304,7 +307,15 @@ impl World {
             }
         }
         sleep(Duration::from_secs(10)).await;
-        self.rotten.clear();
+        let numbers = self.numbers().into_iter();
+        let damaged = numbers.filter(|number| {
+            let store = self.node(*number).store();
+            let volumes = store.shared().volumes().into_iter();
+            let mut reports = volumes.map(|it| scrub_volume(store.shared(), it).expect("readable"));
+            reports.any(|report| !report.damaged.is_empty())
+        });
+        let damaged: BTreeSet<_> = damaged.map(|number| self.machines[&number].group).collect();
+        self.rotten.retain(|group| damaged.contains(group));
     }
 
     /// Whether every node of a group has followed every other to its end.
