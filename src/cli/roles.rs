@@ -26,7 +26,7 @@ use common::web::tls::TlsFiles;
 use common::wire::AddressWidth;
 use common::wire::tracker::{ClientDialect, ListingLayout};
 use prometheus::Registry;
-use storage_node::replica::{CopySettings, Scarcity};
+use storage_node::replica::{CopySettings, Portions, Scarcity};
 use storage_node::store::{Durability, MaintenanceSettings, Reserve};
 use storage_node::{NodeError, StorageNode, StorePathSettings};
 use tracing::info;
@@ -282,6 +282,7 @@ fn storage_settings(
                 config::WhenTooFew::Refuse => Scarcity::Refuse,
             },
             fetch_rate: Some(own.replication.rebuild_rate.0).filter(|rate| 0 < *rate),
+            portions: Portions::default(),
         },
         compare_interval: own.replication.compare_interval,
         durability,

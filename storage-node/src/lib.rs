@@ -14,6 +14,7 @@ pub mod store;
 pub mod replica;
 
 pub mod offline;
+pub mod peers;
 pub mod report;
 
 pub mod http;
@@ -27,7 +28,6 @@ mod identity;
 mod layout;
 pub mod metrics;
 mod node;
-mod peers;
 mod run;
 mod settings;
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use common::env::{clock, entropy};
 use common::id::{GroupName, NodeNumber, RemoteName, Source, VolumePath};
 use common::wire::report::{
-    NodeIdentity, NodeJoin, NodePhase, NodeReport, PathSpace, Progress, software_version,
+    NodeIdentity, NodeJoin, NodeReport, PathSpace, Progress, software_version,
 };
 use prometheus::Registry;
 use tracing::{error, warn};
@@ -326,20 +326,6 @@ impl Node {
         self.store(name.volume_path())
     }
 
-    fn phase(&self, followed: &[Followed]) -> NodePhase {
-        if self
-            .stores
-            .keys()
-            .all(|path| self.standing.is_complete(*path))
-        {
-            NodePhase::Serving
-        } else if followed.iter().any(|one| one.progress.place.is_none()) {
-            NodePhase::Recovering
-        } else {
-            NodePhase::CatchingUp
-        }
-    }
-
     /// How many bytes of what peers have are here, of the volume paths that are not complete.
     fn rebuild(&self, followed: &[Followed]) -> Progress {
         let mut progress = Progress::default();
@@ -428,7 +414,7 @@ impl ReportSource for Node {
             .map(|(_, store)| store.shared().status().live_records);
         let followed = self.standing.followed();
         NodeReport {
-            phase: self.phase(&followed),
+            phase: self.standing.phase(self.stores.keys().copied()),
             readable: true,
             writable: true,
             paths,

@@ -6,142 +6,81 @@
 mod link;
 mod places;
 mod service;
+mod standing;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use common::env::{Shutdown, clock};
+use common::env::Shutdown;
 use common::id::{NodeNumber, VolumePath};
-use common::rpc::auth::Credentials;
 use common::wire::report::{Member, NodeIdentity, NodePhase};
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use self::link::MuxLink;
-pub(crate) use self::places::Places;
+pub(crate) use self::link::MuxConnect;
+use self::places::Directory;
+pub use self::places::{PeerNumbers, Places, Shelf};
 pub(crate) use self::service::ReplicaService;
-use crate::replica::{FollowSettings, Follower, PathProgress, Peer, Replica, TOMBSTONE_AGE};
+pub use self::standing::{Followed, Standing};
+use crate::disk::{Disk, OsDisk};
+use crate::index::{Index, RocksIndex};
+use crate::replica::message::LogPlace;
+use crate::replica::{FollowSettings, Follower, Link, PathProgress, Peer, Replica, TOMBSTONE_AGE};
 use crate::report::Members;
 
 /// Microseconds.
 const DAY: u64 = 24 * 3600 * 1_000_000;
 /// Time between two looks whether places are to be kept.
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// Time that a node which had peers waits for them before it serves without.
-const PEERS_PATIENCE: Duration = Duration::from_secs(5);
 /// Time that a node waits for a tracker that tells who the peers are, when one answers that does not: it
 /// is of a release before replication, in which no node has peers.
 const UNTOLD_PATIENCE: Duration = Duration::from_secs(30);
 /// Time between two looks for such tombstones.
 const FORGET_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How far this node has followed its peers; what reports and metrics are made of.
+/// The seam to how a peer is connected to.
+pub trait Connect<D: Disk, I: Index>: Debug + Send + Sync + 'static {
+    /// A way to the peer with this identity, which is at `address` and may move, and the work that keeps
+    /// it open. Dropping the work ends the connection.
+    fn connect(
+        &self,
+        identity: NodeIdentity,
+        number: NodeNumber,
+        address: watch::Receiver<SocketAddr>,
+        replica: Weak<Replica<D, I>>,
+    ) -> (Arc<dyn Link>, BoxFuture<'static, ()>);
+}
+
+/// What a node does as one of its group.
 #[derive(Debug)]
-pub(crate) struct Standing {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Whether it ever had peers, or a tracker said that it has none.
-    is_alone: bool,
-    followed: Vec<Followed>,
-}
-
-/// One peer and volume path.
-#[derive(Clone, Debug)]
-pub(crate) struct Followed {
-    /// The peer.
-    pub(crate) peer: NodeNumber,
-    /// The path.
-    pub(crate) path: VolumePath,
-    /// Whether the peer answers.
-    pub(crate) is_up: bool,
-    /// How far.
-    pub(crate) progress: PathProgress,
-    since: Instant,
-    /// Whether the peer has all itself, as trackers say. From one that is being rebuilt there is nothing
-    /// to wait for.
-    is_serving: Arc<AtomicBool>,
-    link: Arc<MuxLink>,
-    receiver: watch::Receiver<PathProgress>,
-}
-
-impl Followed {
-    /// Milliseconds since nothing of the peer's log was missing here; 0 if nothing is.
-    pub(crate) fn lag_ms(&self) -> u64 {
-        if !self.is_up || self.progress.behind == 0 {
-            return 0;
-        }
-        let since = self.progress.caught_up.unwrap_or(self.since);
-        u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Standing {
-    /// Of a node that knows to have no peers, or does not.
-    pub(crate) fn new(is_alone: bool) -> Self {
-        Self {
-            state: Mutex::new(State {
-                is_alone,
-                followed: Vec::new(),
-            }),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How far each peer is followed, for each path.
-    pub(crate) fn followed(&self) -> Vec<Followed> {
-        let mut followed = self.state().followed.clone();
-        for one in &mut followed {
-            one.is_up = crate::replica::Link::is_up(&*one.link);
-            one.progress = *one.receiver.borrow();
-        }
-        followed
-    }
-
-    /// Whether the node has all that its group stored in a path, as far as it can tell. A peer that
-    /// does not answer is waited for only a while.
-    pub(crate) fn is_complete(&self, path: VolumePath) -> bool {
-        // It has peers and does not follow them: it just started, or must not join them.
-        if !self.state().is_alone && self.state().followed.is_empty() {
-            return false;
-        }
-        let followed = self.followed();
-        let counts = |one: &&Followed| one.path == path && one.is_serving.load(Ordering::Relaxed);
-        let mut followed = followed.iter().filter(counts);
-        followed.all(|one| {
-            // One that was followed to its end and goes then takes nothing along that this node lacks.
-            one.progress.is_complete || (!one.is_up && PEERS_PATIENCE <= one.since.elapsed())
-        })
-    }
-}
-
-/// What the tasks of the group work with.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) replica: Arc<Replica>,
-    pub(crate) standing: Arc<Standing>,
-    pub(crate) credentials: Credentials,
-    pub(crate) follow: FollowSettings,
-    pub(crate) places: Places,
+pub struct Group<D: Disk = OsDisk, I: Index = RocksIndex> {
+    /// This node's part of the group.
+    pub replica: Arc<Replica<D, I>>,
+    /// What is told of how far it follows.
+    pub standing: Arc<Standing>,
+    /// Who this node is.
+    pub own: NodeIdentity,
+    /// How it reaches the others.
+    pub connect: Box<dyn Connect<D, I>>,
+    /// How it follows them.
+    pub follow: FollowSettings,
+    /// What it knew of them when it ended.
+    pub places: Places,
 }
 
 /// A peer that is connected and followed.
 #[derive(Debug)]
 struct Running {
     peer: Peer,
-    link: Arc<MuxLink>,
     address: watch::Sender<SocketAddr>,
     is_serving: Arc<AtomicBool>,
     followed: Vec<Followed>,
@@ -149,9 +88,13 @@ struct Running {
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
-impl Group {
+impl<D: Disk, I: Index> Group<D, I> {
     /// Connects to and follows whoever belongs to the group, until the signal.
-    pub(crate) async fn run(mut self, mut members: watch::Receiver<Members>, shutdown: Shutdown) {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends all connections; how far the peers were followed lately is not kept.
+    pub async fn run(mut self, mut members: watch::Receiver<Members>, shutdown: Shutdown) {
         if self.is_too_old() {
             error!(
                 days = TOMBSTONE_AGE / DAY,
@@ -163,7 +106,12 @@ impl Group {
             shutdown.requested().await;
             return;
         }
-        let own = self.credentials.identity();
+        for path in self.places.forget_foreign(&self.own_places()) {
+            if self.places.len() != 0 {
+                info!(%path, "other volumes than those that were filled; all is compared with the peers");
+            }
+        }
+        let own = self.own;
         let mut running: BTreeMap<NodeIdentity, Running> = BTreeMap::new();
         for (identity, number, address) in self.places.peers() {
             let started = self.start(identity, number, address);
@@ -216,7 +164,7 @@ impl Group {
     fn is_too_old(&self) -> bool {
         let seen = u64::from(self.places.seen()) * 1_000_000;
         let lived = seen.max(self.replica.stamp().micros());
-        let now = clock::unix_micros();
+        let now = self.replica.now();
         self.places.len() != 0 && TOMBSTONE_AGE < now.saturating_sub(lived)
     }
 
@@ -227,7 +175,7 @@ impl Group {
             "the trackers that answer are of a release before replication, so this node serves as the only \
              one of its group and makes no copies; remedy: upgrade the trackers"
         );
-        self.standing.state().is_alone = true;
+        self.standing.set_alone(true);
         self.replica.set_peers(Vec::new());
         self.replica.peers_changed();
     }
@@ -246,12 +194,16 @@ impl Group {
             .filter(is_peer)
             .map(|member| (member.identity, member))
             .collect();
-        running.retain(|identity, gone| {
-            let stays = peers.contains_key(identity);
-            if !stays {
-                info!(peer = %gone.peer.number, "a node left the group");
+        running.retain(|identity, one| {
+            let number = one.peer.number;
+            // One that no tracker names was forgotten by them, and may hold what nobody else has.
+            let is_replaced = || peers.values().any(|member| member.number == number);
+            let is_gone = members.removed.contains(identity)
+                || (!peers.contains_key(identity) && is_replaced());
+            if is_gone {
+                info!(peer = %number, "a node left the group");
             }
-            stays
+            !is_gone
         });
         for (identity, member) in peers {
             match running.get(&identity) {
@@ -275,29 +227,23 @@ impl Group {
                 running.is_serving.store(is_serving, Ordering::Relaxed);
             }
         }
-        self.standing.state().is_alone = running.is_empty();
+        self.standing.set_alone(running.is_empty());
     }
 
     fn start(&self, identity: NodeIdentity, number: NodeNumber, address: SocketAddr) -> Running {
         let (address, moves) = watch::channel(address);
-        let link = Arc::new(MuxLink::new(number));
-        let connecting = Arc::clone(&link).keep_connected(
-            identity,
-            self.credentials.clone(),
-            moves,
-            Arc::downgrade(&self.replica),
-        );
+        let replica = Arc::downgrade(&self.replica);
+        let (link, connecting) = self.connect.connect(identity, number, moves, replica);
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(connecting))];
         let peer = Peer {
             number,
-            link: Arc::clone(&link) as Arc<dyn crate::replica::Link>,
+            link: Arc::clone(&link),
         };
         // Before any tracker told: it may.
         let is_serving = Arc::new(AtomicBool::new(true));
         let mut followed = Vec::new();
         for (path, store) in self.replica.group_stores() {
-            let own = store.shared().log_number();
-            let place = self.places.get(identity, path, own);
+            let place = self.places.get(identity, path);
             let (follower, receiver) = Follower::new(store, peer.clone(), self.follow, place);
             let following = async move { follower.follow().await };
             tasks.push(AbortOnDropHandle::new(tokio::spawn(following)));
@@ -314,7 +260,6 @@ impl Group {
         }
         Running {
             peer,
-            link,
             address,
             is_serving,
             followed,
@@ -334,7 +279,20 @@ impl Group {
         let followed = running
             .values()
             .flat_map(|running| running.followed.clone());
-        self.standing.state().followed = followed.collect();
+        self.standing.set_followed(followed.collect());
+    }
+
+    /// Where this node's own logs end.
+    fn own_places(&self) -> BTreeMap<VolumePath, LogPlace> {
+        let stores = self.replica.group_stores();
+        let ends = stores.map(|(path, store)| {
+            let place = LogPlace {
+                log: store.shared().log_number(),
+                position: *store.shared().log_end().borrow(),
+            };
+            (path, place)
+        });
+        ends.collect()
     }
 
     /// Keeps who the peers are and how far they were followed.
@@ -355,16 +313,17 @@ impl Group {
                 },
             );
         }
-        let stores = self.replica.group_stores();
-        let own = stores.map(|(path, store)| (path, store.shared().log_number()));
-        if let Err(error) = self.places.keep(peers, own.collect()).await {
+        let now = u32::try_from(self.replica.now() / 1_000_000).unwrap_or(u32::MAX);
+        // Last: so what was fetched up to the places stands in front of these ends.
+        let own = self.own_places();
+        if let Err(error) = self.places.keep(peers, own, now).await {
             // Lost places cost a comparison of everything and nothing else.
             warn!(%error, "the places in the logs of peers are not kept");
         }
     }
 
     async fn forget_tombstones(&self) {
-        let before = clock::unix_micros().saturating_sub(TOMBSTONE_AGE);
+        let before = self.replica.now().saturating_sub(TOMBSTONE_AGE);
         for (path, _) in self.replica.group_stores() {
             loop {
                 match self.replica.forget_tombstones(path, before).await {
@@ -382,12 +341,6 @@ impl Group {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.link.close();
-    }
-}
-
 /// Waits until a moment; never ends without one.
 async fn until(at: Option<Instant>) {
     match at {
@@ -398,11 +351,13 @@ async fn until(at: Option<Instant>) {
 
 /// Loads what was kept in `directory`.
 pub(crate) fn load_places(directory: &Path) -> io::Result<Places> {
-    Places::load(directory)
+    Places::load(Box::new(Directory::new(directory)))
 }
 
 #[cfg(test)]
 mod tests {
+    use common::env::clock;
+    use common::rpc::auth::Credentials;
     use common::secret::{Secret, Secrets};
     use common::wire::report::MemberMarks;
     use tokio::time::sleep;
@@ -425,7 +380,10 @@ mod tests {
         let group = Group {
             replica,
             standing: Arc::clone(&standing),
-            credentials: Credentials::new(own, &Secrets::new(secret)),
+            own,
+            connect: Box::new(MuxConnect {
+                credentials: Credentials::new(own, &Secrets::new(secret)),
+            }),
             follow: FollowSettings::default(),
             places: load_places(directory.path()).unwrap(),
         };

@@ -27,8 +27,7 @@ use tracing::{debug, error, info, warn};
 
 mod members;
 
-use members::Directory;
-pub use members::Members;
+pub use members::{Directory, Members};
 
 /// Bytes of an answer: a full group with all the removed nodes that are remembered has fewer.
 const ANSWER_LEN_MAX: usize = 16 * 1024;

@@ -26,7 +26,7 @@ use crate::http::{self, HttpSettings};
 use crate::identity::IdentityError;
 use crate::layout::LayoutError;
 use crate::node::Node;
-use crate::peers::{self, Group, ReplicaService};
+use crate::peers::{self, Group, MuxConnect, ReplicaService};
 use crate::replica::FollowSettings;
 use crate::report::{ReportHandle, ReportSettings, Reporter, TrackerState};
 use crate::service::{Gate, Service, ServiceMetrics};
@@ -220,7 +220,8 @@ impl StorageNode {
         let group = Group {
             replica: Arc::clone(&node.replica),
             standing: Arc::clone(&node.standing),
-            credentials,
+            own: credentials.identity(),
+            connect: Box::new(MuxConnect { credentials }),
             follow: FollowSettings {
                 compare_every: settings.compare_interval,
                 ..FollowSettings::default()

@@ -115,6 +115,11 @@ impl MemoryDisk {
         locked(&self.state).writes = Fate::lasting(fail);
     }
 
+    /// Gives the disk another size. What it holds stays, and nothing more fits if that is too much.
+    pub fn set_total(&self, total: u64) {
+        locked(&self.state).total = total;
+    }
+
     /// Makes every later sync fail with EIO, or no longer. A failed sync loses what it should have
     /// kept from a power cut, as Linux does.
     pub fn fail_syncs(&self, fail: bool) {

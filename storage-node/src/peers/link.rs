@@ -14,6 +14,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
+use super::Connect;
+use crate::disk::OsDisk;
+use crate::index::RocksIndex;
 use crate::replica::message::{
     Answer, Parcel, REPLICATION_VERSION, Request, VersionError, check_version,
 };
@@ -51,8 +54,43 @@ enum ConnectError {
     Version(#[from] VersionError),
 }
 
+/// Connects to peers with what proves that this node belongs to their cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct MuxConnect {
+    pub(crate) credentials: Credentials,
+}
+
+impl Connect<OsDisk, RocksIndex> for MuxConnect {
+    fn connect(
+        &self,
+        identity: NodeIdentity,
+        number: NodeNumber,
+        address: watch::Receiver<SocketAddr>,
+        replica: Weak<Replica>,
+    ) -> (Arc<dyn Link>, BoxFuture<'static, ()>) {
+        let link = Arc::new(MuxLink::new(number));
+        let closing = CloseOnDrop(Arc::clone(&link));
+        let credentials = self.credentials.clone();
+        let connecting = Box::pin(async move {
+            let link = Arc::clone(&closing.0);
+            link.keep_connected(identity, credentials, address, replica)
+                .await;
+        });
+        (link, connecting)
+    }
+}
+
+/// Ends the connection with the work that keeps it.
+struct CloseOnDrop(Arc<MuxLink>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl MuxLink {
-    pub(super) fn new(number: NodeNumber) -> Self {
+    fn new(number: NodeNumber) -> Self {
         Self {
             number,
             mux: Mutex::default(),
@@ -64,12 +102,12 @@ impl MuxLink {
     }
 
     /// Ends the connection.
-    pub(super) fn close(&self) {
+    fn close(&self) {
         self.mux().take();
     }
 
     /// Connects to the peer wherever it is, and again when the connection ends. Ends with `replica`.
-    pub(super) async fn keep_connected(
+    async fn keep_connected(
         self: Arc<Self>,
         identity: NodeIdentity,
         credentials: Credentials,

@@ -1,9 +1,10 @@
 //! Who the peers are and how far their logs were followed, kept in `peers.json`.
 //!
-//! A place says what this node has of a peer only as long as this node's own log of the volume path is
-//! the one that it was kept with: a replaced disk has another one, and nothing of what was followed.
+//! The file lies apart from the volumes. A disk that was replaced, or an older copy of one, has not got
+//! what was fetched up to these places; so the end of the node's own log is kept with them, and where
+//! the volumes end earlier, or are others, the places mean nothing.
 //!
-//! Losing the file costs a comparison of everything with each peer, so one that cannot be read is only
+//! Losing it costs a comparison of everything with each peer, so a file that cannot be read is only
 //! logged.
 #![expect(
     clippy::disallowed_types,
@@ -11,15 +12,16 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use common::env::clock;
 use common::id::{NodeNumber, VolumePath};
 use common::wire::report::NodeIdentity;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -41,45 +43,73 @@ pub(super) struct Kept {
 
 /// Numbers of the peers, for who connects.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PeerNumbers(Arc<RwLock<BTreeMap<NodeIdentity, NodeNumber>>>);
+pub struct PeerNumbers(Arc<RwLock<BTreeMap<NodeIdentity, NodeNumber>>>);
 
 impl PeerNumbers {
     /// The number of a peer.
-    pub(super) fn of(&self, identity: NodeIdentity) -> Option<NodeNumber> {
+    pub fn of(&self, identity: NodeIdentity) -> Option<NodeNumber> {
         let numbers = self.0.read().unwrap_or_else(PoisonError::into_inner);
         numbers.get(&identity).copied()
     }
 }
 
+/// The seam to where places are kept.
+pub trait Shelf: Debug + Send + Sync + 'static {
+    /// The last text that was written; `None` if there was none.
+    fn read(&self) -> io::Result<Option<Vec<u8>>>;
+
+    /// Replaces the text, so that a crash leaves one of the two.
+    fn write(&self, text: Vec<u8>) -> BoxFuture<'static, io::Result<()>>;
+}
+
+/// The file in a directory.
+#[derive(Debug)]
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new(directory: &Path) -> Self {
+        Self(directory.join(FILE_NAME))
+    }
+}
+
+impl Shelf for Directory {
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(&self.0) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, text: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
+        let path = self.0.clone();
+        Box::pin(async move {
+            let written = tokio::task::spawn_blocking(move || write(&path, &text)).await;
+            written.unwrap_or_else(|_| Err(io::Error::other("interrupted")))
+        })
+    }
+}
+
 /// What is kept.
 #[derive(Debug)]
-pub(crate) struct Places {
-    path: PathBuf,
+pub struct Places {
+    shelf: Box<dyn Shelf>,
     /// Unix seconds when this was written.
     seen: u32,
     kept: BTreeMap<NodeIdentity, Kept>,
-    /// This node's own logs, to which the places belong.
-    own: OwnLogs,
+    /// Where the node's own logs ended then.
+    own: BTreeMap<VolumePath, LogPlace>,
     numbers: PeerNumbers,
 }
-
-/// The numbers of this node's own logs.
-pub(super) type OwnLogs = BTreeMap<VolumePath, u64>;
 
 #[derive(Serialize, Deserialize)]
 struct FileContent {
     version: u32,
     seen: u32,
-    /// Without it, no place is believed.
-    #[serde(default)]
-    own: Vec<FileLog>,
     peers: Vec<FilePeer>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct FileLog {
-    path: u8,
-    log: u64,
+    /// Absent in files of earlier versions, whose places are not used.
+    #[serde(default)]
+    own: Vec<FilePlace>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,21 +129,19 @@ struct FilePlace {
 }
 
 impl Places {
-    /// Loads what was kept in `directory`; nothing if there is nothing that can be read.
-    pub(super) fn load(directory: &Path) -> io::Result<Self> {
-        let path = directory.join(FILE_NAME);
-        let nothing = Content::default();
-        let Content { seen, own, kept } = match std::fs::read(&path) {
-            Ok(bytes) => parse(&bytes).unwrap_or_else(|why| {
-                warn!(file = %path.display(), why, "not readable; all is compared with the peers");
+    /// Loads what was kept; nothing if there is nothing that can be read.
+    pub fn load(shelf: Box<dyn Shelf>) -> io::Result<Self> {
+        let nothing = Parsed::default();
+        let Parsed { seen, kept, own } = match shelf.read()? {
+            Some(bytes) => parse(&bytes).unwrap_or_else(|why| {
+                warn!(file = ?shelf, why, "not readable; all is compared with the peers");
                 nothing
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => nothing,
-            Err(error) => return Err(error),
+            None => nothing,
         };
         let numbers = PeerNumbers::default();
         let places = Self {
-            path,
+            shelf,
             seen,
             kept,
             own,
@@ -128,13 +156,35 @@ impl Places {
         Ok(places)
     }
 
+    /// Forgets the places of volume paths whose own log is another one than when they were kept, or ends
+    /// earlier: their volumes do not hold what was fetched. Gives these paths.
+    pub(super) fn forget_foreign(
+        &mut self,
+        own: &BTreeMap<VolumePath, LogPlace>,
+    ) -> Vec<VolumePath> {
+        let is_kept = |path: &VolumePath| match (self.own.get(path), own.get(path)) {
+            (Some(then), Some(now)) => then.log == now.log && then.position <= now.position,
+            _ => false,
+        };
+        let foreign: Vec<_> = own.keys().copied().filter(|path| !is_kept(path)).collect();
+        for kept in self.kept.values_mut() {
+            kept.places.retain(|path, _| !foreign.contains(path));
+        }
+        foreign
+    }
+
+    /// Whether an earlier run had this volume path, with another log than `own`.
+    pub(crate) fn is_replaced(&self, path: VolumePath, own: u64) -> bool {
+        self.own.get(&path).is_some_and(|known| known.log != own)
+    }
+
     /// Unix seconds when this node last said that it lives; 0 if it never did.
     pub(super) fn seen(&self) -> u32 {
         self.seen
     }
 
     /// Whether an earlier run was told that there are no peers.
-    pub(crate) fn says_alone(&self) -> bool {
+    pub fn says_alone(&self) -> bool {
         self.seen != 0 && self.kept.is_empty()
     }
 
@@ -150,26 +200,13 @@ impl Places {
             .collect()
     }
 
-    /// Where a peer's log was followed to by the node whose own log of the path has the number `own`.
-    pub(super) fn get(
-        &self,
-        identity: NodeIdentity,
-        path: VolumePath,
-        own: u64,
-    ) -> Option<LogPlace> {
-        if self.own.get(&path) != Some(&own) {
-            return None;
-        }
+    /// Where a peer's log was followed to.
+    pub(super) fn get(&self, identity: NodeIdentity, path: VolumePath) -> Option<LogPlace> {
         self.kept.get(&identity)?.places.get(&path).copied()
     }
 
-    /// Whether an earlier run had this volume path, with another log than `own`.
-    pub(crate) fn is_replaced(&self, path: VolumePath, own: u64) -> bool {
-        self.own.get(&path).is_some_and(|known| *known != own)
-    }
-
     /// The numbers of the peers, which follow every change.
-    pub(crate) fn numbers(&self) -> PeerNumbers {
+    pub fn numbers(&self) -> PeerNumbers {
         self.numbers.clone()
     }
 
@@ -182,23 +219,25 @@ impl Places {
         *numbers = members;
     }
 
-    /// Keeps `peers` with the places that belong to the logs `own`, if they are news or nothing was kept
-    /// for a while.
+    /// Keeps `peers` if they are news, or nothing was kept for a while; `own` is where the node's own
+    /// logs end, `now` in Unix seconds.
     pub(super) async fn keep(
         &mut self,
         peers: BTreeMap<NodeIdentity, Kept>,
-        own: OwnLogs,
+        own: BTreeMap<VolumePath, LogPlace>,
+        now: u32,
     ) -> io::Result<()> {
-        let now = clock::unix_seconds();
-        if (&self.kept, &self.own) == (&peers, &own)
+        // A log that only grew holds what it held.
+        let is_same_log = |(path, place): (&VolumePath, &LogPlace)| {
+            self.own.get(path).is_some_and(|kept| kept.log == place.log)
+        };
+        if self.kept == peers
+            && own.iter().all(is_same_log)
             && now.saturating_sub(self.seen) < KEEP_SECONDS_MAX
         {
             return Ok(());
         }
-        let bytes = print(now, &own, &peers)?;
-        let path = self.path.clone();
-        let written = tokio::task::spawn_blocking(move || write(&path, &bytes)).await;
-        written.unwrap_or_else(|_| Err(io::Error::other("interrupted")))?;
+        self.shelf.write(print(now, &peers, &own)?).await?;
         (self.seen, self.kept, self.own) = (now, peers, own);
         Ok(())
     }
@@ -213,46 +252,58 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&temporary, path)
 }
 
-fn print(seen: u32, own: &OwnLogs, peers: &BTreeMap<NodeIdentity, Kept>) -> io::Result<Vec<u8>> {
+/// What a file tells.
+#[derive(Debug, Default)]
+struct Parsed {
+    seen: u32,
+    kept: BTreeMap<NodeIdentity, Kept>,
+    own: BTreeMap<VolumePath, LogPlace>,
+}
+
+impl FilePlace {
+    fn of((path, place): (&VolumePath, &LogPlace)) -> Self {
+        Self {
+            path: path.0,
+            log: place.log,
+            volume: place.position.volume.0,
+            offset: place.position.offset,
+        }
+    }
+
+    fn place(self) -> (VolumePath, LogPlace) {
+        let position = Position {
+            volume: VolumeNumber(self.volume),
+            offset: self.offset,
+        };
+        let place = LogPlace {
+            log: self.log,
+            position,
+        };
+        (VolumePath(self.path), place)
+    }
+}
+
+fn print(
+    seen: u32,
+    peers: &BTreeMap<NodeIdentity, Kept>,
+    own: &BTreeMap<VolumePath, LogPlace>,
+) -> io::Result<Vec<u8>> {
     let peers = peers.iter().map(|(identity, kept)| FilePeer {
         identity: format!("{:032x}", u128::from_be_bytes(identity.0)),
         number: kept.number.get(),
         address: kept.address,
-        places: kept
-            .places
-            .iter()
-            .map(|(path, place)| FilePlace {
-                path: path.0,
-                log: place.log,
-                volume: place.position.volume.0,
-                offset: place.position.offset,
-            })
-            .collect(),
+        places: kept.places.iter().map(FilePlace::of).collect(),
     });
     let content = FileContent {
         version: VERSION,
         seen,
-        own: own
-            .iter()
-            .map(|(path, log)| FileLog {
-                path: path.0,
-                log: *log,
-            })
-            .collect(),
         peers: peers.collect(),
+        own: own.iter().map(FilePlace::of).collect(),
     };
     Ok(serde_json::to_vec_pretty(&content)?)
 }
 
-/// What the file says.
-#[derive(Default)]
-struct Content {
-    seen: u32,
-    own: OwnLogs,
-    kept: BTreeMap<NodeIdentity, Kept>,
-}
-
-fn parse(bytes: &[u8]) -> Result<Content, String> {
+fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let content: FileContent = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if content.version != VERSION {
         return Err(format!("version {}", content.version));
@@ -262,19 +313,7 @@ fn parse(bytes: &[u8]) -> Result<Content, String> {
         let identity =
             u128::from_str_radix(&peer.identity, 16).map_err(|error| error.to_string())?;
         let number = NodeNumber::try_from(peer.number).map_err(|error| error.to_string())?;
-        let mut places = BTreeMap::new();
-        for place in peer.places {
-            places.insert(
-                VolumePath(place.path),
-                LogPlace {
-                    log: place.log,
-                    position: Position {
-                        volume: VolumeNumber(place.volume),
-                        offset: place.offset,
-                    },
-                },
-            );
-        }
+        let places = peer.places.into_iter().map(FilePlace::place).collect();
         peers.insert(
             NodeIdentity(identity.to_be_bytes()),
             Kept {
@@ -284,11 +323,10 @@ fn parse(bytes: &[u8]) -> Result<Content, String> {
             },
         );
     }
-    let own = content.own.iter();
-    Ok(Content {
+    Ok(Parsed {
         seen: content.seen,
-        own: own.map(|own| (VolumePath(own.path), own.log)).collect(),
         kept: peers,
+        own: content.own.into_iter().map(FilePlace::place).collect(),
     })
 }
 
@@ -299,7 +337,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_found_again_and_a_damaged_file_is_none() {
         let directory = tempfile::tempdir().unwrap();
-        let mut places = Places::load(directory.path()).unwrap();
+        let load = || Places::load(Box::new(Directory::new(directory.path()))).unwrap();
+        let mut places = load();
         assert_eq!(places.len(), 0);
         let identity = NodeIdentity([7; 16]);
         let place = LogPlace {
@@ -314,25 +353,34 @@ mod tests {
             address: "127.0.0.1:23000".parse().unwrap(),
             places: BTreeMap::from([(VolumePath(1), place)]),
         };
-        let (peers, own) = (
-            BTreeMap::from([(identity, kept.clone())]),
-            BTreeMap::from([(VolumePath(1), 77)]),
-        );
-        places.keep(peers.clone(), own).await.unwrap();
-        let again = Places::load(directory.path()).unwrap();
+        places
+            .keep(
+                BTreeMap::from([(identity, kept.clone())]),
+                BTreeMap::from([(VolumePath(1), place)]),
+                1_700_000_000,
+            )
+            .await
+            .unwrap();
+        let mut again = load();
         assert_eq!(again.peers(), [(identity, kept.number, kept.address)]);
-        assert_eq!(again.get(identity, VolumePath(1), 77), Some(place));
-        assert_eq!(again.get(identity, VolumePath(0), 77), None);
-        assert!(!again.is_replaced(VolumePath(1), 77));
-        assert_eq!(
-            again.get(identity, VolumePath(1), 78),
-            None,
-            "what was followed is not on a disk with another log"
-        );
-        assert!(again.is_replaced(VolumePath(1), 78));
-        assert_ne!(again.seen(), 0);
+        assert_eq!(again.get(identity, VolumePath(1)), Some(place));
+        assert_eq!(again.get(identity, VolumePath(0)), None);
+        assert_eq!(again.seen(), 1_700_000_000);
         assert_eq!(again.numbers().of(identity), Some(kept.number));
+        let own = |log, offset| {
+            let volume = VolumeNumber(3);
+            let position = Position { volume, offset };
+            BTreeMap::from([(VolumePath(1), LogPlace { log, position })])
+        };
+        assert_eq!(again.forget_foreign(&own(u64::MAX, 4096)), []);
+        assert_eq!(again.get(identity, VolumePath(1)), Some(place));
+        for foreign in [own(u64::MAX, 4095), own(7, 9000)] {
+            let mut again = load();
+            assert_eq!(again.forget_foreign(&foreign), [VolumePath(1)]);
+            assert_eq!(again.get(identity, VolumePath(1)), None);
+            assert_eq!(again.len(), 1, "who the peers are stands");
+        }
         std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();
-        assert_eq!(Places::load(directory.path()).unwrap().len(), 0);
+        assert_eq!(load().len(), 0);
     }
 }

@@ -13,8 +13,7 @@ use tracing::{debug, warn};
 
 use super::group::{GroupStore, Replica};
 use super::message::{
-    Answer, Carried, ENTRIES_MAX, Entry, Found, LogPlace, Parcel, PeerChange, PeerEdit, Request,
-    version_for,
+    Answer, Carried, Entry, Found, LogPlace, Parcel, PeerChange, PeerEdit, Request, version_for,
 };
 use crate::disk::Disk;
 use crate::error::StoreError;
@@ -24,14 +23,6 @@ use crate::store::{
     self, BlobContent, Change, Condition, Content, Edit, LogEntry, OpenBlob, PendingParts,
 };
 
-/// Bytes of content in one answer. Few in tests, so that they need several.
-const FETCHED_LEN_MAX: usize = if cfg!(test) {
-    40
-} else {
-    limits::RECORD_PAYLOAD_LEN_MAX
-};
-/// A blob of parts up to this many bytes is sent whole.
-const WHOLE_LEN_MAX: u64 = if cfg!(test) { 20 } else { 128 * 1024 };
 /// Longest wait for something new in the log.
 const PATIENCE_MAX: Duration = Duration::from_secs(10);
 
@@ -128,11 +119,10 @@ impl<D: Disk, I: Index> Replica<D, I> {
                 if !is_listed.contains(&prefix) {
                     return Ok(refused(ErrorCode::Invalid));
                 }
+                let most = self.portions().entries;
                 let page = store
                     .shared()
-                    .blocking(move |shared| {
-                        shared.index_page(prefix, &from, to.as_deref(), ENTRIES_MAX)
-                    })
+                    .blocking(move |shared| shared.index_page(prefix, &from, to.as_deref(), most))
                     .await?;
                 let is_same = page.next.is_none()
                     && page.entries.len() as u64 == count
@@ -213,7 +203,10 @@ impl<D: Disk, I: Index> Replica<D, I> {
         let is_near = number
             .and_then(|number| self.peer(number))
             .is_some_and(|peer| peer.link.is_up());
-        if !is_own && (is_here || is_near) {
+        // A source that never knew of this node counts on fewer nodes, and may have changed its
+        // appenders without them.
+        let is_known = number.is_none_or(|number| self.has_met(number));
+        if !is_own && (is_here || is_near || !is_known) {
             return Answer::Overruled;
         }
         if self.terms().grant(source, term) {
@@ -429,10 +422,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         let Some(from) = from.filter(|from| from.log == log) else {
             return Ok(self.log_begins());
         };
+        let most = self.replica.portions().entries;
         let read = move || {
-            shared.blocking(move |shared: &store::Shared<D, I>| {
-                shared.log(from.position, ENTRIES_MAX)
-            })
+            shared.blocking(move |shared: &store::Shared<D, I>| shared.log(from.position, most))
         };
         log_end.mark_unchanged();
         let mut page = read().await?;
@@ -472,11 +464,12 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     }
 
     async fn fetched(&self, names: Vec<(u8, Vec<u8>)>) -> Result<Answer, StoreError> {
+        let most = self.replica.portions().content_len;
         let mut pieces: Vec<Bytes> = Vec::new();
         let mut len = 0;
         let mut found = Vec::with_capacity(names.len());
         for (prefix, key) in names {
-            if FETCHED_LEN_MAX <= len {
+            if most <= len {
                 found.push(Found::Later);
                 continue;
             }
@@ -492,7 +485,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 Err(error) => return Err(error),
             };
             // The first one always fits, so every request makes some way.
-            if len != 0 && FETCHED_LEN_MAX < len + bytes.len() {
+            if len != 0 && most < len + bytes.len() {
                 found.push(Found::Later);
                 continue;
             }
@@ -542,7 +535,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         };
         Ok(match &blob.content {
             BlobContent::Record(payload) => whole(blob.version, blob.time, false, payload.clone()),
-            BlobContent::Manifest(_) if blob.len() <= WHOLE_LEN_MAX => {
+            BlobContent::Manifest(_) if blob.len() <= self.replica.portions().whole_len => {
                 let bytes = bytes_of(&blob, 0..blob.len()).await?;
                 whole(blob.version, blob.time, true, bytes)
             }
@@ -563,7 +556,7 @@ async fn bytes_of<D: Disk, I: Index>(
     blob: &OpenBlob<D, I>,
     range: std::ops::Range<u64>,
 ) -> Result<Bytes, StoreError> {
-    let len = usize::try_from(range.end - range.start).unwrap_or(FETCHED_LEN_MAX);
+    let len = usize::try_from(range.end - range.start).unwrap_or_default();
     let mut bytes = BytesMut::with_capacity(len);
     let mut pieces = blob.pieces(range);
     while let Some(piece) = pieces.next().await? {

@@ -207,8 +207,13 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     /// The version that the next change is made on. The first change of a term looks at the peers too:
     /// whoever decided before may have told only some of them.
     async fn base(&self, key: &[u8], term: Stamp) -> Result<Version, StoreError> {
-        self.fetch_if_missing(key).await?;
-        let own = self.version(key).await?.ok_or(StoreError::NotFound)?;
+        let own = if let Some(own) = self.version(key).await? {
+            own
+        } else {
+            // Whoever does not answer, or is not known yet, may have it: that is another error.
+            self.open_blob(key).await?;
+            self.version(key).await?.ok_or(StoreError::NotFound)?
+        };
         if term <= own.stamp {
             return Ok(own);
         }
@@ -269,6 +274,10 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         }
         if source != replica.number && replica.peers().len() == 1 {
             // Of two nodes, only the one that accepted a blob changes it while they are apart.
+            return Err(StoreError::Elsewhere { node: source });
+        }
+        if source != replica.number && !replica.has_met(source) {
+            // New in the group, this node cannot say for the source how many nodes it counted on.
             return Err(StoreError::Elsewhere { node: source });
         }
         let term = replica.stamps.draw();

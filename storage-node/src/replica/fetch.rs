@@ -19,10 +19,6 @@ use crate::store::{Change, Condition, OpenBlob};
 /// A blob or metadata: prefix of the index, and key.
 pub(super) type Name = (u8, Vec<u8>);
 
-/// A blob that is not here and not longer than this is fetched before it is answered, so that the next
-/// reader finds it: a moment's work.
-const FETCHED_FIRST_MAX: u64 = if cfg!(test) { 24 } else { 4 * 1024 * 1024 };
-
 impl<D: Disk, I: Index> GroupStore<D, I> {
     /// Opens a blob for reading wherever in the group it is. A short one that is not here is fetched
     /// first; a long one is read from the peer that has it.
@@ -36,7 +32,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     ///
     /// What was fetched is kept.
     pub async fn open(&self, key: &[u8]) -> Result<Option<GroupBlob<D, I>>, StoreError> {
-        self.seek(key, FETCHED_FIRST_MAX).await
+        self.seek(key, self.replica.portions().fetched_first).await
     }
 
     /// Opens a blob wherever in the group it is: one that is not here is fetched first.

@@ -15,7 +15,7 @@ use tracing::warn;
 use super::fetch::Name;
 use super::group::GroupStore;
 use super::link::{LinkError, Peer};
-use super::message::{Answer as PeerAnswer, FETCHED_MAX, Found, Request};
+use super::message::{Answer as PeerAnswer, Found, Request};
 use super::remote::{RangeError, RemoteBlob, ranges};
 use crate::disk::Disk;
 use crate::error::StoreError;
@@ -108,7 +108,7 @@ impl<'a, D: Disk, I: Index> Fetching<'a, D, I> {
             condition,
             pace,
             queue: VecDeque::new(),
-            at_once: FETCHED_MAX,
+            at_once: store.replica.portions().names,
             long: Vec::new(),
             damaged: 0,
         }
@@ -234,7 +234,7 @@ impl<'a, D: Disk, I: Index> Fetching<'a, D, I> {
             moved += 1;
         }
         if later.is_empty() {
-            self.at_once = (self.at_once * 2).min(FETCHED_MAX);
+            self.at_once = (self.at_once * 2).min(self.store.replica.portions().names);
         } else {
             self.at_once = moved.max(1);
         }
@@ -251,7 +251,7 @@ impl<'a, D: Disk, I: Index> Fetching<'a, D, I> {
     async fn get_long(&self, long: RemoteBlob) -> Result<(), StoreError> {
         self.store.replica.stamps.see(long.version.stamp);
         let mut parts = self.store.local.parts(long.time);
-        let mut ranges = ranges(0..long.len);
+        let mut ranges = ranges(0..long.len, self.store.replica.portions().range_len);
         let mut ahead = FuturesOrdered::new();
         loop {
             while ahead.len() < REQUESTS

@@ -13,7 +13,7 @@ use super::fetch::Name;
 use super::fetching::Pace;
 use super::group::GroupStore;
 use super::link::Peer;
-use super::message::{Answer as PeerAnswer, ENTRIES_MAX, Entry, LogPlace, Request};
+use super::message::{Answer as PeerAnswer, Entry, LogPlace, Request};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{IndexKey, Stamp};
@@ -127,6 +127,9 @@ impl<D: Disk, I: Index> Follower<D, I> {
         settings: FollowSettings,
         place: Option<LogPlace>,
     ) -> (Self, watch::Receiver<PathProgress>) {
+        if place.is_some() {
+            store.replica.meet(peer.number);
+        }
         let (progress, receiver) = watch::channel(PathProgress {
             place,
             ..PathProgress::default()
@@ -209,6 +212,9 @@ impl<D: Disk, I: Index> Follower<D, I> {
                 Duration::ZERO
             };
             self.look_at(entries, grace).await?;
+        }
+        if place.is_none() {
+            self.store.replica.meet(self.peer.number);
         }
         self.progress.send_modify(|progress| {
             progress.place = Some(next);
@@ -297,10 +303,11 @@ impl<D: Disk, I: Index> Follower<D, I> {
     /// Compares one stretch, and gives where the next one begins.
     async fn compare_from(&self, prefix: u8, from: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
         let start = from.clone();
+        let most = self.store.replica.portions().entries;
         let page = self
             .store
             .shared()
-            .blocking(move |shared| shared.index_page(prefix, &start, None, ENTRIES_MAX))
+            .blocking(move |shared| shared.index_page(prefix, &start, None, most))
             .await?;
         let request = Request::Compare {
             path: self.store.path,
@@ -388,7 +395,8 @@ impl<D: Disk, I: Index> super::group::Replica<D, I> {
         let (Some(store), Some(passed)) = (self.store(path), self.followed_by_all(path)) else {
             return Ok(0);
         };
-        let find = move |shared: &Shared<D, I>| shared.old_tombstones(passed, before, ENTRIES_MAX);
+        let most = self.portions().entries;
+        let find = move |shared: &Shared<D, I>| shared.old_tombstones(passed, before, most);
         let old = store.shared().blocking(find).await?;
         let count = old.len();
         if 0 < count {

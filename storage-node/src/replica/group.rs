@@ -1,6 +1,6 @@
 //! Decides about changes of this node's clients, and waits until there are enough copies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::pin::pin;
@@ -21,6 +21,7 @@ use super::answer::Followed;
 use super::fetching::Throttle;
 use super::link::{LinkError, Peer};
 use super::message::{Answer as PeerAnswer, Carried, PeerChange, Request};
+use super::portions::Portions;
 use super::stamps::Stamps;
 use super::state::{Terms, Transfers};
 use super::upload::Upload;
@@ -55,6 +56,8 @@ pub struct CopySettings {
     /// Bytes per second that are fetched from peers when no client waits for them; `None` for all that
     /// the node can.
     pub fetch_rate: Option<u64>,
+    /// How much goes into one message.
+    pub portions: Portions,
 }
 
 impl Default for CopySettings {
@@ -63,6 +66,7 @@ impl Default for CopySettings {
             ack_copies: 2,
             scarcity: Scarcity::Degrade,
             fetch_rate: None,
+            portions: Portions::default(),
         }
     }
 }
@@ -82,6 +86,8 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     pub(super) comparing: BTreeMap<VolumePath, tokio::sync::Mutex<()>>,
     pub(super) throttle: Throttle,
     followed: Mutex<Followed>,
+    /// Peers whose logs this node followed, now or before its start.
+    met: Mutex<BTreeSet<NodeNumber>>,
     locks: Vec<tokio::sync::Mutex<()>>,
     /// What goes on after its client was answered.
     tasks: TaskTracker,
@@ -170,6 +176,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             knows_peers: AtomicBool::new(true),
             transfers: Transfers::default(),
             followed: Mutex::default(),
+            met: Mutex::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             tasks: TaskTracker::new(),
             started: Instant::now(),
@@ -239,6 +246,16 @@ impl<D: Disk, I: Index> Replica<D, I> {
         self.stamps.last()
     }
 
+    /// The time of day as this node has it, in microseconds since 1970.
+    pub fn now(&self) -> u64 {
+        self.stamps.now()
+    }
+
+    /// How much goes into one message.
+    pub(super) fn portions(&self) -> Portions {
+        self.settings.portions
+    }
+
     /// Notes a stamp of another node.
     pub fn see(&self, stamp: Stamp) {
         self.stamps.see(stamp);
@@ -261,6 +278,21 @@ impl<D: Disk, I: Index> Replica<D, I> {
     pub(super) fn follows(&self, peer: NodeNumber, path: VolumePath, place: Position) {
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         followed.insert((peer, path), place);
+    }
+
+    fn met_peers(&self) -> MutexGuard<'_, BTreeSet<NodeNumber>> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that this node follows a peer, which therefore knows that it belongs to the group.
+    pub(super) fn meet(&self, peer: NodeNumber) {
+        self.met_peers().insert(peer);
+    }
+
+    /// Whether a peer ever knew that this node belongs to the group. One that does not may have gone on
+    /// in what was a smaller group.
+    pub(super) fn has_met(&self, peer: NodeNumber) -> bool {
+        self.met_peers().contains(&peer)
     }
 
     /// The place in the log of a volume path that all peers have passed; `None` if one of them was

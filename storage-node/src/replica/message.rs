@@ -23,9 +23,9 @@ pub const REPLICATION_VERSION: u16 = 1;
 pub const REPLICATION_VERSION_MIN: u16 = 1;
 
 /// Entries of one answer about the log or a range. Few in tests, so that they need several.
-pub const ENTRIES_MAX: usize = if cfg!(test) { 5 } else { 2048 };
+pub const ENTRIES_MAX: usize = 2048;
 /// Names that one request fetches.
-pub const FETCHED_MAX: usize = if cfg!(test) { 3 } else { 1024 };
+pub const FETCHED_MAX: usize = 1024;
 /// A head and a payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parcel {

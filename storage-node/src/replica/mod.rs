@@ -22,19 +22,18 @@ pub mod link;
 mod mend;
 pub mod message;
 mod pieces;
+mod portions;
 mod remote;
 mod stamps;
 mod state;
 mod upload;
-
-#[cfg(test)]
-mod sim;
 
 pub use edit::GroupEdit;
 pub use follow::{FollowSettings, Follower, PathProgress, TOMBSTONE_AGE};
 pub use group::{CopySettings, GroupStore, Replica, Scarcity};
 pub use link::{Link, LinkError, Peer};
 pub use pieces::GroupPieces;
+pub use portions::Portions;
 pub use remote::{GroupBlob, RemoteBlob};
 pub use stamps::{Stamps, WallClock};
 pub use upload::Upload;

@@ -8,7 +8,6 @@ use std::ops::Range;
 use bytes::Bytes;
 use common::digest::{Crc32, Crc32Hasher};
 use common::id::NodeNumber;
-use common::limits;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tracing::debug;
@@ -27,13 +26,6 @@ mod tests;
 
 /// Ranges that are asked for at the same time.
 const AHEAD: usize = 3;
-/// Bytes of a range. Few in tests, so that they need several.
-const RANGE_LEN: usize = if cfg!(test) {
-    16
-} else {
-    limits::RECORD_PAYLOAD_LEN_MAX
-};
-
 /// A blob that a peer has.
 #[derive(Clone, Debug)]
 pub struct RemoteBlob {
@@ -167,10 +159,13 @@ pub(super) enum RangeError {
     Lost,
 }
 
-/// The ranges in which `range` is asked for.
-pub(super) fn ranges(range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send + Sync {
-    let starts = (range.start..range.end).step_by(RANGE_LEN);
-    starts.map(move |start| start..range.end.min(start + RANGE_LEN as u64))
+/// The ranges of `len` bytes in which `range` is asked for.
+pub(super) fn ranges(
+    range: Range<u64>,
+    len: usize,
+) -> impl Iterator<Item = Range<u64>> + Send + Sync {
+    let starts = (range.start..range.end).step_by(len.max(1));
+    starts.map(move |start| start..range.end.min(start + len as u64))
 }
 
 /// The bytes of a range of a blob that a peer has.
@@ -195,10 +190,11 @@ impl<D: Disk, I: Index> fmt::Debug for RemotePieces<D, I> {
 impl<D: Disk, I: Index> RemotePieces<D, I> {
     pub(super) fn new(store: GroupStore<D, I>, blob: RemoteBlob, range: Range<u64>) -> Self {
         let end = range.end.min(blob.len);
+        let len = store.replica.portions().range_len;
         Self {
             store,
             blob,
-            rest: Box::new(ranges(range.start..end)),
+            rest: Box::new(ranges(range.start..end, len)),
             asked: VecDeque::new(),
             answers: FuturesOrdered::new(),
         }

@@ -35,6 +35,11 @@ impl Stamps {
         }
     }
 
+    /// The time of day, in microseconds since 1970.
+    pub fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
     /// A stamp that is newer than all that were drawn or seen here.
     pub fn draw(&self) -> Stamp {
         let now = (self.clock)();

@@ -21,13 +21,14 @@ pub struct Members {
     pub is_untold: bool,
     /// All nodes that were not removed, this one too, by number.
     pub members: Vec<Member>,
-    /// Numbers of nodes that an operator removed for good and that no other node got since.
-    pub removed: BTreeSet<NodeNumber>,
+    /// Nodes that an operator removed. One that is neither a member nor removed is not known to the
+    /// trackers, which may have forgotten it.
+    pub removed: BTreeSet<NodeIdentity>,
 }
 
 /// What each tracker told last, in the order of the settings, and what follows from it.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub struct Directory {
     told: Mutex<Vec<Told>>,
     merged: watch::Sender<Members>,
 }
@@ -47,18 +48,24 @@ struct Told {
 }
 
 impl Directory {
-    pub(super) fn new(tracker_count: usize) -> (Self, watch::Receiver<Members>) {
+    /// One for so many trackers, and what they told together.
+    pub fn new(tracker_count: usize) -> (Self, watch::Receiver<Members>) {
         let (merged, receiver) = watch::channel(Members::default());
         let told = Mutex::new(vec![Told::default(); tracker_count]);
         (Self { told, merged }, receiver)
     }
 
     /// Takes an answer in and returns the view to name in the next report to that tracker.
-    pub(super) fn take(&self, idx: usize, answer: ReportAnswer) -> u64 {
+    pub fn take(&self, idx: usize, answer: ReportAnswer) -> u64 {
         self.change(idx, |told| {
             told.is_reached = true;
             match answer {
-                ReportAnswer::Nothing => told.is_silent = true,
+                ReportAnswer::Nothing => {
+                    told.is_silent = true;
+                    // A view that it gave before, perhaps before its restart, may be another one by
+                    // now.
+                    told.view = 0;
+                }
                 ReportAnswer::Unchanged { view } => told.view = view,
                 ReportAnswer::Members {
                     view,
@@ -80,7 +87,7 @@ impl Directory {
     }
 
     /// Notes that a tracker does not answer any more.
-    pub(super) fn lost(&self, idx: usize) {
+    pub fn lost(&self, idx: usize) {
         self.change(idx, |told| {
             told.is_reached = false;
             told.is_silent = false;
@@ -146,16 +153,11 @@ fn merge(all: &[Told]) -> Members {
             })
             .or_insert(member);
     }
-    let removed = known().flat_map(|told| &told.removed);
-    let removed = removed
-        .map(|node| node.number)
-        .filter(|number| !by_number.contains_key(number))
-        .collect();
     Members {
         is_known: known().next().is_some(),
         is_untold: known().next().is_none() && all.iter().any(|told| told.is_silent),
         members: by_number.into_values().collect(),
-        removed,
+        removed: gone,
     }
 }
 
@@ -307,6 +309,6 @@ mod tests {
         directory.take(0, told(2, vec![member(1, 9), member(2, 2)], &[]));
         assert_eq!(numbers(&merged.borrow()), [1, 2]);
         assert_eq!(merged.borrow().members[0].identity, identity(9));
-        assert_eq!(merged.borrow().removed.len(), 0);
+        assert!(merged.borrow().removed.contains(&identity(1)));
     }
 }

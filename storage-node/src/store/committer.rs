@@ -76,7 +76,7 @@ impl<D: Disk, I: Index> PathStore<D, I> {
     }
 
     /// The committer as a task, whose pace the caller sets: `pause` is waited for before each group.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub fn attach<P: Future<Output = ()>>(
         mut engine: Engine<D, I>,
         mut pause: impl FnMut() -> P,

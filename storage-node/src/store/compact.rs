@@ -272,8 +272,8 @@ fn is_tombstone_needed<D: Disk, I: Index>(
 }
 
 /// All changes that compaction of a volume brings, or `None` if it must stay.
-#[cfg(test)]
-pub(crate) fn plan_volume<D: Disk, I: Index>(
+#[cfg(any(test, feature = "testing"))]
+pub fn plan_volume<D: Disk, I: Index>(
     shared: &Shared<D, I>,
     volume: &Volume<D::File>,
 ) -> Result<Option<Vec<Change>>, StoreError> {

@@ -26,8 +26,8 @@ pub use change::{
     Answer, Change, Condition, Content, Edit, MetadataChange, MovedRecord, Reply, Request,
 };
 pub use committer::{Committer, PathStore, PendingParts};
-#[cfg(test)]
-pub(crate) use compact::plan_volume;
+#[cfg(any(test, feature = "testing"))]
+pub use compact::plan_volume;
 pub use compact::{CompactionReport, compact_volume};
 pub(crate) use engine::is_ended;
 pub use engine::{Engine, EngineSettings, VOLUME_LEN_MIN};

@@ -105,7 +105,7 @@ impl<D: Disk, I: Index> Shared<D, I> {
     }
 
     /// Has everything done by the thread that asks.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn inline(mut self) -> Self {
         self.inline = true;

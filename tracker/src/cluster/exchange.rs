@@ -60,6 +60,13 @@ impl Cluster {
         nodes.chain(groups).max().unwrap_or(0)
     }
 
+    /// What a tracker is told that has been told everything up to `position` by the instance
+    /// `told_by`. A position that another instance gave says nothing about this one's changes.
+    pub fn changes_for(&self, told_by: u64, position: u64) -> (Vec<Entry>, u64) {
+        let known = Some(position).filter(|_| told_by == self.instance);
+        self.changes_since(known.unwrap_or_default())
+    }
+
     /// Takes in what another tracker, or a snapshot, knows.
     pub fn merge(&mut self, entry: Entry) -> Merged {
         match entry {

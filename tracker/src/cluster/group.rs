@@ -201,7 +201,10 @@ impl Group {
     /// Makes a new view of what members are told changed.
     fn refresh_members(&mut self) {
         let members: Vec<_> = self.nodes.iter().filter_map(Node::member).collect();
-        let removed: Vec<_> = self.nodes.iter().filter_map(Node::removed_member).collect();
+        // A node that changed its number stays a member.
+        let is_gone = |it: &RemovedMember| members.iter().all(|one| one.identity != it.identity);
+        let removed = self.nodes.iter().filter_map(Node::removed_member);
+        let removed: Vec<_> = removed.filter(is_gone).collect();
         if members != self.members || removed != self.removed {
             (self.members, self.removed) = (members, removed);
             self.view += 1;

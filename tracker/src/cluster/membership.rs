@@ -1,6 +1,7 @@
 //! Who belongs to the cluster: joins, reports, silence.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber};
 use common::limits;
@@ -11,6 +12,12 @@ use common::wire::report::{
 use common::wire::tracker::NodeStatus;
 
 use super::{Cluster, Group, Node, Now, SessionId};
+
+/// Time in which nodes that a tracker does not know come back to it: longer than their longest pause
+/// between two attempts.
+const RETURN_TIME: Duration = Duration::from_secs(10);
+/// A node that began so short a time before the tracker began with it.
+const NEW_FOR: Duration = Duration::from_mins(1);
 
 /// A node was taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,9 +203,23 @@ impl Cluster {
     }
 
     /// What the node of a session is told about its group when it has the view `known`.
-    pub fn members_answer(&self, session: SessionId, known: u64) -> ReportAnswer {
-        let group = self.groups.get(&session.group);
-        group.map_or(ReportAnswer::Nothing, |it| it.members_answer(known))
+    ///
+    /// A tracker that begins without a snapshot may have lost it, and whoever joins first is not alone
+    /// because of that. So a node that is older than this process is told nothing before all the others
+    /// had time to come back.
+    pub fn members_answer(&self, session: SessionId, known: u64, now: Now) -> ReportAnswer {
+        let Some(group) = self.groups.get(&session.group) else {
+            return ReportAnswer::Nothing;
+        };
+        let is_young = self.began_empty && now.uptime < RETURN_TIME;
+        let is_older = |node: &Node| {
+            let began = u64::from(now.unix).saturating_sub(now.uptime.as_secs());
+            u64::from(node.entry().joined) + NEW_FOR.as_secs() < began
+        };
+        if is_young && group.node(session.number).is_some_and(is_older) {
+            return ReportAnswer::Nothing;
+        }
+        group.members_answer(known)
     }
 
     /// Ends a session; its node is out of service at once. `false` when a later one took its place.

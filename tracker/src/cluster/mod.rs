@@ -124,6 +124,8 @@ pub struct Cluster {
     instance: u64,
     refused: BTreeMap<NodeIdentity, Refused>,
     last_tick: Option<Duration>,
+    /// Whether it began without knowing anybody.
+    began_empty: bool,
 }
 
 impl Cluster {
@@ -140,6 +142,7 @@ impl Cluster {
             instance,
             refused: BTreeMap::new(),
             last_tick: None,
+            began_empty: known.is_empty(),
         };
         for entry in known {
             cluster.merge(entry);

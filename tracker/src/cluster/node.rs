@@ -248,10 +248,10 @@ impl Node {
         })
     }
 
-    /// What its peers are told of it once it was removed.
+    /// What its peers are told of it once it was removed, released or not: of a node that a tracker does
+    /// not name they cannot tell whether it is gone or forgotten.
     pub(super) fn removed_member(&self) -> Option<RemovedMember> {
-        let is_removed = self.entry.marks.standing == Standing::Removed;
-        is_removed.then_some(RemovedMember {
+        (!self.is_member()).then_some(RemovedMember {
             number: self.entry.number,
             identity: self.entry.identity,
         })

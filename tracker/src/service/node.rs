@@ -98,7 +98,7 @@ impl Service {
         let (taken, answer) = {
             let mut cluster = self.shared.cluster();
             let taken = cluster.report(session, report, now);
-            (taken, cluster.members_answer(session, known))
+            (taken, cluster.members_answer(session, known, now))
         };
         match taken {
             Ok(change) => {
@@ -137,7 +137,7 @@ impl Service {
         // A position that another instance gave says nothing about this one's changes.
         let known = Some(hello.position).filter(|_| hello.told_by == shared.peers.instance);
         shared.peers.greeted(hello.instance, hello.changes, known);
-        let (entries, position) = shared.cluster().changes_since(known.unwrap_or_default());
+        let (entries, position) = shared.cluster().changes_for(hello.told_by, hello.position);
         let answer = HelloAnswer {
             instance: shared.peers.instance,
             yours: self.peer.ip().to_canonical(),

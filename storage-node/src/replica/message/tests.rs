@@ -117,7 +117,7 @@ fn request() -> impl Strategy<Value = Request> {
                 count,
                 digest,
             }),
-        (path(), vec((any::<u8>(), key()), 0..=FETCHED_MAX))
+        (path(), vec((any::<u8>(), key()), 0..4))
             .prop_map(|(path, names)| Request::Fetch { path, names }),
         (path(), key(), version(), any::<(u64, u64)>()).prop_map(
             |(path, key, version, (from, to))| Request::Read {
@@ -198,7 +198,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         Just(Answer::Same),
         (vec(entry(), 0..9), proptest::option::of(key()))
             .prop_map(|(entries, next)| Answer::Entries { entries, next }),
-        (vec(found(), 0..=FETCHED_MAX), bytes())
+        (vec(found(), 0..4), bytes())
             .prop_map(|(found, payload)| Answer::Fetched { found, payload }),
         bytes().prop_map(Answer::Range),
         Just(Answer::Granted),

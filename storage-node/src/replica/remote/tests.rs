@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::super::fetching::{Fetching, Pace};
 use super::super::link::{Link, LinkError};
 use super::super::message::Parcel;
-use super::super::{CopySettings, Replica, Stamps};
+use super::super::{CopySettings, Portions, Replica, Scarcity, Stamps};
 use super::*;
 use crate::disk::MemoryDisk;
 use crate::format::{IndexKey, Stamp};
@@ -26,6 +26,20 @@ const PATH: VolumePath = VolumePath(0);
 /// Parts of the blob, each of this length.
 const PARTS: [u8; 5] = *b"abcde";
 const PART_LEN: usize = 10;
+/// So little in a message that the blob takes several.
+const SMALL: CopySettings = CopySettings {
+    ack_copies: 2,
+    scarcity: Scarcity::Degrade,
+    fetch_rate: None,
+    portions: Portions {
+        entries: 5,
+        names: 3,
+        content_len: 40,
+        whole_len: 20,
+        range_len: 16,
+        fetched_first: 24,
+    },
+};
 
 /// A call that is answered at once, as long as the peer is up.
 #[derive(Debug)]
@@ -142,10 +156,7 @@ async fn collect(mut pieces: super::super::GroupPieces<MemoryDisk, MemoryIndex>)
 
 #[tokio::test]
 async fn a_long_blob_of_a_peer_is_read_and_stays_there() {
-    let (one, two) = (
-        Node::new(1, CopySettings::default()),
-        Node::new(2, CopySettings::default()),
-    );
+    let (one, two) = (Node::new(1, SMALL), Node::new(2, SMALL));
     store_blob(&one).await;
     two.knows(&[&one]);
     let store = two.store();
@@ -176,9 +187,7 @@ async fn a_long_blob_of_a_peer_is_read_and_stays_there() {
 
 #[tokio::test]
 async fn another_peer_goes_on_where_the_first_one_ends() {
-    let nodes: Vec<Node> = (1..=3)
-        .map(|number| Node::new(number, CopySettings::default()))
-        .collect();
+    let nodes: Vec<Node> = (1..=3).map(|number| Node::new(number, SMALL)).collect();
     let [one, two, three] = nodes.as_slice() else {
         panic!("three nodes");
     };
@@ -202,10 +211,7 @@ async fn another_peer_goes_on_where_the_first_one_ends() {
 
 #[tokio::test]
 async fn what_changed_meanwhile_is_not_mixed() {
-    let (one, two) = (
-        Node::new(1, CopySettings::default()),
-        Node::new(2, CopySettings::default()),
-    );
+    let (one, two) = (Node::new(1, SMALL), Node::new(2, SMALL));
     store_blob(&one).await;
     two.knows(&[&one]);
     let store = two.store();
@@ -220,9 +226,9 @@ async fn what_changed_meanwhile_is_not_mixed() {
 async fn what_nobody_waits_for_comes_no_faster_than_allowed() {
     let slow = CopySettings {
         fetch_rate: Some(10),
-        ..CopySettings::default()
+        ..SMALL
     };
-    let (one, two) = (Node::new(1, CopySettings::default()), Node::new(2, slow));
+    let (one, two) = (Node::new(1, SMALL), Node::new(2, slow));
     store_blob(&one).await;
     two.knows(&[&one]);
     let store = two.store();

@@ -70,6 +70,16 @@ pub struct Recovery {
     pub dropped_parts: u64,
 }
 
+impl Recovery {
+    /// Whether everything that was found could be read.
+    fn is_whole(&self) -> bool {
+        self.lost.is_empty()
+            && self.damage.is_empty()
+            && self.unverified.is_empty()
+            && self.missing.is_empty()
+    }
+}
+
 impl<D: Disk, I: Index> Engine<D, I> {
     /// Opens the store over the volumes of `shared.disk` and what `shared.index` knows of them.
     pub fn open(
@@ -235,6 +245,8 @@ impl<D: Disk, I: Index> Opening<D, I> {
         // What peers saw of it may be lost, and something else stand there.
         let is_clean = self.recovery.mode == RecoveryMode::Clean;
         let goes_on = known.filter(|known| is_clean || !known.is_ahead);
+        // What could not be read may have been on its way into the index: peers have it.
+        let goes_on = goes_on.filter(|_| self.recovery.is_whole());
         let name = LogName {
             number: goes_on.map_or(self.engine.settings.log, |known| known.number),
             is_ahead: self.engine.settings.durability != Durability::Always,

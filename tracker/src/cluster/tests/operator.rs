@@ -249,19 +249,21 @@ fn a_silent_node_of_a_group_keeps_it_from_being_removed() {
 #[test]
 fn members_are_told_when_they_change_and_only_then() {
     let (mut cluster, sessions) = cluster_of(policy(), &[(1, "g", 10)]);
-    let ReportAnswer::Members { view, members, .. } = cluster.members_answer(sessions[0], 0) else {
+    let ReportAnswer::Members { view, members, .. } =
+        cluster.members_answer(sessions[0], 0, at(60))
+    else {
         panic!("a node without a view was told nothing");
     };
     assert_eq!(members.len(), 1);
     cluster.report(sessions[0], serving(9), at(1)).unwrap();
     let unchanged = ReportAnswer::Unchanged { view };
-    assert_eq!(cluster.members_answer(sessions[0], view), unchanged);
+    assert_eq!(cluster.members_answer(sessions[0], view, at(60)), unchanged);
 
     let peer = cluster.join(&join(2, "g"), PEER, at(1)).unwrap().session;
     cluster.join(&join(3, "other"), PEER, at(1)).unwrap();
     cluster.report(peer, serving(9), at(1)).unwrap();
     cluster.order(node(2), Order::Drain).unwrap();
-    let told = |cluster: &Cluster, known| match cluster.members_answer(sessions[0], known) {
+    let told = |cluster: &Cluster, known| match cluster.members_answer(sessions[0], known, at(60)) {
         ReportAnswer::Members {
             members, removed, ..
         } => (members, removed),

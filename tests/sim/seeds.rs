@@ -1,40 +1,13 @@
-//! A whole group in one thread: the same code over a simulated network, disks and clocks.
-//!
-//! One seed decides everything that happens: what clients ask, which messages are lost or late, who
-//! is killed, paused, cut off, and what a power cut leaves of a disk. The same seed gives the same
-//! history, event by event; a failure prints its seed.
+//! The tests: many seeds, and some of them twice.
 
-mod check;
-mod clients;
-mod network;
-mod world;
-
-use std::fmt::Write as _;
+use std::cell::Cell;
 use std::future::Future;
+use std::sync::Once;
 
-use self::world::World;
+use crate::world::World;
 
-/// A small generator: the same seed gives the same history.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-}
+/// Seeds that every run looks at; `HAYLOFT_SIM_SEEDS=from..to` looks at others.
+const SEEDS: std::ops::Range<u64> = 0..2000;
 
 /// Runs to the end in virtual time.
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -46,25 +19,41 @@ fn run<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
+thread_local! {
+    /// Whether anything panicked on this thread, be it in a task that nobody waits for.
+    static HAS_PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has panics of tasks noticed too.
+fn notice_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            HAS_PANICKED.set(true);
+            print(info);
+        }));
+    });
+}
+
 /// The history of one seed, as text.
 fn history(seed: u64) -> String {
-    let outcome = std::panic::catch_unwind(|| run(World::live(seed)));
-    match outcome {
-        Ok(log) => log,
+    notice_panics();
+    HAS_PANICKED.set(false);
+    match std::panic::catch_unwind(|| run(World::live(seed))) {
+        Ok(log) => {
+            assert!(!HAS_PANICKED.get(), "seed {seed}: a task panicked\n{log}");
+            log
+        }
         Err(cause) => {
-            let mut text = String::new();
             let message = cause
                 .downcast_ref::<String>()
                 .cloned()
                 .or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            let _ = write!(text, "seed {seed}: {}", message.unwrap_or_default());
-            panic!("{text}");
+            panic!("seed {seed}: {}", message.unwrap_or_default());
         }
     }
 }
-
-/// Seeds that every run looks at; `HAYLOFT_SIM_SEEDS=from..to` looks at others.
-const SEEDS: std::ops::Range<u64> = 0..2000;
 
 fn seeds() -> std::ops::Range<u64> {
     let Ok(text) = std::env::var("HAYLOFT_SIM_SEEDS") else {
