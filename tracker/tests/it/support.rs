@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use common::env::{Shutdown, ShutdownTrigger};
+use common::env::{Shutdown, ShutdownTrigger, clock};
 use common::id::{GroupName, NodeNumber, VolumePath};
 use common::rpc::auth::{self, AuthError, Authenticated, Credentials, NO_IDENTITY, Purpose};
 use common::rpc::{Connection, MemberStream};
@@ -231,7 +231,8 @@ pub(crate) fn join(number: u32, group: &str) -> NodeJoin {
         address: Some(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number))),
         storage_port: 23000,
         http_port: 8888,
-        joined: 1_600_000_000,
+        // New: a tracker that has just begun would let one that is older wait.
+        joined: clock::unix_seconds(),
         started: 1_700_000_000,
         software: software_version("0.1.0"),
         upload_priority: 10,
