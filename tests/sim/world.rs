@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber, VolumePath};
 use storage_node::disk::CrashStyle;
-use storage_node::index::Index as _;
 use storage_node::replica::{CopySettings, Portions, Scarcity};
 use storage_node::store::scrub_volume;
 use tokio::time::{Instant, sleep};
@@ -319,13 +318,6 @@ impl World {
             reports.any(|report| !report.damaged.is_empty())
         });
         let damaged: BTreeSet<_> = damaged.map(|number| self.machines[&number].group).collect();
-        // A node that replays its log over a repaired part leaves its blob out and gets it from a peer
-        // again. So no other copy may be lost before indexes are beyond the repair.
-        for machine in self.machines.values() {
-            if self.rotten.contains(&machine.group) {
-                machine.index.flush().expect("in memory");
-            }
-        }
         self.rotten.retain(|group| damaged.contains(group));
     }
 

@@ -110,6 +110,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
         self.recovery.damage.clear();
         self.recovery.unverified.clear();
         self.tail = None;
+        self.moved_parts = None;
         let mut batch = Batch::default();
         batch.delete(IndexKey::Replay.encode());
         batch.delete(IndexKey::Log.encode());

@@ -26,7 +26,7 @@ use super::space::Durability;
 use crate::disk::{Disk, VolumeFile};
 use crate::error::{OpenError, StoreError};
 use crate::format::{
-    Extent, IndexKey, IndexValue, LogName, Manifest, Position, RecordHeader, RecordKind,
+    Extent, IndexKey, IndexValue, LogName, Manifest, PartId, Position, RecordHeader, RecordKind,
     ReplayPosition, SUPERBLOCK_LEN, Stamp, Superblock, SuperblockError, VolumeNumber, VolumeStats,
 };
 use crate::index::{Batch, Index, IndexError};
@@ -119,6 +119,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             skipped: Vec::new(),
             has_skipped_manifest: false,
             limits: HashMap::new(),
+            moved_parts: None,
             tail: None,
         };
         opening.run()?;
@@ -139,6 +140,8 @@ struct Opening<D: Disk, I> {
     has_skipped_manifest: bool,
     /// Where volumes end whatever lies behind.
     limits: HashMap<VolumeNumber, u64>,
+    /// Parts whose records stand again further on, once somebody had to know.
+    moved_parts: Option<HashMap<PartId, Position>>,
     tail: Option<Tail>,
 }
 

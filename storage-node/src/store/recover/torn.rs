@@ -1,10 +1,14 @@
 //! Manifests of a group that a power cut tore.
 
+use std::collections::HashMap;
+
 use super::super::plan::{View as _, parts_of};
 use super::{Opening, RecoveryMode};
 use crate::disk::Disk;
 use crate::error::OpenError;
-use crate::format::{IndexKey, Manifest, PartId, RecordHeader};
+use crate::format::{
+    IndexKey, Manifest, PartId, Position, RecordHeader, RecordKind, SUPERBLOCK_LEN,
+};
 use crate::index::Index;
 use crate::volume::{ScanDepth, ScanItem, Scanner, Volume};
 
@@ -32,10 +36,61 @@ impl<D: Disk, I: Index> Opening<D, I> {
             // needed any more.
             let may_be_missing = is_rebuild && !was_new_in::<D>(volume, part);
             if !may_be_missing && self.engine.locate(IndexKey::Part(part))?.is_none() {
-                return Ok(!is_rebuild || self.is_at_the_end(volume, end));
+                let is_torn = !is_rebuild || self.is_at_the_end(volume, end);
+                let at = Position {
+                    volume: volume.number(),
+                    offset: end,
+                };
+                return Ok(is_torn && !self.comes_again(part, at));
             }
         }
         Ok(false)
+    }
+
+    /// Whether a sound copy of a part stands behind `at`: a damaged one was repaired after its manifest
+    /// was written.
+    fn comes_again(&mut self, part: PartId, at: Position) -> bool {
+        if self.moved_parts.is_none() {
+            self.moved_parts = Some(self.find_moved_parts(at));
+        }
+        let moved = self.moved_parts.as_ref();
+        moved.is_some_and(|moved| moved.get(&part).is_some_and(|last| at <= *last))
+    }
+
+    /// Where the last sound copy lies of each part that was moved to a place behind `from`. What cannot
+    /// be read is left to the walk itself, which reports it.
+    fn find_moved_parts(&self, from: Position) -> HashMap<PartId, Position> {
+        let mut moved = HashMap::new();
+        for volume in self.engine.shared.volumes() {
+            let number = volume.number();
+            if number < from.volume {
+                continue;
+            }
+            let start = if number == from.volume {
+                from.offset
+            } else {
+                SUPERBLOCK_LEN as u64
+            };
+            let limit = self.limits.get(&number).copied().unwrap_or(u64::MAX);
+            let mut scanner = Scanner::new(volume.file(), number, start, ScanDepth::Verify);
+            while scanner.offset() < limit {
+                match scanner.next_item() {
+                    Ok(ScanItem::Record(record)) => {
+                        let header = record.header;
+                        if header.kind == RecordKind::Part && header.moved && record.is_sound {
+                            let at = Position {
+                                volume: number,
+                                offset: record.offset,
+                            };
+                            moved.insert(PartId(header.sequence), at);
+                        }
+                    }
+                    Ok(ScanItem::Damage(_)) => {}
+                    Ok(ScanItem::End { .. }) | Err(_) => break,
+                }
+            }
+        }
+        moved
     }
 
     /// Whether `end` is so near to the end of the youngest volume that a crash can have interrupted

@@ -117,6 +117,46 @@ fn a_short_record_does_not_vouch_for_a_long_one_beside_it() {
 }
 
 #[test]
+fn a_blob_whose_part_was_repaired_behind_it_survives_a_crash_and_a_rebuild() {
+    let mut bench = Bench::new(Durability::Always);
+    let content = [5; 300];
+    create_appender(&mut bench.engine, 1, &content).unwrap();
+    let name = key(1);
+    let shared = bench.engine.shared();
+    let (_, record) = shared.read(IndexKey::Blob(&name)).unwrap().unwrap();
+    let part = Manifest::decode(&record.payload).unwrap().segments()[0].part;
+    let from = shared.locate_part(part).unwrap().unwrap();
+    let (_, sound) = shared.read(IndexKey::Part(part)).unwrap().unwrap();
+    let corrupt = |bytes: &mut [u8]| bytes[0] ^= 1;
+    bench.disk.corrupt(
+        from.volume,
+        from.offset + sound.header.payload_start(),
+        corrupt,
+    );
+    let (header, from) = bench
+        .engine
+        .shared()
+        .damaged_part(part)
+        .unwrap()
+        .expect("it is damaged");
+    bench
+        .submit(Change::Move(MovedRecord {
+            header,
+            key: Vec::new(),
+            payload: Bytes::copy_from_slice(&content),
+            from,
+        }))
+        .unwrap();
+    assert_eq!(bench.read(1).unwrap(), content);
+    // What the index had in memory only.
+    bench.index.crash(|| 0);
+    bench.reopen();
+    assert_eq!(bench.read(1).unwrap(), content);
+    bench.rebuild();
+    assert_eq!(bench.read(1).unwrap(), content);
+}
+
+#[test]
 fn no_manifest_is_stored_when_its_part_could_not_be_synced() {
     let mut bench = Bench::new(Durability::Always);
     create_appender(&mut bench.engine, 1, b"hello").unwrap();
