@@ -350,26 +350,26 @@ pub fn add_slice(
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Takes the hashes on by a slice, whose bytes were read from the staging blob.
+/// Takes the hashes on by slices from number `first` on, whose bytes were read from the staging blob.
 ///
 /// # Errors
 ///
-/// [`CoreError::UploadChanged`] if the slice, or one before it, is another one by now. Where it lies
-/// would not tell: in the next staging blob other bytes may lie there.
+/// [`CoreError::UploadChanged`] if one of the slices, or one before them, is another one by now. Where
+/// it lies would not tell: in the next staging blob other bytes may lie there.
 /// [`CoreError::NoUpload`].
 pub fn add_hashes(
     tx: &mut dyn Transaction,
     id: UploadId,
-    number: u64,
-    slice: &SliceRecord,
+    first: u64,
+    slices: &[SliceRecord],
     advance: Advance,
 ) -> Result<(), CoreError> {
     let mut record = keys::get::<Uploads>(tx, &(id,))?.ok_or(CoreError::NoUpload)?;
-    let is_next = record.hashed + 1 == number && record.hashes == advance.from;
-    if !is_next || keys::get::<Slices>(tx, &(id, number))? != Some(*slice) {
+    let is_next = record.hashed + 1 == first && record.hashes == advance.from;
+    if !is_next || slices_behind(tx, id, record.hashed, slices.len())? != slices {
         return Err(CoreError::UploadChanged);
     }
-    record.hashed = number;
+    record.hashed = record.hashed.saturating_add(slices.len() as u64);
     record.hashes = advance.to;
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
@@ -407,6 +407,19 @@ pub fn slices(view: &dyn View, id: UploadId) -> Result<Vec<(u64, SliceRecord)>, 
 /// A slice, if it is there.
 pub fn slice(view: &dyn View, id: UploadId, number: u64) -> Result<Option<SliceRecord>, CoreError> {
     Ok(keys::get::<Slices>(view, &(id, number))?)
+}
+
+/// The slices that follow the one of this number without a gap, at most `max`.
+pub fn slices_behind(
+    view: &dyn View,
+    id: UploadId,
+    number: u64,
+    max: usize,
+) -> Result<Vec<SliceRecord>, CoreError> {
+    let found = keys::scan_after::<Slices>(view, &id, Some(&(id, number)), max)?;
+    let numbered = found.into_iter().zip(number.saturating_add(1)..);
+    let numbered = numbered.take_while(|(((_, place), _), number)| place == number);
+    Ok(numbered.map(|((_, slice), _)| slice).collect())
 }
 
 /// Numbers of slices that are missing, as ranges, at most `max` of these.

@@ -59,13 +59,14 @@ struct Sender {
     from: Option<HashState>,
 }
 
-/// A read of a slice, with what the reader saw when it began.
+/// A read of a run of slices, with what the reader saw when it began.
 #[derive(Clone, Debug)]
 struct Reader {
     session: usize,
-    number: u64,
-    slice: SliceRecord,
-    content: u8,
+    /// The number of the first one.
+    first: u64,
+    contents: Vec<u8>,
+    slices: Vec<SliceRecord>,
     from: HashState,
 }
 
@@ -197,16 +198,22 @@ impl World {
                 return None;
             }
             Step::Send { sender, content } => self.send(*sender, *content)?,
-            Step::Read { session } => {
+            Step::Read { session, max } => {
                 let at = self.session(*session)?;
                 let session = &self.model.sessions[at];
-                let number = session.hashed.len() as u64 + 1;
-                let (content, slice) = *session.slices.get(&number)?;
+                let hashed = session.hashed.len() as u64;
+                let run = (hashed + 1..).map_while(|number| session.slices.get(&number));
+                let (contents, slices): (Vec<u8>, Vec<SliceRecord>) = run.take(*max).copied().unzip();
+                let seen = slices_behind(&self.state, session.id, hashed, *max).unwrap();
+                assert_eq!(seen, slices);
+                if slices.is_empty() {
+                    return None;
+                }
                 self.readers.push(Reader {
                     session: at,
-                    number,
-                    slice,
-                    content,
+                    first: hashed + 1,
+                    contents,
+                    slices,
                     from: hashes(&session.hashed),
                 });
                 return None;
@@ -477,22 +484,24 @@ impl World {
         let reader = self
             .readers
             .swap_remove(usize::from(pick) % self.readers.len());
-        let number = reader.number;
         let session = &mut self.model.sessions[reader.session];
-        let to = [&reader.from.0[..], &[reader.content]].concat();
+        let to = [&reader.from.0[..], &reader.contents].concat();
         let advance = Advance {
             from: reader.from.clone(),
             to: hashes(&to),
         };
         let id = session.id;
         let done = attempt(&mut self.state, |tx| {
-            add_hashes(tx, id, number, &reader.slice, advance)
+            add_hashes(tx, id, reader.first, &reader.slices, advance)
         });
-        let is_same = session.slices.get(&number) == Some(&(reader.content, reader.slice));
+        let read = (reader.first..).zip(reader.contents.iter().zip(&reader.slices));
+        let is_same = read.into_iter().all(|(number, (content, slice))| {
+            session.slices.get(&number) == Some(&(*content, *slice))
+        });
         let expected = if session.is_ended {
             Err(CoreError::NoUpload)
         } else if is_same && reader.from == hashes(&session.hashed) {
-            session.hashed.push(reader.content);
+            session.hashed.extend(reader.contents);
             Ok(())
         } else {
             Err(CoreError::UploadChanged)

@@ -421,7 +421,7 @@ async fn hashes_that_cannot_be_gone_on_from_are_computed_once_more() {
                         from,
                         ..spoil.clone()
                     };
-                    upload_sessions::add_hashes(tx, id, number, &slice, spoil)?;
+                    upload_sessions::add_hashes(tx, id, number, &[slice], spoil)?;
                 }
                 Ok(())
             })

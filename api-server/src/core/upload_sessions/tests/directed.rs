@@ -122,11 +122,11 @@ fn hashes_of_bytes_that_are_not_there_any_more_are_not_taken() {
     };
     let first = add(&mut state, &staging, 1, 1, 0);
     let second = add(&mut state, &staging, 2, 2, 16);
-    add_hashes(&mut state, id(1), 1, &first, advance(&[], 1)).unwrap();
+    add_hashes(&mut state, id(1), 1, &[first], advance(&[], 1)).unwrap();
     // Somebody reads the second slice. Meanwhile the first one is replaced and hashed once more.
     let other = add(&mut state, &staging, 1, 9, 32);
-    add_hashes(&mut state, id(1), 1, &other, advance(&[], 9)).unwrap();
-    let late = add_hashes(&mut state, id(1), 2, &second, advance(&[1], 2));
+    add_hashes(&mut state, id(1), 1, &[other], advance(&[], 9)).unwrap();
+    let late = add_hashes(&mut state, id(1), 2, &[second], advance(&[1], 2));
     assert!(matches!(late, Err(CoreError::UploadChanged)));
     // Somebody reads the first slice. Meanwhile storage loses all, and other bytes come to its place.
     lose_staging(&mut state, account, id(1), &staging, NOW).unwrap();
@@ -138,9 +138,49 @@ fn hashes_of_bytes_that_are_not_there_any_more_are_not_taken() {
     uploads::announce(&mut state, &blob(2), 7, NOW).unwrap();
     let staging = set_staging(&mut state, account, id(1), &blob(2), NOW).unwrap();
     add(&mut state, &staging, 1, 3, 0);
-    let late = add_hashes(&mut state, id(1), 1, &first, advance(&[], 1));
+    let late = add_hashes(&mut state, id(1), 1, &[first], advance(&[], 1));
     assert!(matches!(late, Err(CoreError::UploadChanged)));
     assert_eq!(get(&state, account, id(1), NOW).unwrap().hashed, 0);
+}
+
+#[test]
+fn a_run_counts_as_a_whole_or_not_at_all() {
+    let (mut state, account, staging) = staged(5 * SLICE_SIZE);
+    let add = |state: &mut State, number, content, offset| {
+        let slice = slice_of(content, offset, SLICE_SIZE);
+        add_slice(state, account, id(1), &staging, number, &slice, None, NOW).unwrap();
+        slice
+    };
+    let numbers = [3, 1, 2, 5];
+    let mut slices = numbers.map(|number| {
+        let content = u8::try_from(number).unwrap();
+        add(&mut state, number, content, number * SLICE_SIZE)
+    });
+    slices.sort_by_key(|slice| slice.offset);
+    let [first, second, third, fifth] = slices;
+    // The fourth one is missing.
+    let run = slices_behind(&state, id(1), 0, 9).unwrap();
+    assert_eq!(run, [first, second, third]);
+    assert_eq!(slices_behind(&state, id(1), 1, 1).unwrap(), [second]);
+    assert_eq!(slices_behind(&state, id(1), 3, 9).unwrap(), []);
+    assert_eq!(slices_behind(&state, id(1), 4, 9).unwrap(), [fifth]);
+    let advance = |content: &[u8]| Advance {
+        from: hashes(&[]),
+        to: hashes(content),
+    };
+    let with_gap = [first, second, third, fifth];
+    let refused = add_hashes(&mut state, id(1), 1, &with_gap, advance(&[1, 2, 3, 5]));
+    assert!(matches!(refused, Err(CoreError::UploadChanged)));
+    // While they are read the one in the middle is replaced, which nothing but itself tells.
+    let other = add(&mut state, 2, 9, 6 * SLICE_SIZE);
+    let late = add_hashes(&mut state, id(1), 1, &run, advance(&[1, 2, 3]));
+    assert!(matches!(late, Err(CoreError::UploadChanged)));
+    let record = get(&state, account, id(1), NOW).unwrap();
+    assert_eq!((record.hashed, record.hashes), (0, hashes(&[])));
+    let run = [first, other, third];
+    add_hashes(&mut state, id(1), 1, &run, advance(&[1, 9, 3])).unwrap();
+    let record = get(&state, account, id(1), NOW).unwrap();
+    assert_eq!((record.hashed, record.hashes), (3, hashes(&[1, 9, 3])));
 }
 
 #[test]

@@ -31,11 +31,12 @@ pub(super) enum Step {
         sender: u8,
         content: u8,
     },
-    /// A reader begins to read the next slice to hash.
+    /// A reader begins to read the next slices to hash.
     Read {
         session: u8,
+        max: usize,
     },
-    /// A reader has read its slice.
+    /// A reader has read its slices.
     Hash {
         reader: u8,
     },
@@ -117,7 +118,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(session, dies)| Step::Stage { session, dies }),
         12 => (pick(), pick()).prop_map(|(session, slice)| Step::Begin { session, slice }),
         12 => (pick(), 0..2_u8).prop_map(|(sender, content)| Step::Send { sender, content }),
-        6 => pick().prop_map(|session| Step::Read { session }),
+        6 => (pick(), 1..4_usize).prop_map(|(session, max)| Step::Read { session, max }),
         6 => pick().prop_map(|reader| Step::Hash { reader }),
         1 => pick().prop_map(|session| Step::ForgetHashes { session }),
         6 => (pick(), pick(), 1..20_u64)
