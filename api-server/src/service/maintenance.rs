@@ -9,7 +9,8 @@ use super::Service;
 use super::error::ServiceError;
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
-use crate::core::{notes, trash, upload_sessions};
+use crate::core::error::CoreError;
+use crate::core::{copies, notes, trash, upload_sessions};
 
 /// Time between two looks without a reason.
 const INTERVAL: Duration = Duration::from_secs(20);
@@ -34,11 +35,13 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     }
 
     /// Does all that is due.
-    pub(super) async fn maintain(&self) -> Result<(), ServiceError> {
+    pub(crate) async fn maintain(&self) -> Result<(), ServiceError> {
         self.forget_notes().await?;
         loop {
             self.expire_uploads().await?;
-            if !self.work_on_trees().await? {
+            let has_more_of_trees = self.work_on_trees().await?;
+            let has_more_of_copies = self.work_on_copies().await?;
+            if !has_more_of_trees && !has_more_of_copies {
                 return Ok(());
             }
         }
@@ -107,6 +110,38 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 }
             }
             self.shared.garbage.notify_one();
+        }
+    }
+
+    /// Does a step of the copies of each account that has any. Returns whether more is left.
+    async fn work_on_copies(&self) -> Result<bool, ServiceError> {
+        let (mut last, mut has_more) = (None, false);
+        loop {
+            let after = last;
+            let accounts = self
+                .look(move |view| copies::accounts_with_work(view, after, ACCOUNTS_AT_ONCE))
+                .await?;
+            let Some(end) = accounts.last() else {
+                return Ok(has_more);
+            };
+            last = Some(*end);
+            for account in accounts {
+                let worked = self
+                    .change(move |tx, moment| copies::work(tx, account, moment))
+                    .await;
+                match worked {
+                    Ok(is_done) => has_more |= !is_done,
+                    // The catalog may work again later.
+                    Err(ServiceError::Core(CoreError::Catalog(error))) => {
+                        warn!(%account, %error, "copies wait");
+                    }
+                    Err(error) => {
+                        debug!(%account, %error, "a copy ends before its time");
+                        self.change(move |tx, _| copies::fail(tx, account)).await?;
+                        has_more = true;
+                    }
+                }
+            }
         }
     }
 }

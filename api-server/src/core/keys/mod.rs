@@ -13,6 +13,7 @@ mod app;
 mod content;
 mod content_md5;
 mod content_sha1;
+mod copy;
 mod counter;
 mod entry;
 mod file;
@@ -51,6 +52,8 @@ pub use content::ContentRecord;
 pub(super) use content::Contents;
 pub(super) use content_md5::ContentsByMd5;
 pub(super) use content_sha1::ContentsBySha1;
+pub use copy::CopyState;
+pub(super) use copy::{CopyItem, CopyItems, CopyTask, CopyTasks};
 pub(super) use counter::{Counter, Counters};
 pub(super) use entry::{Entries, EntriesByNumber, EntryKind, Presence};
 pub(super) use field::{Field, Origin, Seconds};
@@ -94,6 +97,8 @@ pub(super) enum KeyType {
     Content = b'C',
     ContentMd5 = b'c',
     ContentSha1 = b'd',
+    CopyItem = b't',
+    CopyTask = b'b',
     Entry = b'E',
     EntryByNumber = b'e',
     File = b'F',

@@ -563,6 +563,10 @@ async fn a_copy_is_another_entry_of_the_same_content() {
     };
     let many = json!({"fileIds": [file, folder], "targetDirId": 0});
     let task = server.call(&user, "/api/v1/file/async/copy", many).await["taskId"].clone();
+    // Nothing was copied within the request.
+    assert_eq!(process(&task).await, 0);
+    assert_eq!(server.names(&user, 0).await.len(), 3);
+    server.service.maintain().await.unwrap();
     assert_eq!(process(&task).await, 2);
     let names = server.names(&user, 0).await;
     assert_eq!(
@@ -578,7 +582,11 @@ async fn a_copy_is_another_entry_of_the_same_content() {
     );
     let failing = json!({"fileIds": [folder], "targetDirId": inner});
     let task = server.call(&user, "/api/v1/file/async/copy", failing).await["taskId"].clone();
+    server.service.maintain().await.unwrap();
     assert_eq!(process(&task).await, 3);
+    let other = server.user("b").await;
+    let foreign = format!("/api/v1/file/async/copy/process?taskId={task}");
+    assert_eq!(server.get(&other, &foreign).await.code(), 1);
     let target = "/api/v1/file/async/copy/process?taskId=5";
     assert_eq!(server.get(&user, target).await.code(), 1);
 }
