@@ -160,9 +160,7 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 continue;
             };
             let mut apart = sequence.apart(self.shared.hashing.stopping.clone());
-            let read = self
-                .read_ahead(run.staging, run.ranges(), &mut apart)
-                .await;
+            let read = self.read_ahead(run.staging, run.ranges(), &mut apart).await;
             let Some(sequence) = apart.together().await else {
                 return Ok(());
             };

@@ -19,7 +19,7 @@ use crate::service::error::ServiceError;
 use crate::service::hashes::TakeBytes;
 
 /// Bytes of a piece.
-const PIECE_LEN: u64 = 2 * 1024 * 1024;
+const PIECE_LEN: u64 = if cfg!(test) { 300 } else { 2 * 1024 * 1024 };
 /// Pieces of an upload that are on their way: 16 MiB. With those that wait for a hasher they are what a
 /// reader holds in memory.
 const AHEAD_MAX: usize = 8;
