@@ -203,6 +203,15 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             upload.check_staged(block.len() as u64)?;
             let staging = self.staging(account, id, &upload).await?;
             let cut = self.cut(id, &upload, staging, offset).await?;
+            if offset < upload.received {
+                while !self
+                    .change(move |tx, moment| {
+                        let now = moment.now;
+                        upload_sessions::take_back(tx, account, id, &staging, offset, now)
+                    })
+                    .await?
+                {}
+            }
             upload = self
                 .append(id, staging, offset, cut, account, block)
                 .await?;

@@ -10,7 +10,8 @@ use super::error::ServiceError;
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
-use crate::core::{copies, notes, trash, upload_sessions};
+use crate::core::id::UploadId;
+use crate::core::{copies, grants, notes, trash, upload_sessions};
 
 /// Time between two looks without a reason.
 const INTERVAL: Duration = Duration::from_secs(20);
@@ -39,6 +40,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         self.forget_notes().await?;
         loop {
             self.expire_uploads().await?;
+            self.forget_slices_left().await?;
+            self.forget_tokens_left().await?;
             let has_more_of_trees = self.work_on_trees().await?;
             let has_more_of_copies = self.work_on_copies().await?;
             if !has_more_of_trees && !has_more_of_copies {
@@ -82,6 +85,55 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             self.shared.garbage.notify_one();
             if has_failed {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Forgets slices of uploads that ended, or that began anew.
+    async fn forget_slices_left(&self) -> Result<(), ServiceError> {
+        loop {
+            let left = self
+                .look(|view| upload_sessions::left(view, EXPIRED_AT_ONCE))
+                .await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            for id in left {
+                self.forget_slices_of(id).await?;
+            }
+        }
+    }
+
+    /// Forgets slices of an upload that ended, or that began anew.
+    pub(super) async fn forget_slices_of(&self, id: UploadId) -> Result<(), ServiceError> {
+        let mut is_left = self
+            .look(move |view| upload_sessions::has_left(view, id))
+            .await?;
+        while is_left {
+            is_left = !self
+                .change(move |tx, _| upload_sessions::forget_left(tx, id))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets tokens that ended with all others of their accounts.
+    async fn forget_tokens_left(&self) -> Result<(), ServiceError> {
+        let mut last = None;
+        loop {
+            let after = last;
+            let accounts = self
+                .look(move |view| grants::accounts_with_left(view, after, ACCOUNTS_AT_ONCE))
+                .await?;
+            let Some(end) = accounts.last() else {
+                return Ok(());
+            };
+            last = Some(*end);
+            for account in accounts {
+                while !self
+                    .change(move |tx, _| grants::forget_left(tx, account))
+                    .await?
+                {}
             }
         }
     }

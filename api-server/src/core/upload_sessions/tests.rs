@@ -168,11 +168,14 @@ impl World {
                 let done = attempt(&mut self.state, |tx| {
                     set_staging(tx, account, id, &blob, now)
                 });
-                let expected = self.model.open(session, now).map(|session| {
-                    *session.staging.get_or_insert_with(|| {
+                let expected = self.model.open(session, now).and_then(|session| {
+                    if session.staging.is_none() && session.left != 0 {
+                        return Err(CoreError::UploadChanged);
+                    }
+                    Ok(*session.staging.get_or_insert_with(|| {
                         session.appended = 0;
                         blob
-                    })
+                    }))
                 });
                 if done.is_err() {
                     // Whoever made it gives it up.
@@ -203,7 +206,8 @@ impl World {
                 let session = &self.model.sessions[at];
                 let hashed = session.hashed.len() as u64;
                 let run = (hashed + 1..).map_while(|number| session.slices.get(&number));
-                let (contents, slices): (Vec<u8>, Vec<SliceRecord>) = run.take(*max).copied().unzip();
+                let (contents, slices): (Vec<u8>, Vec<SliceRecord>) =
+                    run.take(*max).copied().unzip();
                 let seen = slices_behind(&self.state, session.id, hashed, *max).unwrap();
                 assert_eq!(seen, slices);
                 if slices.is_empty() {
@@ -233,6 +237,15 @@ impl World {
                 (text(&done), text(&expected))
             }
             Step::Block { session, from, len } => self.block(*session, *from, *len)?,
+            Step::TakeBack { session, offset } => self.take_back(*session, *offset)?,
+            Step::Forget { session } => {
+                let at = self.session(*session)?;
+                let session = &mut self.model.sessions[at];
+                let id = session.id;
+                let done = attempt(&mut self.state, |tx| forget_left(tx, id));
+                session.forget();
+                (text(&done), text(&Ok(session.left == 0)))
+            }
             Step::LoseStaging { session, old } => {
                 let at = self.session(*session)?;
                 let Session { account, id, .. } = self.model.sessions[at];
@@ -509,6 +522,32 @@ impl World {
         Some((text(&done), text(&expected)))
     }
 
+    /// Makes an upload in order shorter.
+    fn take_back(&mut self, pick: u8, offset: u8) -> Option<(String, String)> {
+        let at = self.session(pick)?;
+        let now = self.now;
+        let session = &self.model.sessions[at];
+        let staging = session.staging?;
+        if !session.is_in_order {
+            return None;
+        }
+        let (account, id) = (session.account, session.id);
+        let offset = u64::from(offset) % (session.received() + 2);
+        let done = attempt(&mut self.state, |tx| {
+            take_back(tx, account, id, &staging, offset, now)
+        });
+        let expected = self.model.open(at, now).map(|session| {
+            if session.blocks_behind(offset) <= leftovers::AT_ONCE {
+                return true;
+            }
+            for _ in 0..leftovers::AT_ONCE {
+                session.blocks.pop_last();
+            }
+            false
+        });
+        Some((text(&done), text(&expected)))
+    }
+
     /// Adds a block at the end, at the beginning of another one, within another one, or at nothing.
     fn block(&mut self, pick: u8, from: u8, len: u64) -> Option<(String, String)> {
         let at = self.session(pick)?;
@@ -542,7 +581,8 @@ impl World {
             add_block(tx, account, id, &staging, &block, now).map(|record| record.received)
         });
         let expected = self.model.open(at, now).and_then(|session| {
-            if session.received() < offset {
+            let is_too_much = leftovers::AT_ONCE < session.blocks_behind(offset);
+            if session.received() < offset || is_too_much {
                 return Err(CoreError::UploadChanged);
             }
             session.appended += len;

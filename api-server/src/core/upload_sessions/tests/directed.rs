@@ -415,7 +415,9 @@ fn slices_blocks_and_what_is_sent_again_have_limits() {
     });
     assert!(matches!(refused, Err(CoreError::TooManySlices(BLOCKS_MAX))));
     assert_eq!(state, before);
-    // Blocks that others took the place of do not count.
+    // Blocks that others took the place of do not count, once they are out of the way.
+    assert!(matches!(add(&mut state, 1), Err(CoreError::UploadChanged)));
+    while !take_back(&mut state, account, id(1), &staging, 1, NOW).unwrap() {}
     let record = add(&mut state, 1).unwrap();
     assert_eq!((record.blocks, record.received), (2, 2));
     // Bytes do: as many as there are, and some, may be sent again.
@@ -426,19 +428,56 @@ fn slices_blocks_and_what_is_sent_again_have_limits() {
 }
 
 #[test]
-fn many_blocks_are_forgotten_to_the_last_one() {
+fn many_blocks_are_forgotten_to_the_last_one_in_steps() {
+    const COUNT: usize = 4 * leftovers::AT_ONCE + 1;
     let (mut state, account, staging) = staged(5_000);
-    for offset in 0..2 * SLICES_AT_ONCE as u64 {
+    let add = |state: &mut State, staging: &FileId, offset| {
         let block = NewBlock {
             offset,
             record: slice_of(1, offset, 1),
             cut: None,
         };
-        add_block(&mut state, account, id(1), &staging, &block, NOW).unwrap();
+        add_block(state, account, id(1), staging, &block, NOW).map(drop)
+    };
+    for offset in 0..COUNT as u64 {
+        add(&mut state, &staging, offset).unwrap();
     }
+    let kept = |state: &State| keys::scan::<Slices>(state, &(), 99).unwrap().len();
     restart(&mut state, account, id(1), NOW).unwrap();
+    assert_eq!(kept(&state), COUNT - leftovers::AT_ONCE);
+    // Nobody sees what is left.
     assert!(slices(&state, id(1)).unwrap().is_empty());
+    assert_eq!(slice(&state, id(1), COUNT as u64 - 1).unwrap(), None);
+    assert_eq!(
+        slices_behind(&state, id(1), COUNT as u64 - 2, 9).unwrap(),
+        []
+    );
+    assert_eq!(block_at(&state, id(1), COUNT as u64 - 1).unwrap(), None);
     assert_eq!(get(&state, account, id(1), NOW).unwrap().received, 0);
+    // The upload goes on when nothing is left, and not before.
+    uploads::announce(&mut state, &blob(2), 7, NOW).unwrap();
+    let early = attempt(&mut state, |tx| {
+        set_staging(tx, account, id(1), &blob(2), NOW)
+    });
+    assert!(matches!(early, Err(CoreError::UploadChanged)));
+    assert_eq!(left(&state, 9).unwrap(), [id(1)]);
+    let mut steps = 1;
+    while !forget_left(&mut state, id(1)).unwrap() {
+        steps += 1;
+    }
+    assert_eq!(steps, COUNT.div_ceil(leftovers::AT_ONCE) - 1);
+    assert_eq!((kept(&state), left(&state, 9).unwrap()), (0, vec![]));
+    set_staging(&mut state, account, id(1), &blob(2), NOW).unwrap();
+    add(&mut state, &blob(2), 0).unwrap();
+    assert_eq!(slices(&state, id(1)).unwrap().len(), 1);
+    // One that is given up leaves what it must to whoever forgets it.
+    for offset in 1..COUNT as u64 {
+        add(&mut state, &blob(2), offset).unwrap();
+    }
+    give_up(&mut state, account, id(1), NOW).unwrap();
+    assert_eq!(left(&state, 9).unwrap(), [id(1)]);
+    while !forget_left(&mut state, id(1)).unwrap() {}
+    assert_eq!(kept(&state), 0);
 }
 
 #[test]

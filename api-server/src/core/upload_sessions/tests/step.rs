@@ -48,6 +48,15 @@ pub(super) enum Step {
         from: u8,
         len: u64,
     },
+    /// An upload in order is made shorter, to get what is behind some byte out of the way.
+    TakeBack {
+        session: u8,
+        offset: u8,
+    },
+    /// Some of the slices that nobody has any more go.
+    Forget {
+        session: u8,
+    },
     LoseStaging {
         session: u8,
         old: bool,
@@ -124,6 +133,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         6 => (pick(), pick(), 1..20_u64)
             .prop_map(|(session, from, len)| Step::Block { session, from, len }),
         2 => (pick(), any::<bool>()).prop_map(|(session, old)| Step::LoseStaging { session, old }),
+        3 => (pick(), pick()).prop_map(|(session, offset)| Step::TakeBack { session, offset }),
+        3 => pick().prop_map(|session| Step::Forget { session }),
         4 => pick().prop_map(|session| Step::CommitTo { session }),
         6 => (pick(), 0..3_u8, with)
             .prop_map(|(session, content, with)| Step::Complete { session, content, with }),
