@@ -20,9 +20,9 @@ use crate::service::hashes::TakeBytes;
 
 /// Bytes of a piece.
 const PIECE_LEN: u64 = if cfg!(test) { 300 } else { 2 * 1024 * 1024 };
-/// Pieces of an upload that are on their way: 16 MiB. With those that wait for a hasher they are what a
+/// Pieces of an upload that are on their way: 8 MiB. With those that wait for a hasher they are what a
 /// reader holds in memory.
-const AHEAD_MAX: usize = 8;
+const AHEAD_MAX: usize = 4;
 
 /// The pieces of a range.
 fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
@@ -83,15 +83,28 @@ mod tests {
 
     #[test]
     fn pieces_are_all_of_a_range_in_its_order() {
-        let all = |range| pieces(range).collect::<Vec<_>>();
-        assert_eq!(all(7..7), []);
-        assert_eq!(all(7..8), [7..8]);
-        let (first, second) = (7 + PIECE_LEN, 7 + 2 * PIECE_LEN);
-        assert_eq!(all(7..first), [7..first]);
-        assert_eq!(all(7..second), [7..first, first..second]);
-        assert_eq!(
-            all(7..second + 1),
-            [7..first, first..second, second..second + 1]
-        );
+        for (len, count) in [
+            (0, 0),
+            (1, 1),
+            (PIECE_LEN - 1, 1),
+            (PIECE_LEN, 1),
+            (PIECE_LEN + 1, 2),
+            (2 * PIECE_LEN, 2),
+            (2 * PIECE_LEN + 1, 3),
+        ] {
+            let pieces: Vec<Range<u64>> = pieces(7..7 + len).collect();
+            assert_eq!(pieces.len(), count, "{len}");
+            assert!(
+                pieces
+                    .iter()
+                    .all(|piece| piece.end - piece.start <= PIECE_LEN)
+            );
+            let mut end = 7;
+            for piece in pieces {
+                assert!(piece.start == end && !piece.is_empty());
+                end = piece.end;
+            }
+            assert_eq!(end, 7 + len);
+        }
     }
 }
