@@ -1,5 +1,6 @@
 //! A user's files, and the lists of all of them, whatever folder they are in.
 
+use std::collections::hash_map::{self, HashMap};
 use std::ops::ControlFlow;
 
 use common::id::FileId;
@@ -550,7 +551,8 @@ impl Cursor {
 
 /// Files whose name contains `text`, whatever the case, in the order of names: at most `count`, and
 /// only among the next [`SEARCH_STEPS_MAX`] names. The cursor says where to go on; there is none if
-/// all names were looked at.
+/// all names were looked at. Files below a folder that went to the trash, or is being removed, are not
+/// found, though they are listed until the work that this left is done.
 pub fn search(
     view: &dyn View,
     account: AccountId,
@@ -584,15 +586,19 @@ pub fn search(
     if let Some(error) = malformed {
         return Err(error.into());
     }
-    let rows = found
-        .into_iter()
-        .map(|number| {
-            Ok((
-                number,
-                keys::get_promised::<Files>(view, &(account, number))?,
-            ))
-        })
-        .collect::<Result<_, CatalogError>>()?;
+    let (mut rows, mut is_live) = (Vec::with_capacity(found.len()), HashMap::new());
+    for number in found {
+        let file = keys::get_promised::<Files>(view, &(account, number))?;
+        let is_live = match is_live.entry(file.folder) {
+            hash_map::Entry::Occupied(known) => *known.get(),
+            hash_map::Entry::Vacant(unknown) => {
+                *unknown.insert(tree::is_live(view, account, file.folder)?)
+            }
+        };
+        if is_live {
+            rows.push((number, file));
+        }
+    }
     Ok((rows, next))
 }
 

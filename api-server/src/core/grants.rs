@@ -7,7 +7,7 @@ use super::accounts;
 use super::catalog::{CatalogError, Transaction, View};
 use super::error::CoreError;
 use super::id::{AccountId, AppNumber, TokenHash};
-use super::keys::{self, Apps, Grants, GrantsOfAccount, Seconds, Usages};
+use super::keys::{self, Apps, Grants, GrantsLeft, GrantsOfAccount, Seconds, Usages};
 
 pub use super::keys::{GrantKind, GrantRecord, Scopes};
 
@@ -16,6 +16,8 @@ pub use super::keys::{GrantKind, GrantRecord, Scopes};
 pub const GRANTS_PER_ACCOUNT_MAX: usize = 4_000;
 /// Tokens that are looked at when one is issued: those that are over go.
 const COLLECTED_AT_ONCE: usize = 8;
+/// Tokens that one transaction forgets when all of an account's end: other changes wait for it.
+const FORGOTTEN_AT_ONCE: usize = 250;
 
 /// A new token.
 #[derive(Clone, Copy, Debug)]
@@ -53,18 +55,21 @@ pub fn issue(
     }
     collect(tx, issue.account, now)?;
     let life = u32::try_from(issue.life.as_secs()).unwrap_or(u32::MAX);
+    // Behind those that have ended, or it would be taken for one of them.
+    let ended = keys::get::<GrantsLeft>(tx, &(issue.account,))?;
+    let created = ended.map_or(now, |last| now.max(last.0.saturating_add(1)));
     let record = GrantRecord {
         kind: issue.kind,
         account: issue.account,
         user,
         app: issue.app,
         scopes: issue.scopes,
-        created: now,
+        created,
         expires: now.saturating_add(life),
         partner: issue.partner,
     };
     keys::put::<Grants>(tx, &(token,), &record)?;
-    let key = (issue.account, Seconds(now), token);
+    let key = (issue.account, Seconds(created), token);
     keys::put::<GrantsOfAccount>(tx, &key, &Seconds(record.expires))?;
     count(tx, issue.account, 1)?;
     Ok(record)
@@ -76,6 +81,11 @@ pub fn get(view: &dyn View, token: &TokenHash, now: u32) -> Result<Option<GrantR
         return Ok(None);
     };
     if grant.expires <= now {
+        return Ok(None);
+    }
+    if let Some(last) = keys::get::<GrantsLeft>(view, &(grant.account,))?
+        && grant.created <= last.0
+    {
         return Ok(None);
     }
     if let Some(app) = grant.app
@@ -96,13 +106,44 @@ pub fn revoke(tx: &mut dyn Transaction, token: &TokenHash) -> Result<(), CoreErr
     Ok(())
 }
 
-/// Ends all tokens of an account.
+/// Ends all tokens of an account. From then on none of them is good for anything; records of many are
+/// left to [`forget_left`].
 pub fn revoke_all(tx: &mut dyn Transaction, account: AccountId) -> Result<(), CoreError> {
-    let all = keys::scan::<GrantsOfAccount>(tx, &account, GRANTS_PER_ACCOUNT_MAX)?;
-    for ((_, _, token), _) in all {
-        forget(tx, &token)?;
+    let first = (account, Seconds(0), TokenHash([0; 32]));
+    let last = keys::scan_back::<GrantsOfAccount>(tx, &account, &first, 1)?;
+    let Some(((_, created, _), _)) = last.first() else {
+        return Ok(());
+    };
+    keys::put::<GrantsLeft>(tx, &(account,), created)?;
+    forget_left(tx, account).map(drop)
+}
+
+/// Accounts whose tokens have ended and are left, at most `max` of those behind `after`.
+pub fn accounts_with_left(
+    view: &dyn View,
+    after: Option<AccountId>,
+    max: usize,
+) -> Result<Vec<AccountId>, CoreError> {
+    let after = after.map(|account| (account,));
+    let left = keys::scan_after::<GrantsLeft>(view, &(), after.as_ref(), max)?;
+    Ok(left.into_iter().map(|((account,), _)| account).collect())
+}
+
+/// Forgets a part of the tokens of an account that have ended and are left. Returns whether none are.
+pub fn forget_left(tx: &mut dyn Transaction, account: AccountId) -> Result<bool, CoreError> {
+    let Some(last) = keys::get::<GrantsLeft>(tx, &(account,))? else {
+        return Ok(true);
+    };
+    let mut ended = keys::scan::<GrantsOfAccount>(tx, &account, FORGOTTEN_AT_ONCE + 1)?;
+    ended.retain(|((_, created, _), _)| *created <= last);
+    for ((_, _, token), _) in ended.iter().take(FORGOTTEN_AT_ONCE) {
+        forget(tx, token)?;
     }
-    Ok(())
+    let is_all = ended.len() <= FORGOTTEN_AT_ONCE;
+    if is_all {
+        keys::delete::<GrantsLeft>(tx, &(account,))?;
+    }
+    Ok(is_all)
 }
 
 /// Makes room for one more token.
@@ -215,7 +256,40 @@ mod tests {
             GRANTS_PER_ACCOUNT_MAX - COLLECTED_AT_ONCE + 1
         );
         revoke_all(&mut state, account).unwrap();
-        assert_eq!(count(&state), 0);
         assert_eq!(get(&state, &token(max + 1), 1_000).unwrap(), None);
+        while !forget_left(&mut state, account).unwrap() {}
+        assert_eq!(count(&state), 0);
+    }
+
+    #[test]
+    fn many_tokens_end_at_once_and_are_forgotten_in_steps() {
+        let mut state = State::default();
+        let account = user(&mut state, "king");
+        let max = u32::try_from(FORGOTTEN_AT_ONCE).unwrap();
+        let is_good = |state: &State, number| get(state, &token(number), 20).unwrap().is_some();
+        for number in 0..=2 * max {
+            // The clock was put back after the last one.
+            let now = if number == 2 * max { 30 } else { 20 };
+            issue(&mut state, token(number), new(account, None), now).unwrap();
+        }
+        let before = state.clone();
+        revoke_all(&mut state, account).unwrap();
+        assert!((0..=2 * max).all(|number| !is_good(&state, number)));
+        let kept = accounts::usage(&state, account).unwrap().grants;
+        assert_eq!(kept, u64::from(max) + 1, "one transaction forgot too much");
+        assert_eq!(accounts_with_left(&state, None, 9).unwrap(), [account]);
+        // One that is issued at the same second is good before and after the others are forgotten.
+        issue(&mut state, token(9_999), new(account, None), 20).unwrap();
+        assert!(is_good(&state, 9_999));
+        assert!(!forget_left(&mut state, account).unwrap());
+        assert!(forget_left(&mut state, account).unwrap());
+        assert!(is_good(&state, 9_999));
+        assert_eq!(accounts_with_left(&state, None, 9).unwrap(), []);
+        assert_eq!(accounts::usage(&state, account).unwrap().grants, 1);
+        revoke_all(&mut state, account).unwrap();
+        assert_eq!(accounts_with_left(&state, None, 9).unwrap(), []);
+        assert_ne!(before, state);
+        let grants = keys::scan::<Grants>(&state, &(), 9).unwrap();
+        assert!(grants.is_empty());
     }
 }

@@ -18,6 +18,7 @@ mod ranked;
 pub mod accounts;
 pub mod apps;
 pub mod contents;
+pub mod copies;
 pub mod files;
 pub mod grants;
 pub mod notes;

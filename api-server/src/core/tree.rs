@@ -4,6 +4,7 @@
 //! and how many levels of folders, so that a move cannot make the tree deeper than
 //! [`DEPTH_MAX`]. Everything here costs at most a few steps per level.
 
+mod by_number;
 mod free;
 mod search;
 
@@ -23,6 +24,7 @@ use super::page::Page;
 use super::{files, trash};
 
 pub use super::keys::FolderRecord;
+pub use by_number::{by_number, by_number_where};
 pub(super) use free::{free_name, free_number};
 pub use search::{Found, Match, search};
 
@@ -590,35 +592,6 @@ pub fn page(
         Ok(kind.entry(keys::decode::<Entries>(sort_key, value)?))
     })?;
     page.try_map(|entry| promised(view, account, entry))
-}
-
-/// Entries of a folder by their numbers, behind `after`, at most `count`: also those that went to the
-/// trash from there, with whether they did.
-///
-/// # Errors
-///
-/// [`CoreError::NoFolder`], not for one in the trash.
-pub fn by_number(
-    view: &dyn View,
-    account: AccountId,
-    folder: FolderNumber,
-    after: u64,
-    count: usize,
-) -> Result<Vec<(EntryRow, bool)>, CoreError> {
-    let above = chain_of_kept(view, account, folder)?;
-    let is_below_trash = above.last().is_some_and(|(_, top)| top.trashed.is_some());
-    let rows = keys::scan_after::<EntriesByNumber>(
-        view,
-        &(account, folder),
-        Some(&(account, folder, after)),
-        count,
-    )?;
-    rows.into_iter()
-        .map(|((_, _, number), presence)| {
-            let row = promised(view, account, presence.kind.entry(number))?;
-            Ok((row, presence.is_trashed || is_below_trash))
-        })
-        .collect()
 }
 
 /// Visits the numbers of a folder's entries behind `after`, until the visitor breaks.

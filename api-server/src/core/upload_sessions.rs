@@ -10,6 +10,7 @@
 //! announced count against the quota from the beginning.
 
 mod in_order;
+mod leftovers;
 mod send_keys;
 
 use std::ops::RangeInclusive;
@@ -30,6 +31,7 @@ use super::name::EntryName;
 use super::uploads::{self, Digests};
 
 pub use in_order::{BLOCKS_MAX, NewBlock, add_block, block_at, restart};
+pub use leftovers::{forget_left, has_left, left, take_back};
 pub use send_keys::{add_key, by_key};
 
 pub use super::keys::{HashState, SliceRecord, UploadKind, UploadRecord, UploadState};
@@ -38,8 +40,6 @@ pub use super::keys::{HashState, SliceRecord, UploadKind, UploadRecord, UploadSt
 pub const LIFE: u32 = 24 * 60 * 60;
 /// Sessions that an account may have.
 pub const UPLOADS_PER_ACCOUNT_MAX: u64 = 20_000;
-/// Slices that are looked at together when many are forgotten.
-const SLICES_AT_ONCE: usize = 1_000;
 /// Slices of one upload.
 pub const SLICES_MAX: u64 = 1 << 17;
 /// Bytes that may be sent again beyond as many as the upload has.
@@ -242,6 +242,11 @@ pub fn by_name(
 
 /// Gives a session its staging blob, which exists and was announced. Returns the one that it has then:
 /// another one if somebody was faster, and `blob` is to be deleted.
+///
+/// # Errors
+///
+/// [`CoreError::NoUpload`], [`CoreError::UploadClosed`], [`CoreError::UploadDone`];
+/// [`CoreError::UploadChanged`] if slices of another staging blob are left, see [`forget_left`].
 pub fn set_staging(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -254,6 +259,9 @@ pub fn set_staging(
     if let Some(staging) = record.staging {
         uploads::discard(tx, blob, now)?;
         return Ok(staging);
+    }
+    if leftovers::are_there(tx, id)? {
+        return Err(CoreError::UploadChanged);
     }
     uploads::take_announced(tx, blob)?;
     record.staging = Some(*blob);
@@ -280,7 +288,7 @@ pub fn lose_staging(
     record.staged = 0;
     record.hashed = 0;
     record.hashes = HashState::default();
-    forget_slices(tx, id, 0)?;
+    leftovers::end_slices(tx, id)?;
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
@@ -350,26 +358,26 @@ pub fn add_slice(
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
 
-/// Takes the hashes on by a slice, whose bytes were read from the staging blob.
+/// Takes the hashes on by slices from number `first` on, whose bytes were read from the staging blob.
 ///
 /// # Errors
 ///
-/// [`CoreError::UploadChanged`] if the slice, or one before it, is another one by now. Where it lies
-/// would not tell: in the next staging blob other bytes may lie there.
+/// [`CoreError::UploadChanged`] if one of the slices, or one before them, is another one by now. Where
+/// it lies would not tell: in the next staging blob other bytes may lie there.
 /// [`CoreError::NoUpload`].
 pub fn add_hashes(
     tx: &mut dyn Transaction,
     id: UploadId,
-    number: u64,
-    slice: &SliceRecord,
+    first: u64,
+    slices: &[SliceRecord],
     advance: Advance,
 ) -> Result<(), CoreError> {
     let mut record = keys::get::<Uploads>(tx, &(id,))?.ok_or(CoreError::NoUpload)?;
-    let is_next = record.hashed + 1 == number && record.hashes == advance.from;
-    if !is_next || keys::get::<Slices>(tx, &(id, number))? != Some(*slice) {
+    let is_next = record.hashed + 1 == first && record.hashes == advance.from;
+    if !is_next || slices_behind(tx, id, record.hashed, slices.len())? != slices {
         return Err(CoreError::UploadChanged);
     }
-    record.hashed = number;
+    record.hashed = record.hashed.saturating_add(slices.len() as u64);
     record.hashes = advance.to;
     Ok(keys::put::<Uploads>(tx, &(id,), &record)?)
 }
@@ -396,6 +404,9 @@ pub fn forget_hashes(
 
 /// What is there, by place.
 pub fn slices(view: &dyn View, id: UploadId) -> Result<Vec<(u64, SliceRecord)>, CoreError> {
+    if leftovers::are_there(view, id)? {
+        return Ok(Vec::new());
+    }
     let max = usize::try_from(SLICES_MAX).unwrap_or(usize::MAX);
     let slices = keys::scan::<Slices>(view, &id, max)?;
     Ok(slices
@@ -406,7 +417,26 @@ pub fn slices(view: &dyn View, id: UploadId) -> Result<Vec<(u64, SliceRecord)>, 
 
 /// A slice, if it is there.
 pub fn slice(view: &dyn View, id: UploadId, number: u64) -> Result<Option<SliceRecord>, CoreError> {
+    if leftovers::are_there(view, id)? {
+        return Ok(None);
+    }
     Ok(keys::get::<Slices>(view, &(id, number))?)
+}
+
+/// The slices that follow the one of this number without a gap, at most `max`.
+pub fn slices_behind(
+    view: &dyn View,
+    id: UploadId,
+    number: u64,
+    max: usize,
+) -> Result<Vec<SliceRecord>, CoreError> {
+    if leftovers::are_there(view, id)? {
+        return Ok(Vec::new());
+    }
+    let found = keys::scan_after::<Slices>(view, &id, Some(&(id, number)), max)?;
+    let numbered = found.into_iter().zip(number.saturating_add(1)..);
+    let numbered = numbered.take_while(|(((_, place), _), number)| place == number);
+    Ok(numbered.map(|((_, slice), _)| slice).collect())
 }
 
 /// Numbers of slices that are missing, as ranges, at most `max` of these.
@@ -507,7 +537,7 @@ pub fn complete(
     let naming = Naming::Place(record.place());
     let (number, hash) = (record.file, digests.hash);
     let file = files::add(tx, account, &naming, number, hash, &content, moment)?;
-    forget_slices(tx, id, 0)?;
+    leftovers::end_slices(tx, id)?;
     forget_name(tx, id, &record)?;
     keys::delete::<UploadsOfAccount>(tx, &(account, id))?;
     record.staging = None;
@@ -567,7 +597,7 @@ fn end(
         release(tx, record)?;
     }
     abandon_blobs(tx, record, now)?;
-    forget_slices(tx, id, 0)?;
+    leftovers::end_slices(tx, id)?;
     forget_name(tx, id, record)?;
     send_keys::forget_all(tx, id)?;
     keys::delete::<UploadsOfAccount>(tx, &(record.account, id))?;
@@ -596,22 +626,6 @@ fn abandon_blobs(
     match &record.staging {
         Some(staging) => uploads::abandon(tx, staging, now),
         None => Ok(()),
-    }
-}
-
-/// Forgets what is there from a place on. Returns how much that was.
-fn forget_slices(tx: &mut dyn Transaction, id: UploadId, from: u64) -> Result<u64, CatalogError> {
-    let behind = from.checked_sub(1).map(|place| (id, place));
-    let mut count = 0;
-    loop {
-        let slices = keys::scan_after::<Slices>(tx, &id, behind.as_ref(), SLICES_AT_ONCE)?;
-        for (key, _) in &slices {
-            keys::delete::<Slices>(tx, key)?;
-        }
-        count += slices.len() as u64;
-        if slices.len() < SLICES_AT_ONCE {
-            return Ok(count);
-        }
     }
 }
 

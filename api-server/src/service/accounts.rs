@@ -79,6 +79,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             })
             .await?;
         if was_changed {
+            // Many tokens are forgotten one after the other.
+            self.shared.work.notify_one();
             Ok(())
         } else {
             Err(ServiceError::WrongPassword)
@@ -101,6 +103,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             sessions::close_all(tx, account, None)?;
             grants::revoke_all(tx, account)
         })
-        .await
+        .await?;
+        self.shared.work.notify_one();
+        Ok(())
     }
 }

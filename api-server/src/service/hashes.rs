@@ -130,8 +130,32 @@ impl<F: FnMut(Bytes) -> bool + Send> TakeBytes for F {
     }
 }
 
+/// Takes bytes by hashing them where it is, and lets other tasks have their turns in between.
+#[derive(Debug)]
+pub(super) struct InTurns<F> {
+    hash: F,
+    turn: Turn,
+}
+
+impl<F: FnMut(Bytes) -> bool + Send> InTurns<F> {
+    /// Hashes with `hash`, which says whether more is wanted.
+    pub(super) fn new(hash: F) -> Self {
+        let turn = Turn::default();
+        Self { hash, turn }
+    }
+}
+
+impl<F: FnMut(Bytes) -> bool + Send> TakeBytes for InTurns<F> {
+    async fn take(&mut self, bytes: Bytes) -> bool {
+        let len = bytes.len();
+        let wants_more = (self.hash)(bytes);
+        self.turn.pass(len).await;
+        wants_more
+    }
+}
+
 /// Pieces that may wait for a thread of [`Apart`].
-const APART_PIECES_MAX: usize = 4;
+const APART_PIECES_MAX: usize = 2;
 
 /// A [`Sequence`] whose hashes are computed on two threads while the next bytes are read: each needs
 /// the bytes in their order, so nothing else can be done at the same time.

@@ -1,8 +1,11 @@
 //! MD5 and SHA-1 of uploads whose slices did not come in order: read back from the staging blob, one
 //! slice after the other, in the background.
 //!
-//! One task per upload, and a few at once. It notes what it has after each slice, so nothing is read
-//! twice, whenever it is interrupted.
+//! One task per upload, and a few at once. It follows the slices while they come, so that little is
+//! left to do behind the last one. What it has it notes after each run of slices that are there, so
+//! little is read twice, whenever it is interrupted.
+
+mod ahead;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,15 +21,43 @@ use tracing::warn;
 
 use super::Service;
 use super::error::ServiceError;
-use super::hashes::{Sequence, TakeBytes, Turn};
+use super::hashes::{Sequence, TakeBytes};
 use crate::backend::Blobs;
 use crate::core::catalog::Catalog;
 use crate::core::error::CoreError;
-use crate::core::id::UploadId;
-use crate::core::upload_sessions::{self, Advance, HashState, SliceRecord, UploadRecord};
+use crate::core::id::{AccountId, UploadId};
+use crate::core::upload_sessions::{self, Advance, HashState, SliceRecord};
 
 /// Uploads that are read back at the same time: hashing takes a processor each.
 const AT_ONCE_MAX: usize = 2;
+
+/// Bytes that are read back before the catalog notes it and others have their turn, unless one slice
+/// has more: a fraction of a second's work. While slices come faster than they are hashed, waiting for the
+/// catalog after each of them would let the hashes fall behind further.
+const RUN_LEN_MAX: u64 = 128 * 1024 * 1024;
+/// Slices that are looked at for that.
+const RUN_SLICES_MAX: usize = 64;
+
+/// Slices in their order, from the first one on that the hashes have not seen, as they were at one
+/// moment.
+#[derive(Debug)]
+struct Run {
+    account: AccountId,
+    staging: FileId,
+    /// The number of the first one.
+    first: u64,
+    slices: Vec<SliceRecord>,
+    /// The hashes of all before it.
+    from: HashState,
+}
+
+impl Run {
+    /// Where the slices lie in the staging blob.
+    fn ranges(&self) -> impl Iterator<Item = Range<u64>> + Send {
+        let slices = self.slices.iter();
+        slices.map(|slice| slice.offset..slice.offset.saturating_add(slice.len))
+    }
+}
 
 /// What is being read back.
 #[derive(Debug)]
@@ -115,26 +146,21 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
     async fn hash(&self, id: UploadId) -> Result<(), ServiceError> {
         let mut known: Option<(HashState, Sequence)> = None;
         while !self.shared.hashing.stopping.is_cancelled() {
-            // For one slice: whoever waits has the next turn, however much another upload has left.
+            // For one run: whoever waits has the next turn, however much another upload has left.
             let _place = self.hashing_place().await;
-            let Some((record, slice)) = self.next_slice(id).await? else {
+            let Some(run) = self.next_run(id).await? else {
                 return Ok(());
             };
             let sequence = match known.take() {
-                Some((hashes, sequence)) if hashes == record.hashes => Some(sequence),
-                Some(_) | None => Sequence::restore(&record.hashes),
+                Some((hashes, sequence)) if hashes == run.from => Some(sequence),
+                Some(_) | None => Sequence::restore(&run.from),
             };
-            let Some(staging) = record.staging else {
-                return Ok(());
-            };
-            let from = record.hashes;
             let Some(sequence) = sequence else {
-                self.forget_hashes(id, from).await?;
+                self.forget_hashes(id, run.from).await?;
                 continue;
             };
-            let range = slice.offset..slice.offset.saturating_add(slice.len);
             let mut apart = sequence.apart(self.shared.hashing.stopping.clone());
-            let read = self.read_staged(&staging, range, &mut apart).await;
+            let read = self.read_ahead(run.staging, run.ranges(), &mut apart).await;
             let Some(sequence) = apart.together().await else {
                 return Ok(());
             };
@@ -142,30 +168,35 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(error) if error.code() == ErrorCode::NotFound => {
-                    return Err(self.lost_staging(record.account, id, staging).await);
+                    return Err(self.lost_staging(run.account, id, run.staging).await);
                 }
                 Err(error) => return Err(error),
             }
-            let (number, to) = (record.hashed + 1, sequence.save());
-            let advance = Advance {
-                from,
-                to: to.clone(),
-            };
-            let noted = self
-                .change(move |tx, _| {
-                    let advance = advance.clone();
-                    upload_sessions::add_hashes(tx, id, number, &slice, advance)
-                })
-                .await;
-            match noted {
+            let to = sequence.save();
+            match self.note_run(id, run, to.clone()).await {
                 Ok(()) => known = Some((to, sequence)),
-                // Another slice took its place: once more from what is known.
+                // Another slice took the place of one of them: once more from what is known.
                 Err(ServiceError::Core(CoreError::UploadChanged)) => {}
                 Err(ServiceError::Core(CoreError::NoUpload)) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Has the catalog know the hashes with all slices of a run, unless one of them is another by now.
+    async fn note_run(&self, id: UploadId, run: Run, to: HashState) -> Result<(), ServiceError> {
+        let Run {
+            first,
+            slices,
+            from,
+            ..
+        } = run;
+        let advance = Advance { from, to };
+        self.change(move |tx, _| {
+            upload_sessions::add_hashes(tx, id, first, &slices, advance.clone())
+        })
+        .await
     }
 
     /// A turn to read bytes back.
@@ -186,17 +217,30 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             .await
     }
 
-    /// The first slice that was not hashed, if it is there.
-    async fn next_slice(
-        &self,
-        id: UploadId,
-    ) -> Result<Option<(UploadRecord, SliceRecord)>, ServiceError> {
+    /// The first slices that were not hashed, if they are there.
+    async fn next_run(&self, id: UploadId) -> Result<Option<Run>, ServiceError> {
         self.look(move |view| {
             let Some(record) = upload_sessions::find(view, id)? else {
                 return Ok(None);
             };
-            let slice = upload_sessions::slice(view, id, record.hashed + 1)?;
-            Ok(slice.map(|slice| (record, slice)))
+            let Some(staging) = record.staging else {
+                return Ok(None);
+            };
+            let slices = upload_sessions::slices_behind(view, id, record.hashed, RUN_SLICES_MAX)?;
+            let mut len = 0_u64;
+            let slices = slices.into_iter().take_while(|slice| {
+                let is_first = len == 0;
+                len = len.saturating_add(slice.len);
+                is_first || len <= RUN_LEN_MAX
+            });
+            let slices: Vec<_> = slices.collect();
+            Ok((!slices.is_empty()).then_some(Run {
+                account: record.account,
+                staging,
+                first: record.hashed + 1,
+                slices,
+                from: record.hashes,
+            }))
         })
         .await
     }
@@ -219,16 +263,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
                 Ok(taker.take(Bytes::copy_from_slice(bytes)).await)
             }
             Content::Pieces(mut reader) => {
-                let mut turn = Turn::default();
                 while at < range.end {
                     let bytes = reader.read(at..range.end).await?;
-                    let len = bytes.len();
-                    at = at.saturating_add(len as u64);
+                    at = at.saturating_add(bytes.len() as u64);
                     if !taker.take(bytes).await {
                         return Ok(false);
                     }
-                    // Whoever takes them hashes them.
-                    turn.pass(len).await;
                 }
                 Ok(true)
             }

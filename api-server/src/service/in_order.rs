@@ -9,7 +9,7 @@ use common::digest::Crc32Hasher;
 use common::id::{Extension, FileId};
 
 use super::error::ServiceError;
-use super::hashes::Hashers;
+use super::hashes::{Hashers, InTurns};
 use super::sessions::Actor;
 use super::sliced::NO_SUBTREE;
 use super::upload::Upload;
@@ -203,6 +203,15 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
             upload.check_staged(block.len() as u64)?;
             let staging = self.staging(account, id, &upload).await?;
             let cut = self.cut(id, &upload, staging, offset).await?;
+            if offset < upload.received {
+                while !self
+                    .change(move |tx, moment| {
+                        let now = moment.now;
+                        upload_sessions::take_back(tx, account, id, &staging, offset, now)
+                    })
+                    .await?
+                {}
+            }
             upload = self
                 .append(id, staging, offset, cut, account, block)
                 .await?;
@@ -256,12 +265,12 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let len = offset - start;
         let (mut crc, mut hashers) = (Crc32Hasher::new(), Hashers::default());
         let range = before.offset..before.offset.saturating_add(len);
-        self.read_staged(&staging, range, |bytes: Bytes| {
+        let taker = InTurns::new(|bytes: Bytes| {
             crc.update(&bytes);
             hashers.update(&bytes);
             true
-        })
-        .await?;
+        });
+        self.read_staged(&staging, range, taker).await?;
         let rest = SliceRecord {
             len,
             crc: crc.finish().0,
@@ -382,12 +391,11 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         let mut size = 0_u64;
         for range in ranges {
             let _place = self.hashing_place().await;
-            let is_whole = self
-                .read_staged(blob, range.clone(), |bytes: Bytes| {
-                    hashers.update(&bytes);
-                    !self.shared.tasks.is_closed()
-                })
-                .await?;
+            let taker = InTurns::new(|bytes: Bytes| {
+                hashers.update(&bytes);
+                !self.shared.tasks.is_closed()
+            });
+            let is_whole = self.read_staged(blob, range.clone(), taker).await?;
             if !is_whole {
                 return Err(CatalogError::Closed.into());
             }

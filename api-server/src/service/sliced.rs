@@ -312,6 +312,8 @@ impl<C: Catalog, B: Blobs> Service<C, B> {
         if let Some(staging) = record.staging {
             return Ok(staging);
         }
+        // Of a staging blob that was lost.
+        self.forget_slices_of(id).await?;
         let extension = Extension::of_file_name(record.name.as_str());
         let prepared = self.shared.blobs.stage(extension).await?;
         let service = self.clone();

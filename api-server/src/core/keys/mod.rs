@@ -13,6 +13,7 @@ mod app;
 mod content;
 mod content_md5;
 mod content_sha1;
+mod copy;
 mod counter;
 mod entry;
 mod file;
@@ -20,6 +21,7 @@ mod file_label;
 mod file_picture;
 mod folder;
 mod grant;
+mod leftover;
 mod note;
 mod orphan;
 mod picture;
@@ -51,6 +53,8 @@ pub use content::ContentRecord;
 pub(super) use content::Contents;
 pub(super) use content_md5::ContentsByMd5;
 pub(super) use content_sha1::ContentsBySha1;
+pub use copy::CopyState;
+pub(super) use copy::{CopyItem, CopyItems, CopyTask, CopyTasks};
 pub(super) use counter::{Counter, Counters};
 pub(super) use entry::{Entries, EntriesByNumber, EntryKind, Presence};
 pub(super) use field::{Field, Origin, Seconds};
@@ -62,6 +66,7 @@ pub use folder::FolderRecord;
 pub(super) use folder::Folders;
 pub use grant::{GrantKind, GrantRecord};
 pub(super) use grant::{Grants, GrantsOfAccount};
+pub(super) use leftover::{GrantsLeft, SlicesLeft};
 pub(super) use note::{Notes, NotesByDue};
 pub(super) use orphan::Orphans;
 pub use orphan::{OrphanRecord, OrphanState};
@@ -94,6 +99,8 @@ pub(super) enum KeyType {
     Content = b'C',
     ContentMd5 = b'c',
     ContentSha1 = b'd',
+    CopyItem = b't',
+    CopyTask = b'b',
     Entry = b'E',
     EntryByNumber = b'e',
     File = b'F',
@@ -105,10 +112,12 @@ pub(super) enum KeyType {
     TrashedFile = b'G',
     Grant = b'K',
     GrantOfAccount = b'k',
+    GrantsLeft = b'g',
     Note = b'i',
     NoteByDue = b'j',
     ServerKey = b'Y',
     Slice = b'B',
+    SlicesLeft = b'o',
     Trash = b'T',
     TreeTask = b'J',
     Upload = b'U',
@@ -253,9 +262,31 @@ pub(super) fn scan_after<T: Table>(
         from.push(0);
         from
     });
+    collect::<T>(view, [&from, &to], Direction::Ascending, max)
+}
+
+/// The last entries whose keys begin with `prefix` and do not come before `from`, at most `max`, the last
+/// one first.
+pub(super) fn scan_back<T: Table>(
+    view: &dyn View,
+    prefix: &impl Field,
+    from: &T::Key,
+    max: usize,
+) -> Result<Vec<Entry<T>>, CatalogError> {
+    let to = successor(&key(T::TYPE, prefix)).unwrap_or_default();
+    let from = key(T::TYPE, from);
+    collect::<T>(view, [&from, &to], Direction::Descending, max)
+}
+
+fn collect<T: Table>(
+    view: &dyn View,
+    [from, to]: [&[u8]; 2],
+    direction: Direction,
+    max: usize,
+) -> Result<Vec<Entry<T>>, CatalogError> {
     let mut found = Vec::new();
     let mut malformed = None;
-    view.scan(&from, &to, Direction::Ascending, &mut |key, value| {
+    view.scan(from, to, direction, &mut |key, value| {
         if max <= found.len() {
             return ControlFlow::Break(());
         }

@@ -1,6 +1,7 @@
 //! Uploads whose bytes come in order, one block behind the other.
 
-use super::{SliceRecord, forget_slices, get, lose_staging, slices};
+use super::leftovers::AT_ONCE;
+use super::{SliceRecord, get, lose_staging, slices};
 use crate::core::accounts;
 use crate::core::catalog::{Transaction, View};
 use crate::core::error::CoreError;
@@ -22,12 +23,13 @@ pub struct NewBlock {
     pub cut: Option<(u64, SliceRecord)>,
 }
 
-/// Adds a block of an upload in order, in place of everything from its offset on.
+/// Adds a block of an upload in order, in place of everything from its offset on, of which
+/// [`take_back`](super::take_back) left little enough.
 ///
 /// # Errors
 ///
 /// Those of [`add_slice`](super::add_slice); [`CoreError::UploadChanged`] also if no block begins at the offset, it is
-/// not the end, and the block that it lies in is not the one that is cut.
+/// not the end, and the block that it lies in is not the one that is cut; or if too much is behind it.
 pub fn add_block(
     tx: &mut dyn Transaction,
     account: AccountId,
@@ -53,8 +55,14 @@ pub fn add_block(
     }
     accounts::get_active(tx, account)?;
     if offset < record.received {
-        let gone = forget_slices(tx, id, offset)?;
-        record.blocks = record.blocks.saturating_sub(gone);
+        let gone = keys::scan_back::<Slices>(tx, &id, &(id, offset), AT_ONCE + 1)?;
+        if AT_ONCE < gone.len() {
+            return Err(CoreError::UploadChanged);
+        }
+        for (key, _) in &gone {
+            keys::delete::<Slices>(tx, key)?;
+        }
+        record.blocks = record.blocks.saturating_sub(gone.len() as u64);
     }
     if BLOCKS_MAX <= record.blocks {
         return Err(CoreError::TooManySlices(BLOCKS_MAX));

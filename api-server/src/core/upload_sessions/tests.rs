@@ -59,13 +59,14 @@ struct Sender {
     from: Option<HashState>,
 }
 
-/// A read of a slice, with what the reader saw when it began.
+/// A read of a run of slices, with what the reader saw when it began.
 #[derive(Clone, Debug)]
 struct Reader {
     session: usize,
-    number: u64,
-    slice: SliceRecord,
-    content: u8,
+    /// The number of the first one.
+    first: u64,
+    contents: Vec<u8>,
+    slices: Vec<SliceRecord>,
     from: HashState,
 }
 
@@ -167,11 +168,14 @@ impl World {
                 let done = attempt(&mut self.state, |tx| {
                     set_staging(tx, account, id, &blob, now)
                 });
-                let expected = self.model.open(session, now).map(|session| {
-                    *session.staging.get_or_insert_with(|| {
+                let expected = self.model.open(session, now).and_then(|session| {
+                    if session.staging.is_none() && session.left != 0 {
+                        return Err(CoreError::UploadChanged);
+                    }
+                    Ok(*session.staging.get_or_insert_with(|| {
                         session.appended = 0;
                         blob
-                    })
+                    }))
                 });
                 if done.is_err() {
                     // Whoever made it gives it up.
@@ -197,16 +201,23 @@ impl World {
                 return None;
             }
             Step::Send { sender, content } => self.send(*sender, *content)?,
-            Step::Read { session } => {
+            Step::Read { session, max } => {
                 let at = self.session(*session)?;
                 let session = &self.model.sessions[at];
-                let number = session.hashed.len() as u64 + 1;
-                let (content, slice) = *session.slices.get(&number)?;
+                let hashed = session.hashed.len() as u64;
+                let run = (hashed + 1..).map_while(|number| session.slices.get(&number));
+                let (contents, slices): (Vec<u8>, Vec<SliceRecord>) =
+                    run.take(*max).copied().unzip();
+                let seen = slices_behind(&self.state, session.id, hashed, *max).unwrap();
+                assert_eq!(seen, slices);
+                if slices.is_empty() {
+                    return None;
+                }
                 self.readers.push(Reader {
                     session: at,
-                    number,
-                    slice,
-                    content,
+                    first: hashed + 1,
+                    contents,
+                    slices,
                     from: hashes(&session.hashed),
                 });
                 return None;
@@ -226,6 +237,15 @@ impl World {
                 (text(&done), text(&expected))
             }
             Step::Block { session, from, len } => self.block(*session, *from, *len)?,
+            Step::TakeBack { session, offset } => self.take_back(*session, *offset)?,
+            Step::Forget { session } => {
+                let at = self.session(*session)?;
+                let session = &mut self.model.sessions[at];
+                let id = session.id;
+                let done = attempt(&mut self.state, |tx| forget_left(tx, id));
+                session.forget();
+                (text(&done), text(&Ok(session.left == 0)))
+            }
             Step::LoseStaging { session, old } => {
                 let at = self.session(*session)?;
                 let Session { account, id, .. } = self.model.sessions[at];
@@ -477,26 +497,54 @@ impl World {
         let reader = self
             .readers
             .swap_remove(usize::from(pick) % self.readers.len());
-        let number = reader.number;
         let session = &mut self.model.sessions[reader.session];
-        let to = [&reader.from.0[..], &[reader.content]].concat();
+        let to = [&reader.from.0[..], &reader.contents].concat();
         let advance = Advance {
             from: reader.from.clone(),
             to: hashes(&to),
         };
         let id = session.id;
         let done = attempt(&mut self.state, |tx| {
-            add_hashes(tx, id, number, &reader.slice, advance)
+            add_hashes(tx, id, reader.first, &reader.slices, advance)
         });
-        let is_same = session.slices.get(&number) == Some(&(reader.content, reader.slice));
+        let read = (reader.first..).zip(reader.contents.iter().zip(&reader.slices));
+        let is_same = read.into_iter().all(|(number, (content, slice))| {
+            session.slices.get(&number) == Some(&(*content, *slice))
+        });
         let expected = if session.is_ended {
             Err(CoreError::NoUpload)
         } else if is_same && reader.from == hashes(&session.hashed) {
-            session.hashed.push(reader.content);
+            session.hashed.extend(reader.contents);
             Ok(())
         } else {
             Err(CoreError::UploadChanged)
         };
+        Some((text(&done), text(&expected)))
+    }
+
+    /// Makes an upload in order shorter.
+    fn take_back(&mut self, pick: u8, offset: u8) -> Option<(String, String)> {
+        let at = self.session(pick)?;
+        let now = self.now;
+        let session = &self.model.sessions[at];
+        let staging = session.staging?;
+        if !session.is_in_order {
+            return None;
+        }
+        let (account, id) = (session.account, session.id);
+        let offset = u64::from(offset) % (session.received() + 2);
+        let done = attempt(&mut self.state, |tx| {
+            take_back(tx, account, id, &staging, offset, now)
+        });
+        let expected = self.model.open(at, now).map(|session| {
+            if session.blocks_behind(offset) <= leftovers::AT_ONCE {
+                return true;
+            }
+            for _ in 0..leftovers::AT_ONCE {
+                session.blocks.pop_last();
+            }
+            false
+        });
         Some((text(&done), text(&expected)))
     }
 
@@ -533,7 +581,8 @@ impl World {
             add_block(tx, account, id, &staging, &block, now).map(|record| record.received)
         });
         let expected = self.model.open(at, now).and_then(|session| {
-            if session.received() < offset {
+            let is_too_much = leftovers::AT_ONCE < session.blocks_behind(offset);
+            if session.received() < offset || is_too_much {
                 return Err(CoreError::UploadChanged);
             }
             session.appended += len;

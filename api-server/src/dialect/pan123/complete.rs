@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Pan123;
 use super::answer::Answer;
+use super::create::of_place;
 use super::param::Params;
 use super::refusal::Refusal;
 use super::slice::upload_id;
@@ -40,12 +41,14 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
         asked: Asked,
     ) -> Result<Answer, Refusal> {
         let id = upload_id(params)?;
+        // Of an upload that ended nobody could tell any more what was wished.
+        let conflict = self.service.upload(actor, id).await?.conflict;
         let file = match self.service.complete_sliced(actor, id).await {
             Ok(Completion::File(file)) => Some(file),
             Ok(Completion::Verifying)
             // An earlier attempt is not at its end, or has just been: asked again, it will be known.
             | Err(ServiceError::Core(CoreError::UploadClosed | CoreError::UploadChanged)) => None,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(of_place(error, conflict)),
         };
         Answer::of(&Model {
             is_async: (asked == Asked::Async).then_some(file.is_none()),

@@ -19,10 +19,10 @@ use crate::service::Actor;
 /// Rows of a page, however many are asked for.
 const LIMIT_MAX: u64 = 100;
 /// Entries that one look at the catalog goes over.
-const STEPS_AT_ONCE: usize = 1_000;
-/// Looks of one call. A page without rows would end some clients' lists, so one that has none yet goes
-/// on, but not for ever.
-const LOOKS_MAX: usize = 1_000;
+const STEPS_AT_ONCE: usize = if cfg!(test) { 8 } else { 1_000 };
+/// Looks of a call that has found something. One that has not goes on to the end, which it comes to, for
+/// an account has not more than so many entries: a page without rows would end some clients' lists.
+const LOOKS_MAX: usize = if cfg!(test) { 3 } else { 1_000 };
 /// What a search by pages finds at most: it has to tell how many there are.
 const FOUND_MAX: usize = 1_000;
 /// Bytes of what is searched for.
@@ -97,29 +97,45 @@ impl Of {
         }
     }
 
-    /// Entries by number behind `after`, at most `count`.
+    /// Entries by number behind `after`, at most `count`: those in the trash, or those outside of it,
+    /// where the caller wants only these.
     fn read(
         &self,
         view: &dyn View,
         account: AccountId,
+        trashed: Option<bool>,
         after: u64,
         count: usize,
     ) -> Result<Part, CoreError> {
-        match self {
-            Self::Folder(folder) => {
+        match (self, trashed) {
+            (Self::Folder(folder), Some(trashed)) => {
+                let (rows, next) = tree::by_number_where(
+                    view,
+                    account,
+                    *folder,
+                    trashed,
+                    after,
+                    count,
+                    STEPS_AT_ONCE,
+                )?;
+                Ok((rows.into_iter().map(|row| (row, trashed)).collect(), next))
+            }
+            (Self::Folder(folder), None) => {
                 let rows = tree::by_number(view, account, *folder, after, count)?;
                 let last = rows.last().map(|(row, _)| row.entry().number());
                 let next = last.filter(|_| rows.len() == count);
                 Ok((rows, next))
             }
-            Self::Search(text, how) => {
+            (Self::Search(text, how), _) => {
                 let (rows, next) =
                     tree::search(view, account, text, *how, after, count, STEPS_AT_ONCE)?;
                 let rows = rows.into_iter().map(|row| {
                     let is_trashed = !tree::is_in_tree(view, account, &row)?;
                     Ok((row, is_trashed))
                 });
-                Ok((rows.collect::<Result<_, CoreError>>()?, next))
+                let mut rows = rows.collect::<Result<Vec<Row>, CoreError>>()?;
+                rows.retain(|row| trashed.is_none_or(|trashed| trashed == row.1));
+                Ok((rows, next))
             }
         }
     }
@@ -169,18 +185,20 @@ impl<C: Catalog, B: Blobs> Pan123<C, B> {
     ) -> Result<Part, Refusal> {
         let account = actor.account;
         let (mut found, mut next): Part = (Vec::new(), Some(after));
-        for _ in 0..LOOKS_MAX {
-            let Some(from) = next else { break };
+        let mut looks = 0;
+        while let Some(from) = next
+            && (looks < LOOKS_MAX || found.is_empty())
+        {
+            looks += 1;
             // One more than wanted tells whether there is another page.
             let wanted = limit.saturating_add(1).saturating_sub(found.len());
             let of = of.clone();
             let (rows, behind) = self
                 .service
-                .look(move |view| of.read(view, account, from, wanted))
+                .look(move |view| of.read(view, account, trashed, from, wanted))
                 .await?;
             next = behind;
-            let fits = |row: &Row| trashed.is_none_or(|trashed| trashed == row.1);
-            found.extend(rows.into_iter().filter(fits));
+            found.extend(rows);
             if limit < found.len() {
                 found.truncate(limit);
                 next = found.last().map(|(row, _)| row.entry().number());

@@ -91,7 +91,7 @@ pub(super) enum Refusal {
     #[error("the signature of the URL is wrong")]
     Signature,
     #[error("there are more than {max} entries to copy")]
-    TooMuchToCopy { max: usize },
+    TooMuchToCopy { max: u64 },
     #[error("该目录下已经有同名文件")]
     NameTaken,
     #[error("文件不存在")]

@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use super::scene::*;
 use super::*;
 use crate::backend::Step;
+use crate::backend::catalog::Fault;
 use crate::core::files::Reuse;
 use crate::core::id::UploadKeyHash;
 use crate::core::upload_sessions::{self, Advance, HashState};
@@ -396,6 +397,35 @@ async fn another_process_goes_on_with_hashes_where_the_last_one_stopped() {
 }
 
 #[tokio::test]
+async fn slices_that_wait_to_be_hashed_are_noted_together() {
+    let scene = Scene::new();
+    let service = scene.start();
+    let king = user(&service, "king").await;
+    let content = content(1, 6 * SLICE + 100);
+    let id = begin(&service, &king, new_file("a", &content)).await;
+    let idle = async || {
+        let mut ended = service.hash_later(id);
+        // An error is its end.
+        assert!(ended.changed().await.is_err());
+    };
+    scene.world.blobs.fail(Step::Open, ErrorCode::Unavailable);
+    send_all(&service, &king, id, &content, [7, 2, 4, 6, 3, 5, 1]).await;
+    idle().await;
+    let record = service.upload(&king, id).await.unwrap();
+    assert_eq!((record.received, record.hashed), (7, 1));
+    scene.world.blobs.heal();
+    // While one slice after the other was noted, it came no further than the second one.
+    scene.world.catalog.fail_write(2, Fault::Before);
+    idle().await;
+    scene.world.catalog.revive();
+    let record = service.upload(&king, id).await.unwrap();
+    assert_eq!(record.hashed, 7);
+    let file = complete(&service, &king, id).await.unwrap();
+    assert_eq!(scene.bytes(&service, &king, file).await, content);
+    scene.check_all_ended(&[&king]).await;
+}
+
+#[tokio::test]
 async fn hashes_that_cannot_be_gone_on_from_are_computed_once_more() {
     let scene = Scene::new();
     let service = scene.start();
@@ -421,7 +451,7 @@ async fn hashes_that_cannot_be_gone_on_from_are_computed_once_more() {
                         from,
                         ..spoil.clone()
                     };
-                    upload_sessions::add_hashes(tx, id, number, &slice, spoil)?;
+                    upload_sessions::add_hashes(tx, id, number, &[slice], spoil)?;
                 }
                 Ok(())
             })

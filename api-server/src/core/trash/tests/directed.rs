@@ -184,6 +184,37 @@ fn a_folder_that_is_being_removed_is_gone_for_everybody() {
 }
 
 #[test]
+fn a_search_finds_nothing_below_a_folder_that_goes_though_it_is_listed_still() {
+    let mut state = State::default();
+    let account = user(&mut state, "king");
+    let outer = folder(&mut state, account, ROOT, "outer");
+    let inner = folder(&mut state, account, outer, "inner");
+    for number in 0..3 * STEPS_AT_ONCE {
+        file(&mut state, account, inner, &format!("hit {number}"));
+    }
+    let kept = file(&mut state, account, ROOT, "hit");
+    let find = |state: &State| {
+        let (rows, next) = files::search(state, account, "hit", None, 1_000).unwrap();
+        assert_eq!(next, None);
+        for (_, file) in &rows {
+            tree::path(state, account, file.folder).unwrap();
+        }
+        rows.len()
+    };
+    assert_eq!(find(&state), 1 + 3 * STEPS_AT_ONCE);
+    put(&mut state, account, outer.0, moment()).unwrap();
+    assert!(1 < listed(&state, account), "the work is not done");
+    assert_eq!(find(&state), 1);
+    purge(&mut state, account, outer.0, moment()).unwrap();
+    assert!(1 < listed(&state, account), "the work is not done");
+    assert_eq!(find(&state), 1);
+    while !work(&mut state, account, STEPS_AT_ONCE, moment()).unwrap() {}
+    assert_eq!(listed(&state, account), 1);
+    let (rows, _) = files::search(&state, account, "hit", None, 9).unwrap();
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [kept]);
+}
+
+#[test]
 fn what_is_moved_out_of_a_folder_that_just_came_back_is_listed_again() {
     let mut state = State::default();
     let account = user(&mut state, "king");

@@ -145,7 +145,13 @@ impl World {
         let expected: usize = under_way
             .map(|session| session.slices.len() + session.blocks.len())
             .sum();
-        assert_eq!(slices.len(), expected);
+        // What is left of the others somebody knows of.
+        let all = self.model.sessions.iter();
+        let with_left: Vec<&Session> = all.filter(|session| session.left != 0).collect();
+        let ids: BTreeSet<UploadId> = with_left.iter().map(|session| session.id).collect();
+        assert_eq!(BTreeSet::from_iter(left(state, 1_000).unwrap()), ids);
+        let left: usize = with_left.iter().map(|session| session.left).sum();
+        assert_eq!(slices.len(), expected + left);
         let keys: usize = sessions.iter().map(|session| session.keys.len()).sum();
         assert_eq!(
             keys::scan::<UploadKeys>(state, &(), 1_000).unwrap().len(),
@@ -172,6 +178,14 @@ impl World {
         self.now += 3 * LIFE;
         self.expire();
         self.check();
+        while let Some(id) = left(&self.state, 1).unwrap().pop() {
+            forget_left(&mut self.state, id).unwrap();
+        }
+        assert!(
+            keys::scan::<Slices>(&self.state, &(), 1)
+                .unwrap()
+                .is_empty()
+        );
         assert!(
             keys::scan::<Uploads>(&self.state, &(), 1)
                 .unwrap()

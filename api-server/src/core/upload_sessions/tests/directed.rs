@@ -122,11 +122,11 @@ fn hashes_of_bytes_that_are_not_there_any_more_are_not_taken() {
     };
     let first = add(&mut state, &staging, 1, 1, 0);
     let second = add(&mut state, &staging, 2, 2, 16);
-    add_hashes(&mut state, id(1), 1, &first, advance(&[], 1)).unwrap();
+    add_hashes(&mut state, id(1), 1, &[first], advance(&[], 1)).unwrap();
     // Somebody reads the second slice. Meanwhile the first one is replaced and hashed once more.
     let other = add(&mut state, &staging, 1, 9, 32);
-    add_hashes(&mut state, id(1), 1, &other, advance(&[], 9)).unwrap();
-    let late = add_hashes(&mut state, id(1), 2, &second, advance(&[1], 2));
+    add_hashes(&mut state, id(1), 1, &[other], advance(&[], 9)).unwrap();
+    let late = add_hashes(&mut state, id(1), 2, &[second], advance(&[1], 2));
     assert!(matches!(late, Err(CoreError::UploadChanged)));
     // Somebody reads the first slice. Meanwhile storage loses all, and other bytes come to its place.
     lose_staging(&mut state, account, id(1), &staging, NOW).unwrap();
@@ -138,9 +138,49 @@ fn hashes_of_bytes_that_are_not_there_any_more_are_not_taken() {
     uploads::announce(&mut state, &blob(2), 7, NOW).unwrap();
     let staging = set_staging(&mut state, account, id(1), &blob(2), NOW).unwrap();
     add(&mut state, &staging, 1, 3, 0);
-    let late = add_hashes(&mut state, id(1), 1, &first, advance(&[], 1));
+    let late = add_hashes(&mut state, id(1), 1, &[first], advance(&[], 1));
     assert!(matches!(late, Err(CoreError::UploadChanged)));
     assert_eq!(get(&state, account, id(1), NOW).unwrap().hashed, 0);
+}
+
+#[test]
+fn a_run_counts_as_a_whole_or_not_at_all() {
+    let (mut state, account, staging) = staged(5 * SLICE_SIZE);
+    let add = |state: &mut State, number, content, offset| {
+        let slice = slice_of(content, offset, SLICE_SIZE);
+        add_slice(state, account, id(1), &staging, number, &slice, None, NOW).unwrap();
+        slice
+    };
+    let numbers = [3, 1, 2, 5];
+    let mut slices = numbers.map(|number| {
+        let content = u8::try_from(number).unwrap();
+        add(&mut state, number, content, number * SLICE_SIZE)
+    });
+    slices.sort_by_key(|slice| slice.offset);
+    let [first, second, third, fifth] = slices;
+    // The fourth one is missing.
+    let run = slices_behind(&state, id(1), 0, 9).unwrap();
+    assert_eq!(run, [first, second, third]);
+    assert_eq!(slices_behind(&state, id(1), 1, 1).unwrap(), [second]);
+    assert_eq!(slices_behind(&state, id(1), 3, 9).unwrap(), []);
+    assert_eq!(slices_behind(&state, id(1), 4, 9).unwrap(), [fifth]);
+    let advance = |content: &[u8]| Advance {
+        from: hashes(&[]),
+        to: hashes(content),
+    };
+    let with_gap = [first, second, third, fifth];
+    let refused = add_hashes(&mut state, id(1), 1, &with_gap, advance(&[1, 2, 3, 5]));
+    assert!(matches!(refused, Err(CoreError::UploadChanged)));
+    // While they are read the one in the middle is replaced, which nothing but itself tells.
+    let other = add(&mut state, 2, 9, 6 * SLICE_SIZE);
+    let late = add_hashes(&mut state, id(1), 1, &run, advance(&[1, 2, 3]));
+    assert!(matches!(late, Err(CoreError::UploadChanged)));
+    let record = get(&state, account, id(1), NOW).unwrap();
+    assert_eq!((record.hashed, record.hashes), (0, hashes(&[])));
+    let run = [first, other, third];
+    add_hashes(&mut state, id(1), 1, &run, advance(&[1, 9, 3])).unwrap();
+    let record = get(&state, account, id(1), NOW).unwrap();
+    assert_eq!((record.hashed, record.hashes), (3, hashes(&[1, 9, 3])));
 }
 
 #[test]
@@ -375,7 +415,9 @@ fn slices_blocks_and_what_is_sent_again_have_limits() {
     });
     assert!(matches!(refused, Err(CoreError::TooManySlices(BLOCKS_MAX))));
     assert_eq!(state, before);
-    // Blocks that others took the place of do not count.
+    // Blocks that others took the place of do not count, once they are out of the way.
+    assert!(matches!(add(&mut state, 1), Err(CoreError::UploadChanged)));
+    while !take_back(&mut state, account, id(1), &staging, 1, NOW).unwrap() {}
     let record = add(&mut state, 1).unwrap();
     assert_eq!((record.blocks, record.received), (2, 2));
     // Bytes do: as many as there are, and some, may be sent again.
@@ -386,19 +428,56 @@ fn slices_blocks_and_what_is_sent_again_have_limits() {
 }
 
 #[test]
-fn many_blocks_are_forgotten_to_the_last_one() {
+fn many_blocks_are_forgotten_to_the_last_one_in_steps() {
+    const COUNT: usize = 4 * leftovers::AT_ONCE + 1;
     let (mut state, account, staging) = staged(5_000);
-    for offset in 0..2 * SLICES_AT_ONCE as u64 {
+    let add = |state: &mut State, staging: &FileId, offset| {
         let block = NewBlock {
             offset,
             record: slice_of(1, offset, 1),
             cut: None,
         };
-        add_block(&mut state, account, id(1), &staging, &block, NOW).unwrap();
+        add_block(state, account, id(1), staging, &block, NOW).map(drop)
+    };
+    for offset in 0..COUNT as u64 {
+        add(&mut state, &staging, offset).unwrap();
     }
+    let kept = |state: &State| keys::scan::<Slices>(state, &(), 99).unwrap().len();
     restart(&mut state, account, id(1), NOW).unwrap();
+    assert_eq!(kept(&state), COUNT - leftovers::AT_ONCE);
+    // Nobody sees what is left.
     assert!(slices(&state, id(1)).unwrap().is_empty());
+    assert_eq!(slice(&state, id(1), COUNT as u64 - 1).unwrap(), None);
+    assert_eq!(
+        slices_behind(&state, id(1), COUNT as u64 - 2, 9).unwrap(),
+        []
+    );
+    assert_eq!(block_at(&state, id(1), COUNT as u64 - 1).unwrap(), None);
     assert_eq!(get(&state, account, id(1), NOW).unwrap().received, 0);
+    // The upload goes on when nothing is left, and not before.
+    uploads::announce(&mut state, &blob(2), 7, NOW).unwrap();
+    let early = attempt(&mut state, |tx| {
+        set_staging(tx, account, id(1), &blob(2), NOW)
+    });
+    assert!(matches!(early, Err(CoreError::UploadChanged)));
+    assert_eq!(left(&state, 9).unwrap(), [id(1)]);
+    let mut steps = 1;
+    while !forget_left(&mut state, id(1)).unwrap() {
+        steps += 1;
+    }
+    assert_eq!(steps, COUNT.div_ceil(leftovers::AT_ONCE) - 1);
+    assert_eq!((kept(&state), left(&state, 9).unwrap()), (0, vec![]));
+    set_staging(&mut state, account, id(1), &blob(2), NOW).unwrap();
+    add(&mut state, &blob(2), 0).unwrap();
+    assert_eq!(slices(&state, id(1)).unwrap().len(), 1);
+    // One that is given up leaves what it must to whoever forgets it.
+    for offset in 1..COUNT as u64 {
+        add(&mut state, &blob(2), offset).unwrap();
+    }
+    give_up(&mut state, account, id(1), NOW).unwrap();
+    assert_eq!(left(&state, 9).unwrap(), [id(1)]);
+    while !forget_left(&mut state, id(1)).unwrap() {}
+    assert_eq!(kept(&state), 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::SLICE_SIZE;
 use crate::core::error::CoreError;
 use crate::core::files::{Conflict, Place};
 use crate::core::id::{AccountId, FileNumber, FolderNumber, UploadId, UploadKeyHash};
-use crate::core::upload_sessions::{LIFE, SliceRecord};
+use crate::core::upload_sessions::{LIFE, SliceRecord, leftovers};
 
 /// A block of an upload in order.
 pub(super) type Block = SliceRecord;
@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub(super) keys: BTreeSet<UploadKeyHash>,
     /// Staging blobs that it had.
     pub(super) owned: BTreeSet<FileId>,
+    /// Slices and blocks that it lost and that were too many to be forgotten at once.
+    pub(super) left: usize,
     /// What it became.
     pub(super) file: Option<FileNumber>,
     pub(super) is_ended: bool,
@@ -70,6 +72,7 @@ impl Default for Session {
             committing: Vec::new(),
             keys: BTreeSet::new(),
             owned: BTreeSet::new(),
+            left: 0,
             file: None,
             is_ended: false,
         }
@@ -144,16 +147,32 @@ impl Session {
     pub(super) fn lose_staging(&mut self) {
         self.owned.extend(self.staging.take());
         self.appended = 0;
+        self.end_slices();
+        self.hashed.clear();
+    }
+
+    /// Nobody has its slices any more. Some of them go at once.
+    fn end_slices(&mut self) {
+        self.left += self.slices.len() + self.blocks.len();
         self.slices.clear();
         self.blocks.clear();
-        self.hashed.clear();
+        self.forget();
+    }
+
+    /// Some of the slices that are left go.
+    pub(super) fn forget(&mut self) {
+        self.left = self.left.saturating_sub(leftovers::AT_ONCE);
+    }
+
+    /// Blocks from an offset on.
+    pub(super) fn blocks_behind(&self, offset: u64) -> usize {
+        self.blocks.range(offset..).count()
     }
 
     pub(super) fn finish(&mut self, file: FileNumber, now: u32) {
         self.owned.extend(self.staging.take());
         self.owned.extend(self.committing.drain(..));
-        self.slices.clear();
-        self.blocks.clear();
+        self.end_slices();
         self.file = Some(file);
         self.renewed = now;
     }
@@ -162,6 +181,7 @@ impl Session {
         self.owned.extend(self.staging.take());
         self.owned.extend(self.committing.drain(..));
         self.keys.clear();
+        self.end_slices();
         self.is_ended = true;
     }
 }

@@ -31,11 +31,12 @@ pub(super) enum Step {
         sender: u8,
         content: u8,
     },
-    /// A reader begins to read the next slice to hash.
+    /// A reader begins to read the next slices to hash.
     Read {
         session: u8,
+        max: usize,
     },
-    /// A reader has read its slice.
+    /// A reader has read its slices.
     Hash {
         reader: u8,
     },
@@ -46,6 +47,15 @@ pub(super) enum Step {
         session: u8,
         from: u8,
         len: u64,
+    },
+    /// An upload in order is made shorter, to get what is behind some byte out of the way.
+    TakeBack {
+        session: u8,
+        offset: u8,
+    },
+    /// Some of the slices that nobody has any more go.
+    Forget {
+        session: u8,
     },
     LoseStaging {
         session: u8,
@@ -117,12 +127,14 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(session, dies)| Step::Stage { session, dies }),
         12 => (pick(), pick()).prop_map(|(session, slice)| Step::Begin { session, slice }),
         12 => (pick(), 0..2_u8).prop_map(|(sender, content)| Step::Send { sender, content }),
-        6 => pick().prop_map(|session| Step::Read { session }),
+        6 => (pick(), 1..4_usize).prop_map(|(session, max)| Step::Read { session, max }),
         6 => pick().prop_map(|reader| Step::Hash { reader }),
         1 => pick().prop_map(|session| Step::ForgetHashes { session }),
         6 => (pick(), pick(), 1..20_u64)
             .prop_map(|(session, from, len)| Step::Block { session, from, len }),
         2 => (pick(), any::<bool>()).prop_map(|(session, old)| Step::LoseStaging { session, old }),
+        3 => (pick(), pick()).prop_map(|(session, offset)| Step::TakeBack { session, offset }),
+        3 => pick().prop_map(|session| Step::Forget { session }),
         4 => pick().prop_map(|session| Step::CommitTo { session }),
         6 => (pick(), 0..3_u8, with)
             .prop_map(|(session, content, with)| Step::Complete { session, content, with }),

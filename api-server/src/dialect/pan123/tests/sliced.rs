@@ -100,6 +100,31 @@ async fn a_slice_of_another_length_number_or_digest_is_refused_and_an_earlier_on
 }
 
 #[tokio::test]
+async fn a_name_that_became_a_folders_meanwhile_is_not_replaced() {
+    let server = Server::new();
+    let user = server.user("a").await;
+    let content = bytes(5, 1);
+    for (name, duplicate, code) in [
+        ("a", json!(2), 1),
+        ("b", json!(0), 5060),
+        ("c", json!(null), 5060),
+    ] {
+        let body = with(
+            announcement(name, &content),
+            &json!({"duplicate": duplicate}),
+        );
+        let begun = server.post(&user, "/upload/v2/file/create", body).await;
+        let id = begun.data()["preuploadID"].as_str().unwrap().to_owned();
+        assert_eq!(server.slice(&user, &id, 1, &content).await.code(), 0);
+        server.mkdir(&user, 0, name).await;
+        let complete = json!({"preuploadID": id});
+        let target = "/upload/v2/file/upload_complete";
+        let refused = server.post(&user, target, complete).await;
+        assert_eq!(refused.code(), code, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn every_part_of_a_slice_is_required_and_may_stand_anywhere() {
     let server = Server::new();
     let user = server.user("a").await;

@@ -252,6 +252,40 @@ async fn a_search_goes_over_all_folders() {
 }
 
 #[tokio::test]
+async fn no_page_but_the_last_one_is_empty_however_much_lies_before_what_is_wanted() {
+    let server = Server::new();
+    let user = server.user("a").await;
+    let mut in_trash = Vec::new();
+    for number in 0..60 {
+        in_trash.push(server.mkdir(&user, 0, &format!("gone {number}")).await);
+    }
+    server
+        .call(&user, TRASH, json!({"fileIDs": in_trash}))
+        .await;
+    let mut kept = Vec::new();
+    for name in ["kept 1", "kept 2", "kept 3"] {
+        kept.push(server.mkdir(&user, 0, name).await);
+    }
+    for search in ["", "&searchData=e"] {
+        for (trashed, expected) in [(0, &kept), (1, &in_trash)] {
+            let (mut found, mut after) = (Vec::new(), 0);
+            while after != -1 {
+                let list = format!(
+                    "/api/v2/file/list?parentFileId=0&limit=2&trashed={trashed}&lastFileId={after}{search}"
+                );
+                let reply = server.get(&user, &list).await;
+                let data = reply.data();
+                let rows = data["fileList"].as_array().unwrap();
+                after = data["lastFileId"].as_i64().unwrap();
+                assert!(!rows.is_empty() || after == -1, "{trashed} {search}");
+                found.extend(rows.iter().map(|row| row["fileId"].as_u64().unwrap()));
+            }
+            assert_eq!(&found, expected, "{search}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_older_list_has_pages_and_a_total() {
     let server = Server::new();
     let user = server.user("a").await;
@@ -529,6 +563,10 @@ async fn a_copy_is_another_entry_of_the_same_content() {
     };
     let many = json!({"fileIds": [file, folder], "targetDirId": 0});
     let task = server.call(&user, "/api/v1/file/async/copy", many).await["taskId"].clone();
+    // Nothing was copied within the request.
+    assert_eq!(process(&task).await, 0);
+    assert_eq!(server.names(&user, 0).await.len(), 3);
+    server.service.maintain().await.unwrap();
     assert_eq!(process(&task).await, 2);
     let names = server.names(&user, 0).await;
     assert_eq!(
@@ -544,7 +582,11 @@ async fn a_copy_is_another_entry_of_the_same_content() {
     );
     let failing = json!({"fileIds": [folder], "targetDirId": inner});
     let task = server.call(&user, "/api/v1/file/async/copy", failing).await["taskId"].clone();
+    server.service.maintain().await.unwrap();
     assert_eq!(process(&task).await, 3);
+    let other = server.user("b").await;
+    let foreign = format!("/api/v1/file/async/copy/process?taskId={task}");
+    assert_eq!(server.get(&other, &foreign).await.code(), 1);
     let target = "/api/v1/file/async/copy/process?taskId=5";
     assert_eq!(server.get(&user, target).await.code(), 1);
 }
