@@ -423,7 +423,8 @@ pub fn slice(view: &dyn View, id: UploadId, number: u64) -> Result<Option<SliceR
     Ok(keys::get::<Slices>(view, &(id, number))?)
 }
 
-/// The slices that follow the one of this number without a gap, at most `max`.
+/// The slices that follow the one of this number without a gap, at most `max`. Only for uploads whose
+/// slices have numbers: those in order have blocks, at places.
 pub fn slices_behind(
     view: &dyn View,
     id: UploadId,

@@ -8,6 +8,7 @@ use common::id::{NodeNumber, RemoteName, Source};
 use tracing::{info, warn};
 
 use super::group::{Gathered, GroupStore};
+use super::link::Peer;
 use super::message::{Answer as PeerAnswer, Carried, PeerChange, PeerEdit, Request};
 use super::upload::Upload;
 use crate::disk::Disk;
@@ -156,6 +157,11 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         self.replica.check_copies(peers.len())?;
         let base = self.base(&key, term).await?;
         let version = base.next(term);
+        let mut names = vec![key.clone()];
+        if let PeerEdit::Rename { key: new, .. } | PeerEdit::Arrange { key: new, .. } = &remote {
+            // First: a peer that is told only that the old name ended has no copy of the blob.
+            names.insert(0, new.clone());
+        }
         let change = PeerChange::Edit { base, edit: remote };
         let request = self.request(&key, time, version, change);
         let calls = self.replica.send(peers, &request);
@@ -168,14 +174,15 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         });
         let gathered = self.replica.gather(local, calls).await?;
         let least = self.replica.majority();
-        self.settle(&key, base, least, gathered).await
+        self.settle(&names, base, least, gathered).await
     }
 
     /// Looks after the peers that had another version, and says what came of the change, which needs
-    /// at least `least` copies whatever the settings say.
+    /// at least `least` copies whatever the settings say. `names` are all that it touched, a new one in
+    /// front of the one that ended.
     pub(super) async fn settle(
         &self,
-        key: &[u8],
+        names: &[Vec<u8>],
         base: Version,
         least: usize,
         mut gathered: Gathered,
@@ -186,14 +193,8 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 gathered.is_overruled = true;
                 continue;
             }
-            let take = Request::Take {
-                path: self.path,
-                key: key.to_vec(),
-            };
-            match peer.ask(&self.replica.stamps, &take).await {
-                Ok(PeerAnswer::Done | PeerAnswer::Known) => gathered.copies += 1,
-                Ok(answer) => warn!(peer = %peer.number, ?answer, "a peer stays behind"),
-                Err(error) => warn!(peer = %peer.number, %error, "a peer stays behind"),
+            if self.have_taken(&peer, names).await {
+                gathered.copies += 1;
             }
         }
         self.replica.judge(&gathered)?;
@@ -202,6 +203,28 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             return Err(StoreError::TooFewCopies { wanted, copies });
         }
         Ok(gathered.answer.unwrap_or(Answer::Done))
+    }
+
+    /// Has a peer fetch what is here under these names, one after the other. Whether it has all.
+    async fn have_taken(&self, peer: &Peer, names: &[Vec<u8>]) -> bool {
+        for name in names {
+            let take = Request::Take {
+                path: self.path,
+                key: name.clone(),
+            };
+            match peer.ask(&self.replica.stamps, &take).await {
+                Ok(PeerAnswer::Done | PeerAnswer::Known) => {}
+                Ok(answer) => {
+                    warn!(peer = %peer.number, ?answer, "a peer stays behind");
+                    return false;
+                }
+                Err(error) => {
+                    warn!(peer = %peer.number, %error, "a peer stays behind");
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// The version that the next change is made on. The first change of a term looks at the peers too:
@@ -352,6 +375,6 @@ impl<D: Disk, I: Index> Upload<D, I> {
         let gathered = store.replica.gather(local, calls).await?;
         self.taken();
         let least = store.replica.majority();
-        store.settle(&key, base, least, gathered).await
+        store.settle(&[key], base, least, gathered).await
     }
 }

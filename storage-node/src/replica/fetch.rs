@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use common::digest::Crc32;
 use common::id::RemoteName;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::fetching::{Fetching, Pace};
 use super::group::GroupStore;
@@ -171,7 +171,15 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             return Ok(None);
         }
         for peer in self.replica.live_peers() {
-            match self.fetch_some_from(&peer, key, len_max).await {
+            let mut fetched = self.fetch_some_from(&peer, key, len_max).await;
+            if let Err(error) = &fetched
+                && !matches!(error, StoreError::OutOfReach)
+            {
+                // No room, or a disk that fails: readers get it from the peer as it comes.
+                debug!(peer = %peer.number, %error, "a blob is not kept here");
+                fetched = self.fetch_some_from(&peer, key, 0).await;
+            }
+            match fetched {
                 Ok(None) => {}
                 Ok(left) => return Ok(left),
                 Err(error) => warn!(peer = %peer.number, %error, "a blob was not fetched"),

@@ -77,6 +77,8 @@ pub(super) struct Fetching<'a, D: Disk, I: Index> {
     condition: Condition,
     pace: Pace<'a>,
     queue: VecDeque<Name>,
+    /// Longer blobs are left with the peer.
+    len_max: u64,
     /// Names of a request; as many as lately fitted into an answer.
     at_once: usize,
     long: Vec<RemoteBlob>,
@@ -108,6 +110,7 @@ impl<'a, D: Disk, I: Index> Fetching<'a, D, I> {
             condition,
             pace,
             queue: VecDeque::new(),
+            len_max: u64::MAX,
             at_once: store.replica.portions().names,
             long: Vec::new(),
             damaged: 0,
@@ -128,7 +131,7 @@ impl<'a, D: Disk, I: Index> Fetching<'a, D, I> {
         names: Vec<Name>,
         len_max: u64,
     ) -> Result<Fetched, StoreError> {
-        self.queue = names.into();
+        (self.queue, self.len_max) = (names.into(), len_max);
         let mut asked: FuturesUnordered<Asked> = FuturesUnordered::new();
         let mut kept: FuturesUnordered<Kept<'a>> = FuturesUnordered::new();
         let mut waiting = 0;
@@ -212,10 +215,22 @@ impl<'a, D: Disk, I: Index> Fetching<'a, D, I> {
                         return Err(StoreError::OutOfReach);
                     }
                     let len = u64::from(len);
-                    let (store, condition) = (self.store, self.condition);
-                    let keep = store.keep(name, (version, time), in_parts, (bytes, crc), condition);
-                    kept.push(Box::pin(async move { (len, keep.await) }));
-                    came += len;
+                    if name.0 == IndexKey::BLOB && self.len_max < len {
+                        self.long.push(RemoteBlob {
+                            peer: self.peer.clone(),
+                            key: name.1,
+                            version,
+                            time,
+                            crc: Some(crc),
+                            len,
+                        });
+                    } else {
+                        let (store, condition) = (self.store, self.condition);
+                        let dated = (version, time);
+                        let keep = store.keep(name, dated, in_parts, (bytes, crc), condition);
+                        kept.push(Box::pin(async move { (len, keep.await) }));
+                        came += len;
+                    }
                 }
                 Found::Long {
                     version,

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::digest::Crc32;
+use common::env::clock;
 use common::id::{NodeNumber, RemoteName, VolumePath};
+use common::rpc::auth::Rarely;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
@@ -88,6 +90,8 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     followed: Mutex<Followed>,
     /// Peers whose logs this node followed, now or before its start.
     met: Mutex<BTreeSet<NodeNumber>>,
+    /// Log lines about copies that peers refused.
+    refusals: Arc<Rarely>,
     locks: Vec<tokio::sync::Mutex<()>>,
     /// What goes on after its client was answered.
     tasks: TaskTracker,
@@ -177,6 +181,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             transfers: Transfers::default(),
             followed: Mutex::default(),
             met: Mutex::default(),
+            refusals: Arc::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             tasks: TaskTracker::new(),
             started: Instant::now(),
@@ -370,6 +375,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
         let calls = Calls::new();
         for peer in peers {
             let answer = peer.ask(&self.stamps, request);
+            let refusals = Arc::clone(&self.refusals);
             calls.push(Box::pin(async move {
                 let copied = match answer.await {
                     Ok(PeerAnswer::Done | PeerAnswer::Known) => Copied::Yes,
@@ -377,7 +383,10 @@ impl<D: Disk, I: Index> Replica<D, I> {
                     Ok(PeerAnswer::Deleted) => Copied::Deleted,
                     Ok(PeerAnswer::Overruled) => Copied::Overruled,
                     Ok(PeerAnswer::Refused(status)) => {
-                        warn!(peer = %peer.number, status, "a peer refused a copy");
+                        // A peer whose disk is full says so to each of thousands.
+                        if let Some(more) = refusals.note(clock::monotonic()) {
+                            warn!(peer = %peer.number, status, more, "a peer refused a copy");
+                        }
                         Copied::No
                     }
                     Ok(_) => {
@@ -609,7 +618,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             condition: Condition::Newer,
         });
         let gathered = self.replica.gather(local, calls).await?;
-        self.settle(&key, version, 1, gathered).await.map(drop)
+        self.settle(&[key], version, 1, gathered).await.map(drop)
     }
 
     /// Deletes a blob with its metadata.

@@ -68,6 +68,7 @@ impl Link for Direct {
 
 struct Node {
     number: NodeNumber,
+    disk: MemoryDisk,
     replica: Arc<TestReplica>,
     is_up: Arc<AtomicBool>,
 }
@@ -76,7 +77,12 @@ impl Node {
     /// Without peers.
     fn new(number: u32, settings: CopySettings) -> Self {
         let disk = MemoryDisk::new(1 << 20);
-        let shared = Shared::new(PATH, disk, MemoryIndex::default(), StoreMetrics::unread());
+        let shared = Shared::new(
+            PATH,
+            disk.clone(),
+            MemoryIndex::default(),
+            StoreMetrics::unread(),
+        );
         let engine_settings = EngineSettings {
             volume_len: 1 << 16,
             durability: Durability::Always,
@@ -92,6 +98,7 @@ impl Node {
         let stores = BTreeMap::from([(PATH, store)]);
         Self {
             number,
+            disk,
             replica: Replica::new(number, stores, stamps, settings),
             is_up: Arc::new(AtomicBool::new(true)),
         }
@@ -207,6 +214,25 @@ async fn another_peer_goes_on_where_the_first_one_ends() {
     three.is_up.store(false, Ordering::Relaxed);
     let mut pieces = store.pieces(key(), &blob, 0..50);
     assert!(matches!(pieces.next().await, Err(StoreError::OutOfReach)));
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_keep_a_blob_reads_it_from_its_peer() {
+    let (one, two) = (Node::new(1, SMALL), Node::new(2, SMALL));
+    let content = Bytes::from_static(b"twenty bytes at most");
+    let crc = Crc32::of(&content);
+    let holder = one.store();
+    holder.put(key(), 1, content.clone(), crc).await.unwrap();
+    two.knows(&[&one]);
+    two.disk.fail_writes(true);
+    let store = two.store();
+    let blob = store.open(&key()).await.unwrap().unwrap();
+    assert!(matches!(blob, GroupBlob::There(_)), "{blob:?}");
+    let got = collect(store.pieces(key(), &blob, 0..blob.len())).await;
+    assert_eq!(got, content);
+    // Who changes it needs a copy.
+    let changed = store.open_blob(&key()).await;
+    assert!(matches!(changed, Err(StoreError::OutOfReach)));
 }
 
 #[tokio::test]
