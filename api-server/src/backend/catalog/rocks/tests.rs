@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
+use std::{fs, io};
 
 use common::code::ErrorCode;
 use prometheus::Registry;
@@ -50,12 +51,26 @@ async fn all(catalog: &RocksCatalog) -> Entries {
     read.await.unwrap()
 }
 
+/// Copies the directory of a database that may be open. It removes files that it no longer needs, also
+/// by itself right after it was opened, so a copy that met one of them begins again.
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    for _ in 0..100 {
+        match try_copy(from, to) {
+            Ok(()) => return,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+        }
+        fs::remove_dir_all(to).unwrap();
     }
+    panic!("files go as fast as they are copied");
+}
+
+fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Files of the database whose names contain `part`.
