@@ -17,6 +17,8 @@ use crate::support::tell;
 
 const DISKS: Plan = Plan {
     disks: 3,
+    // So slow that trackers see a rebuild while it goes on: they hear of it once a second.
+    replication: "ack_copies = 2\nrebuild_rate = \"24MiB\"",
     ..Plan::USUAL
 };
 /// The disk that is lost, and its volume path.
