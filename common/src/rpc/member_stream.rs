@@ -17,11 +17,20 @@ use super::mux::Halves;
 type Tls<S> = TlsStream<BufReader<S>>;
 
 /// A stream between members.
-pub struct MemberStream<S>(Inner<S>);
+pub type MemberStream<S> = PlainOrTls<S, Box<Tls<S>>>;
 
-enum Inner<S> {
-    Plain(S),
-    Tls(Box<Tls<S>>),
+/// What is read from a [`MemberStream`].
+pub type MemberReader<S> = PlainOrTls<<S as Halves>::Reader, ReadHalf<Tls<S>>>;
+
+/// What is written to a [`MemberStream`].
+pub type MemberWriter<S> = PlainOrTls<<S as Halves>::Writer, WriteHalf<Tls<S>>>;
+
+/// A stream, or a half of one, that is plain or inside of TLS.
+pub struct PlainOrTls<P, T>(Inner<P, T>);
+
+enum Inner<P, T> {
+    Plain(P),
+    Tls(T),
 }
 
 impl<S> MemberStream<S> {
@@ -46,7 +55,27 @@ impl<S: AsyncRead> MemberStream<S> {
     }
 }
 
-impl<S> fmt::Debug for MemberStream<S> {
+impl<S: Halves> Halves for MemberStream<S> {
+    type Reader = MemberReader<S>;
+    type Writer = MemberWriter<S>;
+
+    fn into_halves(self) -> (Self::Reader, Self::Writer) {
+        match self.0 {
+            Inner::Plain(stream) => {
+                let (reader, writer) = stream.into_halves();
+                let (reader, writer) = (Inner::Plain(reader), Inner::Plain(writer));
+                (PlainOrTls(reader), PlainOrTls(writer))
+            }
+            Inner::Tls(stream) => {
+                let (reader, writer) = tokio::io::split(*stream);
+                let (reader, writer) = (Inner::Tls(reader), Inner::Tls(writer));
+                (PlainOrTls(reader), PlainOrTls(writer))
+            }
+        }
+    }
+}
+
+impl<P, T> fmt::Debug for PlainOrTls<P, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Inner::Plain(_) => "MemberStream(plain)",
@@ -67,7 +96,7 @@ fn ended(read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MemberStream<S> {
+impl<P: AsyncRead + Unpin, T: AsyncRead + Unpin> AsyncRead for PlainOrTls<P, T> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -80,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MemberStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MemberStream<S> {
+impl<P: AsyncWrite + Unpin, T: AsyncWrite + Unpin> AsyncWrite for PlainOrTls<P, T> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -121,116 +150,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MemberStream<S> {
         match &mut self.get_mut().0 {
             Inner::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Inner::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
-}
-
-/// What is read from a [`MemberStream`].
-pub struct MemberReader<S: Halves>(ReaderInner<S>);
-
-enum ReaderInner<S: Halves> {
-    Plain(S::Reader),
-    Tls(ReadHalf<Tls<S>>),
-}
-
-/// What is written to a [`MemberStream`].
-pub struct MemberWriter<S: Halves>(WriterInner<S>);
-
-enum WriterInner<S: Halves> {
-    Plain(S::Writer),
-    Tls(WriteHalf<Tls<S>>),
-}
-
-impl<S: Halves> fmt::Debug for MemberReader<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemberReader").finish_non_exhaustive()
-    }
-}
-
-impl<S: Halves> fmt::Debug for MemberWriter<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemberWriter").finish_non_exhaustive()
-    }
-}
-
-impl<S: Halves> Halves for MemberStream<S> {
-    type Reader = MemberReader<S>;
-    type Writer = MemberWriter<S>;
-
-    fn into_halves(self) -> (Self::Reader, Self::Writer) {
-        match self.0 {
-            Inner::Plain(stream) => {
-                let (reader, writer) = stream.into_halves();
-                (
-                    MemberReader(ReaderInner::Plain(reader)),
-                    MemberWriter(WriterInner::Plain(writer)),
-                )
-            }
-            Inner::Tls(stream) => {
-                let (reader, writer) = tokio::io::split(*stream);
-                (
-                    MemberReader(ReaderInner::Tls(reader)),
-                    MemberWriter(WriterInner::Tls(writer)),
-                )
-            }
-        }
-    }
-}
-
-impl<S: Halves> AsyncRead for MemberReader<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            ReaderInner::Plain(reader) => Pin::new(reader).poll_read(context, buffer),
-            ReaderInner::Tls(reader) => ended(Pin::new(reader).poll_read(context, buffer)),
-        }
-    }
-}
-
-impl<S: Halves> AsyncWrite for MemberWriter<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
-            WriterInner::Plain(writer) => Pin::new(writer).poll_write(context, bytes),
-            WriterInner::Tls(writer) => Pin::new(writer).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
-            WriterInner::Plain(writer) => Pin::new(writer).poll_write_vectored(context, slices),
-            WriterInner::Tls(writer) => Pin::new(writer).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.0 {
-            WriterInner::Plain(writer) => writer.is_write_vectored(),
-            WriterInner::Tls(writer) => writer.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            WriterInner::Plain(writer) => Pin::new(writer).poll_flush(context),
-            WriterInner::Tls(writer) => Pin::new(writer).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            WriterInner::Plain(writer) => Pin::new(writer).poll_shutdown(context),
-            WriterInner::Tls(writer) => Pin::new(writer).poll_shutdown(context),
         }
     }
 }

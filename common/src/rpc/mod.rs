@@ -11,4 +11,4 @@ pub mod mux;
 
 pub use accept::{AcceptLimits, accept_connections, listen, refuse_busy};
 pub use connection::{Connection, ConnectionError};
-pub use member_stream::{MemberReader, MemberStream, MemberWriter};
+pub use member_stream::{MemberReader, MemberStream, MemberWriter, PlainOrTls};

@@ -182,29 +182,18 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
 
     /// A range of what a peer has under a name, in whatever version.
     async fn range_of(&self, peer: &Peer, key: &[u8], range: Range<u64>) -> Option<Bytes> {
-        let stamps = &self.replica.stamps;
-        let (path, key) = (self.path, key.to_vec());
         let find = Request::Find {
-            path,
-            key: key.clone(),
+            path: self.path,
+            key: key.to_vec(),
         };
         let Ok(PeerAnswer::State {
             blob: Some(version),
             ..
-        }) = peer.ask(stamps, &find).await
+        }) = peer.ask(&self.replica.stamps, &find).await
         else {
             return None;
         };
-        let read = Request::Read {
-            path,
-            key,
-            version,
-            range,
-        };
-        match peer.ask(stamps, &read).await {
-            Ok(PeerAnswer::Range(bytes)) => Some(bytes),
-            Ok(_) | Err(_) => None,
-        }
+        self.ask_range(peer, key, version, range).await.ok()
     }
 
     /// Gets a blob or metadata again, in the version that is here or a newer one. Whether its record
