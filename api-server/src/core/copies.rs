@@ -199,18 +199,14 @@ pub fn accounts_with_work(
     after: Option<AccountId>,
     max: usize,
 ) -> Result<Vec<AccountId>, CoreError> {
-    let mut found = Vec::new();
-    let mut last = after;
-    while found.len() < max {
-        let behind = last.map(|account| (account, u64::MAX, u64::MAX));
-        let next = keys::scan_after::<CopyItems>(view, &(), behind.as_ref(), 1)?;
-        let Some(((account, _, _), _)) = next.first() else {
-            break;
-        };
-        found.push(*account);
-        last = Some(*account);
-    }
-    Ok(found)
+    let end = |account| (account, u64::MAX, u64::MAX);
+    Ok(keys::owners::<CopyItems>(
+        view,
+        after,
+        max,
+        end,
+        |(account, _, _)| *account,
+    )?)
 }
 
 /// Does the next step of an account's oldest task. Returns whether nothing is left.

@@ -227,18 +227,14 @@ pub fn accounts_with_work(
     after: Option<AccountId>,
     max: usize,
 ) -> Result<Vec<AccountId>, CoreError> {
-    let mut found = Vec::new();
-    let mut last = after;
-    while found.len() < max {
-        let behind = last.map(|account| (account, FolderNumber(u64::MAX)));
-        let next = keys::scan_after::<TreeTasks>(view, &(), behind.as_ref(), 1)?;
-        let Some(((account, _), _)) = next.first() else {
-            break;
-        };
-        found.push(*account);
-        last = Some(*account);
-    }
-    Ok(found)
+    let end = |account| (account, FolderNumber(u64::MAX));
+    Ok(keys::owners::<TreeTasks>(
+        view,
+        after,
+        max,
+        end,
+        |(account, _)| *account,
+    )?)
 }
 
 /// Does work that is left for an account, at most `steps` entries of it. Returns whether nothing is

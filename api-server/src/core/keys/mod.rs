@@ -42,6 +42,7 @@ use bytes::BytesMut;
 use common::codec::{CodecError, Reader, Writer};
 
 use super::catalog::{CatalogError, Direction, Transaction, View};
+use super::id::AccountId;
 
 pub(super) use account::Accounts;
 pub use account::{AccountRecord, PasswordHash, Standing};
@@ -263,6 +264,30 @@ pub(super) fn scan_after<T: Table>(
         from
     });
     collect::<T>(view, [&from, &to], Direction::Ascending, max)
+}
+
+/// The accounts that keys of a table begin with, at most `max` of those behind `after`, by one look for
+/// each. `end` is the last key that an account can have, and `owner` whose a key is.
+pub(super) fn owners<T: Table>(
+    view: &dyn View,
+    after: Option<AccountId>,
+    max: usize,
+    end: impl Fn(AccountId) -> T::Key,
+    owner: impl Fn(&T::Key) -> AccountId,
+) -> Result<Vec<AccountId>, CatalogError> {
+    let mut found = Vec::new();
+    let mut last = after;
+    while found.len() < max {
+        let behind = last.map(&end);
+        let next = scan_after::<T>(view, &(), behind.as_ref(), 1)?;
+        let Some((key, _)) = next.first() else {
+            break;
+        };
+        let account = owner(key);
+        found.push(account);
+        last = Some(account);
+    }
+    Ok(found)
 }
 
 /// The last entries whose keys begin with `prefix` and do not come before `from`, at most `max`, the last
