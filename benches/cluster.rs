@@ -42,7 +42,7 @@ struct Options {
     /// Only this part: acks, rebuild, lag or groups
     filter: Option<String>,
 
-    /// Rounds of uploads; the median counts
+    /// Rounds of uploads and of the rebuild of long files; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: u64,
 

@@ -17,6 +17,8 @@ use super::wait;
 
 /// How long nodes of a group may take to find each other, or to get what they lack.
 const WHOLE_LIMIT: Duration = Duration::from_mins(10);
+/// Time between two looks whether they have; all metrics are made for each.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A tracker and the nodes that were started; all end with the value.
 #[derive(Debug)]
@@ -48,7 +50,8 @@ impl Node {
 
     /// Waits until it has everything that this many peers have.
     fn wait_complete(&self, peers: usize) -> Result<(), BenchError> {
-        wait::until("a node has what its peers have", WHOLE_LIMIT, || {
+        let what = "a node has what its peers have";
+        wait::until_every(LOOK_EVERY, what, WHOLE_LIMIT, || {
             let complete = self.metric("hayloft_replication_complete")?;
             let is_whole = complete.len() == peers && complete.iter().all(|one| 0.0 < *one);
             Ok(is_whole.then_some(()))

@@ -136,38 +136,59 @@ fn upload(scale: &Scale, cluster: &Cluster) -> Result<Figures, BenchError> {
 
 /// An empty node joins a group of one that holds files, until it has them all.
 fn rebuild<F: FnMut(&Finding)>(scale: &Scale, notes: &mut Notes<F>) -> Result<(), BenchError> {
-    const MIB: u64 = 1 << 20;
-    let raw_folder = folder()?;
-    let bytes = scale.big_files * MIB;
-    let before = raw_sequential::write(raw_folder.path(), bytes)?;
-    let seconds = rebuild_of(scale.big_files, "1MiB")?;
-    let after = raw_sequential::write(raw_folder.path(), bytes)?;
-    let (rate, raw) = (float(bytes) / seconds, f64::midpoint(before, after));
-    notes.add("raw durable writes before", before / MB, "MB/s", None);
-    notes.add("raw durable writes behind", after / MB, "MB/s", None);
-    let what = format!("rebuild of {} files of 1 MiB", scale.big_files);
-    notes.add(what, rate / MB, "MB/s", None);
-    let target = Target::AtLeast(0.5);
-    notes.add("beside raw durable writes", rate / raw, "", target);
+    let mut rounds = Vec::new();
+    for _ in 0..scale.rounds {
+        rounds.push(rebuild_beside_raw(scale.big_files)?);
+    }
+    let ratio = |(raw, rate): &(f64, f64)| rate / raw;
+    rounds.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+    for (raw, rate) in &rounds {
+        notes.add("raw durable writes", raw / MB, "MB/s", None);
+        let what = format!("rebuild of {} files of 1 MiB behind it", scale.big_files);
+        notes.add(what, rate / MB, "MB/s", None);
+    }
+    let median = rounds.get(rounds.len() / 2).map_or(f64::NAN, ratio);
+    let what = "rebuild beside raw durable writes, median";
+    notes.add(what, median, "", Target::AtLeast(0.5));
 
-    let seconds = rebuild_of(scale.small_files, "4KiB")?;
+    let seconds = rebuild_of(&mut filled(scale.small_files, "4KiB")?)?;
     let what = format!("rebuild of {} files of 4 KiB", scale.small_files);
     let rate = float(scale.small_files) / seconds;
     notes.add(what, rate, "files/s", Target::AtLeast(10_000.0));
     Ok(())
 }
 
-/// Seconds from the start of the empty node.
-fn rebuild_of(files: u64, size: &str) -> Result<f64, BenchError> {
-    let mut cluster = Cluster::start(1, 1, Durability::Always)?;
+/// Bytes per second of the raw loop, and of an empty node that gets as many.
+///
+/// A virtual machine may have to ask its host for each page that it has not used for a while, which
+/// can cost more than the disk. So that both find the same, each comes right behind a file of as many
+/// bytes that was written and removed.
+fn rebuild_beside_raw(files: u64) -> Result<(f64, f64), BenchError> {
+    const MIB: u64 = 1 << 20;
+    let raw_folder = folder()?;
+    let mut cluster = filled(files, "1MiB")?;
+    raw_sequential::write(raw_folder.path(), files * MIB)?;
+    let raw = raw_sequential::write(raw_folder.path(), files * MIB)?;
+    let seconds = rebuild_of(&mut cluster)?;
+    cluster.stop()?;
+    Ok((raw, float(files * MIB) / seconds))
+}
+
+/// A group of one node that holds files.
+fn filled(files: u64, size: &str) -> Result<Cluster, BenchError> {
+    let cluster = Cluster::start(1, 1, Durability::Always)?;
     let load = cluster.uploads(1, size)?;
     load.with("--count", files.to_string()).measure(&[])?;
+    Ok(cluster)
+}
+
+/// Seconds from the start of an empty node until it has all.
+fn rebuild_of(cluster: &mut Cluster) -> Result<f64, BenchError> {
     rustix::fs::sync();
     let begin = clock::monotonic();
     cluster.add(1)?;
     cluster.wait_last_complete()?;
     let elapsed = clock::monotonic().saturating_duration_since(begin);
-    cluster.stop()?;
     Ok(elapsed.as_secs_f64())
 }
 

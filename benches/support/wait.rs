@@ -17,6 +17,16 @@ const POLL: Duration = Duration::from_millis(2);
 pub(crate) fn until<T>(
     what: &'static str,
     limit: Duration,
+    probe: impl FnMut() -> Result<Option<T>, BenchError>,
+) -> Result<T, BenchError> {
+    until_every(POLL, what, limit, probe)
+}
+
+/// Looks at times until `probe` answers, so that looking costs little of what is looked at.
+pub(crate) fn until_every<T>(
+    pause: Duration,
+    what: &'static str,
+    limit: Duration,
     mut probe: impl FnMut() -> Result<Option<T>, BenchError>,
 ) -> Result<T, BenchError> {
     let begin = clock::monotonic();
@@ -27,6 +37,6 @@ pub(crate) fn until<T>(
         if limit < clock::monotonic().saturating_duration_since(begin) {
             return Err(BenchError::TooLate { what, limit });
         }
-        std::thread::sleep(POLL);
+        std::thread::sleep(pause);
     }
 }

@@ -119,7 +119,8 @@ pub struct ReportHandle {
 }
 
 impl ReportHandle {
-    /// Has the next report sent soon instead of at the next heartbeat.
+    /// Has the next report sent soon instead of at the next heartbeat, and with it the answer which
+    /// tells who belongs to the group.
     pub fn report_soon(&self) {
         self.changes.send_replace(());
     }

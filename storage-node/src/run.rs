@@ -192,6 +192,7 @@ impl StorageNode {
             peers: Arc::new(ReplicaService::new(
                 Arc::clone(&node.replica),
                 places.numbers(),
+                move || handle.report_soon(),
             )),
         });
         let limits = AcceptLimits {

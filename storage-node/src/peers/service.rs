@@ -22,6 +22,8 @@ use crate::service::PeerService;
 pub(crate) struct ReplicaService {
     replica: Arc<Replica>,
     numbers: PeerNumbers,
+    /// Has a tracker asked who belongs to the group.
+    ask: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl fmt::Debug for ReplicaService {
@@ -31,8 +33,17 @@ impl fmt::Debug for ReplicaService {
 }
 
 impl ReplicaService {
-    pub(crate) fn new(replica: Arc<Replica>, numbers: PeerNumbers) -> Self {
-        Self { replica, numbers }
+    /// Answers the peers in `numbers`, and calls `ask` when another node of the cluster connects.
+    pub(crate) fn new(
+        replica: Arc<Replica>,
+        numbers: PeerNumbers,
+        ask: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            replica,
+            numbers,
+            ask: Arc::new(ask),
+        }
     }
 }
 
@@ -50,7 +61,8 @@ impl PeerService for ReplicaService {
         let service = self.clone();
         Box::pin(async move {
             let Some(number) = service.numbers.of(peer.peer()) else {
-                // It connects again, and by then a tracker may have told of it.
+                // It connects again, and by then a tracker has told of it.
+                (service.ask)();
                 debug!("a member of the cluster that is not known to be of this group");
                 return;
             };
@@ -84,5 +96,62 @@ impl Handler for Answering {
             head: answer.head,
             payload: answer.payload,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use common::rpc::auth::{self, Credentials};
+    use common::rpc::mux::Mux;
+    use common::secret::{Secret, Secrets};
+    use common::wire::report::NodeIdentity;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::format::Stamp;
+    use crate::replica::{CopySettings, Stamps};
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn credentials(identity: u8) -> Credentials {
+        let secret = Secret::try_from("the secret of these tests").unwrap();
+        Credentials::new(NodeIdentity([identity; 16]), &Secrets::new(secret))
+    }
+
+    #[tokio::test]
+    async fn a_tracker_is_asked_when_a_member_connects_that_is_not_known_yet() {
+        let number = NodeNumber::try_from(1).unwrap();
+        let stamps = Stamps::new(1, Box::new(|| 5), Stamp::default());
+        let replica = Replica::new(number, BTreeMap::new(), stamps, CopySettings::default());
+        let asked = Arc::new(AtomicU32::new(0));
+        let asks = Arc::clone(&asked);
+        let service = ReplicaService::new(replica, PeerNumbers::default(), move || {
+            asks.fetch_add(1, Ordering::Relaxed);
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap();
+        let (_trigger, shutdown) = Shutdown::new();
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = Connection::new(stream, DEADLINE);
+            let header = connection.header().await.unwrap().unwrap();
+            let (own, purposes) = (credentials(1), service.purposes());
+            let accepted = auth::accept(connection, &header, &own, purposes, DEADLINE).await;
+            let (connection, peer) = accepted.unwrap();
+            service.serve(connection, peer, shutdown).await;
+        };
+        let connect = async {
+            let (own, limits) = (credentials(9), MuxLimits::default());
+            let connected = Mux::connect(target, &own, Purpose::Replicate, limits).await;
+            assert!(connected.is_err(), "it is told nothing yet");
+        };
+        let both = async { tokio::join!(serve, connect) };
+        timeout(DEADLINE, both).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 }

@@ -55,9 +55,11 @@ impl<D: Disk, I: Index> Replica<D, I> {
         self.transfers.forget(peer);
     }
 
-    /// Has this node ask anew who decides, for the peers that answer are others by now.
+    /// Has this node ask anew who decides, for the peers that answer are others by now, and has those
+    /// followed at once to which there is a way.
     pub fn peers_changed(&self) {
         self.terms().forget_own();
+        self.ways.send_replace(());
     }
 
     async fn carry_out(

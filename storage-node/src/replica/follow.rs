@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::code::ErrorCode;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::answer::digest_of;
@@ -150,9 +150,12 @@ impl<D: Disk, I: Index> Follower<D, I> {
     /// What was fetched is kept; the place is behind it at most.
     pub async fn follow(&self) {
         let mut compared_at = Instant::now();
+        let mut ways = self.store.replica.ways.subscribe();
         loop {
+            ways.mark_unchanged();
             if !self.peer.link.is_up() {
-                sleep(self.settings.retry).await;
+                // An error would mean that the replica is gone, which is held here.
+                let _ = timeout(self.settings.retry, ways.changed()).await;
                 continue;
             }
             if self.settings.compare_every <= compared_at.elapsed() {
@@ -404,5 +407,38 @@ impl<D: Disk, I: Index> super::group::Replica<D, I> {
             store.local.submit(change).await?;
         }
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::super::fixture::{Node, PATH, SMALL, key, store_blob};
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_is_followed_as_soon_as_there_is_a_way_to_it() {
+        let (one, two) = (Node::new(1, SMALL), Node::new(2, SMALL));
+        store_blob(&one).await;
+        one.is_up.store(false, Ordering::Relaxed);
+        let settings = FollowSettings {
+            retry: Duration::from_hours(1),
+            ..FollowSettings::default()
+        };
+        let (follower, mut progress) = Follower::new(two.store(), two.peer(&one), settings, None);
+        tokio::spawn(async move { follower.follow().await });
+        let begin = Instant::now();
+        // Time passes only when the follower waits: it has seen that there is no way.
+        sleep(Duration::from_secs(1)).await;
+        one.is_up.store(true, Ordering::Relaxed);
+        two.replica.peers_changed();
+        progress
+            .wait_for(|progress| progress.is_complete)
+            .await
+            .unwrap();
+        assert!(begin.elapsed() < settings.retry);
+        let store = two.replica.store(PATH).unwrap();
+        assert!(store.shared().open_blob(&key()).await.unwrap().is_some());
     }
 }

@@ -16,6 +16,8 @@ mod answer;
 mod edit;
 mod fetch;
 mod fetching;
+#[cfg(test)]
+mod fixture;
 mod follow;
 mod group;
 pub mod link;

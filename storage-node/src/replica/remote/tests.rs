@@ -1,157 +1,18 @@
-//! Nodes that call each other directly, over stores in memory.
+//! What only peers have, read from this node.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::id::{Extension, NewBlob, NodeNumber, RemoteName, VolumePath};
 use tokio::time::Instant;
 
+use super::super::CopySettings;
 use super::super::fetching::{Fetching, Pace};
-use super::super::link::{Link, LinkError};
-use super::super::message::Parcel;
-use super::super::{CopySettings, Portions, Replica, Scarcity, Stamps};
+use super::super::fixture::{Node, SMALL, content, key, store_blob};
 use super::*;
 use crate::disk::MemoryDisk;
-use crate::format::{IndexKey, Stamp};
+use crate::format::IndexKey;
 use crate::index::MemoryIndex;
-use crate::metrics::StoreMetrics;
-use crate::store::{Condition, Durability, Engine, EngineSettings, PathStore, Reserve, Shared};
-
-type TestReplica = Replica<MemoryDisk, MemoryIndex>;
-type TestStore = GroupStore<MemoryDisk, MemoryIndex>;
-
-const PATH: VolumePath = VolumePath(0);
-/// Parts of the blob, each of this length.
-const PARTS: [u8; 5] = *b"abcde";
-const PART_LEN: usize = 10;
-/// So little in a message that the blob takes several.
-const SMALL: CopySettings = CopySettings {
-    ack_copies: 2,
-    scarcity: Scarcity::Degrade,
-    fetch_rate: None,
-    portions: Portions {
-        entries: 5,
-        names: 3,
-        content_len: 40,
-        whole_len: 20,
-        range_len: 16,
-        fetched_first: 24,
-    },
-};
-
-/// A call that is answered at once, as long as the peer is up.
-#[derive(Debug)]
-struct Direct {
-    from: NodeNumber,
-    to: Arc<TestReplica>,
-    is_up: Arc<AtomicBool>,
-}
-
-impl Link for Direct {
-    fn call(&self, request: Parcel) -> BoxFuture<'static, Result<Parcel, LinkError>> {
-        let (from, to, is_up) = (self.from, Arc::clone(&self.to), Arc::clone(&self.is_up));
-        Box::pin(async move {
-            if is_up.load(Ordering::Relaxed) {
-                Ok(to.answer(from, request).await)
-            } else {
-                Err(LinkError::Silent)
-            }
-        })
-    }
-
-    fn is_up(&self) -> bool {
-        self.is_up.load(Ordering::Relaxed)
-    }
-}
-
-struct Node {
-    number: NodeNumber,
-    disk: MemoryDisk,
-    replica: Arc<TestReplica>,
-    is_up: Arc<AtomicBool>,
-}
-
-impl Node {
-    /// Without peers.
-    fn new(number: u32, settings: CopySettings) -> Self {
-        let disk = MemoryDisk::new(1 << 20);
-        let shared = Shared::new(
-            PATH,
-            disk.clone(),
-            MemoryIndex::default(),
-            StoreMetrics::unread(),
-        );
-        let engine_settings = EngineSettings {
-            volume_len: 1 << 16,
-            durability: Durability::Always,
-            reserve: Reserve::Bytes(0),
-            store: [u8::try_from(number).unwrap(); 16],
-            log: number.into(),
-        };
-        let (engine, _) = Engine::open(Arc::new(shared.inline()), engine_settings).unwrap();
-        let (store, committer) = PathStore::attach(engine, || std::future::ready(()));
-        tokio::spawn(committer);
-        let stamps = Stamps::new(number, Box::new(|| 1_700_000_000_000_000), Stamp(0));
-        let number = NodeNumber::try_from(number).unwrap();
-        let stores = BTreeMap::from([(PATH, store)]);
-        Self {
-            number,
-            disk,
-            replica: Replica::new(number, stores, stamps, settings),
-            is_up: Arc::new(AtomicBool::new(true)),
-        }
-    }
-
-    fn knows(&self, others: &[&Self]) {
-        let peers = others.iter().map(|other| {
-            let link = Direct {
-                from: self.number,
-                to: Arc::clone(&other.replica),
-                is_up: Arc::clone(&other.is_up),
-            };
-            Peer {
-                number: other.number,
-                link: Arc::new(link),
-            }
-        });
-        self.replica.set_peers(peers.collect());
-    }
-
-    fn store(&self) -> TestStore {
-        self.replica.store(PATH).unwrap()
-    }
-}
-
-fn key() -> Vec<u8> {
-    let blob = NewBlob {
-        volume_path: PATH,
-        source: NodeNumber::try_from(1).unwrap(),
-        time: 1_700_000_000,
-        size: None,
-        crc: Crc32(0),
-        extension: Extension::default(),
-        random: 1 << 32,
-    };
-    RemoteName::generate(&blob).to_key()
-}
-
-fn content() -> Vec<u8> {
-    PARTS.iter().flat_map(|part| [*part; PART_LEN]).collect()
-}
-
-/// Stores a long blob with metadata on one node.
-async fn store_blob(node: &Node) {
-    let store = node.store();
-    let mut parts = store.parts(1);
-    for part in PARTS {
-        parts.push(vec![part; PART_LEN].into()).await.unwrap();
-    }
-    parts.finish(key()).await.unwrap();
-    let change = Box::new(|_: &[u8]| Some(b"metadata".to_vec()));
-    store.change_metadata(key(), 1, change).await.unwrap();
-}
+use crate::store::Condition;
 
 async fn collect(mut pieces: super::super::GroupPieces<MemoryDisk, MemoryIndex>) -> Vec<u8> {
     let mut bytes = Vec::new();
