@@ -68,7 +68,10 @@ impl Cluster {
     ) -> Result<Self, BenchError> {
         let home = folder()?;
         write_secret(home.path())?;
-        let config = format!("{}[tracker]\nlisten = \"127.0.0.1:0\"\n", cluster(&home));
+        let config = format!(
+            "{}[tracker]\nlisten = \"127.0.0.1:0\"\nreserved_space = \"1GiB\"\n",
+            cluster(&home)
+        );
         let tracker = start("hayloft tracker", "tracker", home.path(), &config)?;
         let mut cluster = Self {
             durability,
@@ -96,7 +99,7 @@ impl Cluster {
         let config = format!(
             "{}[storage]\nlisten = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:0\"\n\
              group = \"group{group}\"\nnode_number = {number}\ntrackers = [\"{}\"]\n\
-             durability = \"{}\"\n",
+             reserved_space = \"1GiB\"\ndurability = \"{}\"\n",
             cluster(&self.home),
             self.tracker.address("tracker")?,
             self.durability.text()

@@ -19,6 +19,8 @@ use super::wait;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long a load may take.
 const LOAD_LIMIT: Duration = Duration::from_hours(1);
+/// Bytes that nodes together write in a second, at most.
+const WARM_LEN: u64 = 1 << 30;
 /// Bytes of an upload where nothing else is said.
 const SIZE: &str = "64KiB";
 
@@ -124,10 +126,16 @@ fn in_turns<const N: usize>(
     }))
 }
 
+/// Writes this many bytes and removes them, and waits for all other writes: so what is measured next has
+/// neither to pay for these nor to ask for memory. A virtual machine may have to ask its host for each
+/// page that it has not used for a while, which can cost more than the disk.
+fn warm(len: u64) -> Result<(), BenchError> {
+    raw_sequential::write(folder()?.path(), len).map(drop)
+}
+
 fn upload(scale: &Scale, cluster: &Cluster) -> Result<Figures, BenchError> {
     let pids: Vec<u32> = cluster.group(1).map(Node::pid).collect();
-    // Other writes are not to be paid for here.
-    rustix::fs::sync();
+    warm(scale.seconds * WARM_LEN)?;
     cluster
         .uploads(1, SIZE)?
         .with("--seconds", scale.seconds.to_string())
@@ -158,16 +166,13 @@ fn rebuild<F: FnMut(&Finding)>(scale: &Scale, notes: &mut Notes<F>) -> Result<()
     Ok(())
 }
 
-/// Bytes per second of the raw loop, and of an empty node that gets as many.
-///
-/// A virtual machine may have to ask its host for each page that it has not used for a while, which
-/// can cost more than the disk. So that both find the same, each comes right behind a file of as many
-/// bytes that was written and removed.
+/// Bytes per second of the raw loop, and of an empty node that gets as many. Either finds warm memory,
+/// for the raw loop leaves it behind.
 fn rebuild_beside_raw(files: u64) -> Result<(f64, f64), BenchError> {
     const MIB: u64 = 1 << 20;
     let raw_folder = folder()?;
     let mut cluster = filled(files, "1MiB")?;
-    raw_sequential::write(raw_folder.path(), files * MIB)?;
+    warm(files * MIB)?;
     let raw = raw_sequential::write(raw_folder.path(), files * MIB)?;
     let seconds = rebuild_of(&mut cluster)?;
     cluster.stop()?;
