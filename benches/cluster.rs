@@ -47,7 +47,7 @@ struct Options {
     rounds: u64,
 
     /// Seconds of a round
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     seconds: u64,
 
     /// Files of 1 MiB that a node gets again
