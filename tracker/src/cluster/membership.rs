@@ -7,7 +7,7 @@ use common::id::{GroupName, NodeNumber};
 use common::limits;
 use common::wire::report::{
     GroupEntry, GroupMarks, JoinAnswer, NodeEntry, NodeJoin, NodeMarks, NodeReport, Place,
-    Progress, ReportAnswer, Standing,
+    Progress, ReportAnswer, Stamp, Standing,
 };
 use common::wire::tracker::NodeStatus;
 
@@ -364,7 +364,9 @@ impl Cluster {
                     place,
                     placed: now,
                     marks: NodeMarks::default(),
-                    marked: now,
+                    // Nobody ordered these, so any order is later, also one of a tracker where the
+                    // node joined a moment earlier.
+                    marked: Stamp::default(),
                 }
             }
         }

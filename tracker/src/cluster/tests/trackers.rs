@@ -302,6 +302,24 @@ fn a_tracker_that_was_away_learns_of_marks_and_removals_and_its_own_old_ones_do_
 }
 
 #[test]
+fn an_order_outlives_that_its_node_joins_another_tracker_only_afterwards() {
+    let mut one = Cluster::new(policy(), Vec::new(), 1);
+    let mut two = Cluster::new(policy(), Vec::new(), 2);
+    // The second tracker has decided more than the first one by then.
+    for node in [2, 3, 4] {
+        two.join(&join(node, "g"), PEER, at(0)).unwrap();
+    }
+    one.join(&join(1, "g"), PEER, at(0)).unwrap();
+    one.order(Target::Node(number(1)), Order::Drain).unwrap();
+    two.join(&join(1, "g"), PEER, at(0)).unwrap();
+    tell(&one, &mut two);
+    tell(&two, &mut one);
+    for tracker in [&one, &two] {
+        assert!(tracker.node(number(1)).unwrap().is_draining());
+    }
+}
+
+#[test]
 fn a_released_number_goes_to_its_heir_wherever_the_old_holder_is_still_known() {
     let mut one = Cluster::new(policy(), Vec::new(), 1);
     let mut two = Cluster::new(policy(), Vec::new(), 2);
