@@ -59,7 +59,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
     /// followed at once to which there is a way.
     pub fn peers_changed(&self) {
         self.terms().forget_own();
-        self.ways.send_replace(());
+        self.ways.notify_waiters();
     }
 
     async fn carry_out(

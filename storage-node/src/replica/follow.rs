@@ -150,12 +150,10 @@ impl<D: Disk, I: Index> Follower<D, I> {
     /// What was fetched is kept; the place is behind it at most.
     pub async fn follow(&self) {
         let mut compared_at = Instant::now();
-        let mut ways = self.store.replica.ways.subscribe();
         loop {
-            ways.mark_unchanged();
+            let way = self.store.replica.ways.notified();
             if !self.peer.link.is_up() {
-                // An error would mean that the replica is gone, which is held here.
-                let _ = timeout(self.settings.retry, ways.changed()).await;
+                let _ = timeout(self.settings.retry, way).await;
                 continue;
             }
             if self.settings.compare_every <= compared_at.elapsed() {

@@ -15,7 +15,7 @@ use common::id::{NodeNumber, RemoteName, VolumePath};
 use common::rpc::auth::Rarely;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -84,7 +84,7 @@ pub struct Replica<D: Disk = OsDisk, I: Index = RocksIndex> {
     /// Whether anybody told who the peers are.
     knows_peers: AtomicBool,
     /// Told of when the way to a peer opens or ends.
-    pub(super) ways: watch::Sender<()>,
+    pub(super) ways: Notify,
     pub(super) transfers: Transfers<D, I>,
     pub(super) terms: Mutex<Terms>,
     /// One comparison of each volume path at a time: what the first brings, the others need not fetch.
@@ -181,7 +181,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
             settings,
             peers: RwLock::default(),
             knows_peers: AtomicBool::new(true),
-            ways: watch::Sender::new(()),
+            ways: Notify::new(),
             transfers: Transfers::default(),
             followed: Mutex::default(),
             met: Mutex::default(),
