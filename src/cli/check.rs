@@ -1,6 +1,7 @@
 //! `hayloft check`: reads everything that a stopped node keeps, and says exactly what is wrong.
 
 use std::fmt::Write as _;
+use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 
 use common::env::clock;
@@ -9,7 +10,7 @@ use storage_node::offline::{self, Affected, IndexState, PathReport, Progress};
 use storage_node::volume::ScanDepth;
 
 use super::offline::{NodeArgs, OfflineError, StoppedNode};
-use super::output;
+use super::output::{self, Failure};
 use super::progress;
 
 const EXIT_CODES: &str = "Exit codes: 0 everything is sound, 1 damage was found, 2 wrong usage or \
@@ -24,6 +25,10 @@ pub(crate) struct CheckArgs {
     /// Do not read the bytes of blobs; faster where they are large, and finds no rot in them
     #[arg(long)]
     headers_only: bool,
+    /// Only print the id of every blob in the index, one in a line, and check nothing. After a crash
+    /// the last ones are in it when the node has run once more
+    #[arg(long, conflicts_with_all = ["headers_only", "json"])]
+    list: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -49,6 +54,17 @@ impl CheckArgs {
     /// Whether everything is sound.
     fn check(self) -> Result<bool, OfflineError> {
         let node = StoppedNode::take(self.node)?;
+        if self.list {
+            return match list(&node) {
+                // A reader that went away, as `head` does, is no failure.
+                Err(OfflineError::Output(Failure::Output(error)))
+                    if error.kind() == io::ErrorKind::BrokenPipe =>
+                {
+                    Ok(true)
+                }
+                listed => listed.map(|()| true),
+            };
+        }
         let depth = if self.headers_only {
             ScanDepth::Headers
         } else {
@@ -76,6 +92,17 @@ impl CheckArgs {
         }
         Ok(report.is_sound)
     }
+}
+
+/// Prints the ids of all blobs.
+fn list(node: &StoppedNode) -> Result<(), OfflineError> {
+    let failed = |error| OfflineError::from(Failure::Output(error));
+    let mut out = BufWriter::new(io::stdout().lock());
+    for place in &node.places {
+        let print = |id: &str| writeln!(out, "{id}").map_err(failed);
+        offline::each_id(place, &node.index_settings(), print)?;
+    }
+    out.flush().map_err(failed)
 }
 
 /// Checks one volume path with a progress bar.

@@ -110,6 +110,17 @@ pub enum CheckError {
         /// Why.
         source: io::Error,
     },
+    /// There is no sound index to list blobs from.
+    #[error(
+        "there is no index to list from in {} ({why}); remedy: `hayloft repair` makes it anew",
+        directory.display()
+    )]
+    NoIndex {
+        /// Where it should lie.
+        directory: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The index failed in another way than by being damaged.
     #[error("cannot read the index in {}", directory.display())]
     Index {
@@ -120,6 +131,78 @@ pub enum CheckError {
     },
 }
 
+/// Gives the file id of every blob that the index in `place` shows, until `visit` fails. Blocks.
+///
+/// # Errors
+///
+/// What `visit` returns, or a [`CheckError`]; without a sound index that is [`CheckError::NoIndex`],
+/// unless nothing was ever stored.
+pub fn each_id<E: From<CheckError>>(
+    place: &Place,
+    settings: &IndexSettings,
+    mut visit: impl FnMut(&str) -> Result<(), E>,
+) -> Result<(), E> {
+    existing(place)?;
+    let Some(index) =
+        open_index(&place.index(), settings).map_err(|error| unlisted(place, error))?
+    else {
+        let volumes = place.volume_files();
+        let volumes = volumes.map_err(|source| volumes_failed(place, source))?;
+        return if volumes.is_empty() {
+            Ok(())
+        } else {
+            Err(no_index(place, "it is missing".to_owned()).into())
+        };
+    };
+    let visited = compare::each(&index, IndexKey::BLOB, |key, _| {
+        // No other key has the prefix.
+        let IndexKey::Blob(name) = key else {
+            return Ok(());
+        };
+        visit(&place.id(name)).map_err(Unvisited::Visit)
+    });
+    visited.map_err(|error| match error {
+        Unvisited::Visit(error) => error,
+        Unvisited::Index(error) => unlisted(place, error).into(),
+    })
+}
+
+/// Why not all of an index was visited.
+enum Unvisited<E> {
+    Visit(E),
+    Index(IndexError),
+}
+
+impl<E> From<IndexError> for Unvisited<E> {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error)
+    }
+}
+
+/// The failure of an index from which something was to be listed.
+fn unlisted(place: &Place, error: IndexError) -> CheckError {
+    match damage_or_err(place, error) {
+        Ok(why) => no_index(place, format!("it is damaged: {why}")),
+        Err(error) => error,
+    }
+}
+
+fn no_index(place: &Place, why: String) -> CheckError {
+    let directory = place.index();
+    CheckError::NoIndex { directory, why }
+}
+
+/// Whether the volume path is there.
+fn existing(place: &Place) -> Result<(), CheckError> {
+    if place.root().is_dir() {
+        return Ok(());
+    }
+    Err(CheckError::Missing {
+        directory: place.directory.clone(),
+        volume_path: place.volume_path,
+    })
+}
+
 /// Looks at everything in `place` and changes nothing. Blocks.
 pub fn check(
     place: &Place,
@@ -127,23 +210,18 @@ pub fn check(
     settings: &IndexSettings,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathReport, CheckError> {
-    if !place.root().is_dir() {
-        return Err(CheckError::Missing {
-            directory: place.directory.clone(),
-            volume_path: place.volume_path,
-        });
-    }
+    existing(place)?;
     let (index, state) = match open_index(&place.index(), settings) {
         Ok(Some(index)) => (Some(index), IndexState::Sound),
         Ok(None) => (None, IndexState::Missing),
-        Err(error) => (None, damaged_or_err(place, error)?),
+        Err(error) => (None, IndexState::Damaged(damage_or_err(place, error)?)),
     };
     if let Some(index) = &index {
         match Walk::run(place, depth, Some(index), progress) {
             Ok(report) => return Ok(report),
             Err(Stopped::Volumes(source)) => return Err(volumes_failed(place, source)),
             Err(Stopped::Index(error)) => {
-                let state = damaged_or_err(place, error)?;
+                let state = IndexState::Damaged(damage_or_err(place, error)?);
                 return without_index(place, depth, state, progress);
             }
         }
@@ -197,10 +275,10 @@ fn open_index(
 }
 
 /// A damaged index is a finding, any other failure the end.
-fn damaged_or_err(place: &Place, error: IndexError) -> Result<IndexState, CheckError> {
+fn damage_or_err(place: &Place, error: IndexError) -> Result<String, CheckError> {
     match error {
-        IndexError::Damaged(source) => Ok(IndexState::Damaged(source.to_string())),
-        IndexError::Malformed(source) => Ok(IndexState::Damaged(source.to_string())),
+        IndexError::Damaged(source) => Ok(source.to_string()),
+        IndexError::Malformed(source) => Ok(source.to_string()),
         IndexError::Failed(_) | IndexError::Injected => Err(index_failed(place, error)),
     }
 }

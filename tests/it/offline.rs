@@ -115,6 +115,13 @@ impl Stopped {
         self.assert_served_without(lost);
     }
 
+    /// Without an index nothing can be listed, which is not the same as nothing being there.
+    fn assert_not_listed(&self) {
+        let output = self.tool(&["check", "--list"]);
+        assert_eq!(output.status.code(), UNUSABLE, "{output:?}");
+        assert!(text(&output).contains("hayloft repair"), "{output:?}");
+    }
+
     fn assert_served_without(&self, lost: &[String]) {
         let server = Server::start(&self.home);
         let mut storage = Wire::connect(server.addresses.storage).unwrap();
@@ -152,6 +159,12 @@ fn tool(home: &Home, arguments: &[&str]) -> Output {
 fn text(output: &Output) -> String {
     let said = [output.stdout.as_slice(), &output.stderr].concat();
     String::from_utf8(said).unwrap()
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    let mut lines: Vec<String> = text(output).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 fn ids(affected: &Value) -> Vec<String> {
@@ -193,7 +206,7 @@ fn a_stopped_node_is_sound_and_a_check_changes_nothing() {
     let log = storage.upload(UPLOAD_APPENDER, "log", b"one").unwrap();
     storage.append(&log, b", two").unwrap();
     let renamed = storage.upload(UPLOAD_APPENDER, "log", b"three").unwrap();
-    storage.regenerate(&renamed).unwrap();
+    let renamed = storage.regenerate(&renamed).unwrap();
     let deleted = storage.upload(UPLOAD, "txt", b"deleted").unwrap();
     storage.delete(&deleted).unwrap();
     server.terminate();
@@ -209,6 +222,14 @@ fn a_stopped_node_is_sound_and_a_check_changes_nothing() {
     assert_eq!(report["unowned_parts"], 0, "{report}");
     let output = stopped.tool(&["check", "--headers-only"]);
     assert_eq!(output.status.code(), SOUND, "{output:?}");
+    let output = stopped.tool(&["check", "--list"]);
+    assert_eq!(output.status.code(), SOUND, "{output:?}");
+    let uploaded = text(&uploaded);
+    let mut words = uploaded.split_whitespace();
+    let uploaded = words.find(|word| word.starts_with("group1/")).unwrap();
+    let mut expected = [uploaded.to_owned(), log.text(), renamed.text()];
+    expected.sort();
+    assert_eq!(lines(&output), expected);
     let output = stopped.tool(&["repair", "--dry-run"]);
     assert_eq!(output.status.code(), SOUND, "{output:?}");
     let output = stopped.tool(&["repair"]);
@@ -273,6 +294,7 @@ fn a_lost_index_is_told_and_repaired() {
     fs::remove_dir_all(stopped.home.data_dir().join("storage/M00/index")).unwrap();
     let report = stopped.checked(DAMAGED);
     assert_eq!(report["index"]["state"], "missing", "{report}");
+    stopped.assert_not_listed();
     let output = stopped.tool(&["repair", "--yes"]);
     assert_eq!(output.status.code(), SOUND, "{output:?}");
     assert!(text(&output).contains("20 records"), "{output:?}");
@@ -291,6 +313,7 @@ fn a_broken_index_is_told_and_repaired() {
     }
     let report = stopped.checked(DAMAGED);
     assert_eq!(report["index"]["state"], "damaged", "{report}");
+    stopped.assert_not_listed();
     let output = stopped.tool(&["repair", "--yes"]);
     assert_eq!(output.status.code(), SOUND, "{output:?}");
     stopped.checked(SOUND);
