@@ -7,7 +7,7 @@ use std::sync::Once;
 use crate::world::World;
 
 /// Seeds that every run looks at; `HAYLOFT_SIM_SEEDS=from..to` looks at others.
-const SEEDS: std::ops::Range<u64> = 0..2000;
+const SEEDS: std::ops::Range<u64> = 0..4000;
 
 /// Runs to the end in virtual time.
 fn run<T>(work: impl Future<Output = T>) -> T {

@@ -400,6 +400,7 @@ impl<D: Disk, I: Index> Replica<D, I> {
         };
         match edited {
             Ok(_) => Ok(Answer::Done),
+            Err(StoreError::Deleted) => Ok(Answer::Deleted),
             // Changed between the look and the change.
             Err(StoreError::Conflict | StoreError::NotFound | StoreError::Exists) => {
                 Ok(Answer::Behind {

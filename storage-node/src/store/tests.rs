@@ -16,7 +16,9 @@ use super::compact::CompactionReport;
 use super::*;
 use crate::disk::{CrashStyle, MemoryDisk};
 use crate::error::StoreError;
-use crate::format::{IndexKey, Manifest, PartId, SUPERBLOCK_LEN, Segment, Version, VolumeNumber};
+use crate::format::{
+    IndexKey, Manifest, PartId, SUPERBLOCK_LEN, Segment, Stamp, Version, VolumeNumber,
+};
 use crate::index::MemoryIndex;
 use crate::metrics::StoreMetrics;
 use crate::volume::VolumeState;
@@ -493,6 +495,44 @@ fn a_renamed_appender_keeps_its_bytes_and_only_one_name() {
         submit(&mut engine, edit(2, stale)),
         Err(StoreError::Conflict)
     ));
+}
+
+#[test]
+fn a_new_name_that_was_deleted_before_it_came_does_not_come_back() {
+    let disk = MemoryDisk::new(DISK_LEN);
+    let index = MemoryIndex::default();
+    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    create_appender(&mut engine, 1, b"hello").unwrap();
+    // Another node renamed the blob and deleted it, and the second was heard of first.
+    let news = Change::Delete {
+        key: key(2),
+        time: 4,
+        version: Version::first(Stamp(9)),
+        condition: Condition::Newer,
+    };
+    submit(&mut engine, news).unwrap();
+    let rename = Edit::Rename {
+        key: key(2),
+        expected: None,
+        crc: Crc32::of(b"hello"),
+    };
+    let arrange = Edit::Arrange {
+        key: key(2),
+        ranges: vec![3..5, 0..3],
+        crc: Crc32::of(b"lohel"),
+    };
+    for late in [rename, arrange] {
+        let late = Change::Edit {
+            key: key(1),
+            time: 3,
+            base: Some(Version::default()),
+            version: Version::first(Stamp(8)),
+            edit: late,
+        };
+        let refused = submit(&mut engine, late);
+        assert!(matches!(refused, Err(StoreError::Deleted)), "{refused:?}");
+        assert_eq!(read(&engine, 2).unwrap(), None);
+    }
 }
 
 #[test]

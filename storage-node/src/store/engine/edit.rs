@@ -146,6 +146,14 @@ impl<D: Disk, I: Index> Engine<D, I> {
         if value.kind != RecordKind::Manifest {
             return Err(StoreError::NotAppender);
         }
+        // As another node decided it: a new name may have been deleted already, and the news of that came
+        // first.
+        if let Edit::Rename { key: new, .. } | Edit::Arrange { key: new, .. } = &edit
+            && base.is_some()
+            && self.is_over(new, version)?
+        {
+            return Err(StoreError::Deleted);
+        }
         let manifest = self.manifest(index_key, &value)?;
         match edit {
             Edit::Append(content) => self.append(key, time, version, &manifest, content),

@@ -304,15 +304,19 @@ impl<D: Disk, I: Index> Engine<D, I> {
         if condition == Condition::Asked {
             return self.must_be_free(key).map(|()| None);
         }
-        if let Some(tombstone) = self.locate(IndexKey::Tombstone(key))?
-            && is_ended(key, version, tombstone.version)
-        {
+        if self.is_over(key, version)? {
             return Err(StoreError::Deleted);
         }
         let known = self.locate(IndexKey::Blob(key))?;
         Ok(known
             .filter(|known| !takes_place(known.version, version, condition))
             .map(|_| Answer::Known))
+    }
+
+    /// Whether this node knows that the name ended, for a blob with this version.
+    fn is_over(&mut self, key: &[u8], version: Version) -> Result<bool, StoreError> {
+        let tombstone = self.locate(IndexKey::Tombstone(key))?;
+        Ok(tombstone.is_some_and(|tombstone| is_ended(key, version, tombstone.version)))
     }
 
     fn record<'a>(
