@@ -178,14 +178,21 @@ fn change_for<D: Disk, I: Index>(
         Verdict::Carry(Change::Move(moved))
     };
     if header.kind == RecordKind::Tombstone {
-        if !is_sound {
-            return Ok(Verdict::Damaged);
-        }
-        let ended = decode_tombstone(&payload)?;
+        let ended = if is_sound {
+            decode_tombstone(&payload)?
+        } else {
+            // At most: nobody knows any more.
+            number
+        };
+        let payload = tombstone_payload(ended);
+        let header = RecordHeader {
+            payload_crc: Crc32::of(&payload),
+            ..header
+        };
         let is_needed = is_tombstone_needed(shared, number, ended)
             || leads_to(shared, IndexKey::Tombstone(&key), from)?;
         return Ok(if is_needed {
-            carry(header, key, payload)
+            carry(header, key, payload.into())
         } else {
             Verdict::Carry(Change::Forget {
                 volume: number,

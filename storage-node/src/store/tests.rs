@@ -17,7 +17,8 @@ use super::*;
 use crate::disk::{CrashStyle, MemoryDisk};
 use crate::error::StoreError;
 use crate::format::{
-    IndexKey, Manifest, PartId, SUPERBLOCK_LEN, Segment, Stamp, Version, VolumeNumber,
+    Extent, IndexKey, Manifest, PartId, RECORD_HEADER_LEN, SUPERBLOCK_LEN, Segment, Stamp, Version,
+    VolumeNumber,
 };
 use crate::index::MemoryIndex;
 use crate::metrics::StoreMetrics;
@@ -375,6 +376,35 @@ fn flipped_bits_are_an_error_never_wrong_bytes() {
     let report = scrub_volume(engine.shared(), volume).unwrap();
     assert_eq!(report.damaged.len(), 1);
     assert_eq!(report.records, 2);
+}
+
+#[test]
+fn a_rotten_tombstone_brings_nothing_back() {
+    let disk = MemoryDisk::new(DISK_LEN);
+    let index = MemoryIndex::default();
+    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    submit(&mut engine, blob(1, b"deleted")).unwrap();
+    submit(&mut engine, Change::Seal).unwrap();
+    submit(&mut engine, delete(1)).unwrap();
+    let name = key(1);
+    let tombstone = engine.shared().locate(IndexKey::Tombstone(&name));
+    let Extent { volume, offset, .. } = tombstone.unwrap().unwrap().extent;
+    assert_eq!(volume, VolumeNumber(2));
+    let payload = offset + (RECORD_HEADER_LEN + name.len()) as u64;
+    disk.corrupt(volume, payload, |bytes| bytes[0] ^= 1);
+    let rebuilt = |mut engine: TestEngine| {
+        engine.make_durable().unwrap();
+        drop(engine);
+        index.wipe();
+        let (engine, recovery) = open(&disk, &index, Durability::Always);
+        assert_eq!(recovery.mode, RecoveryMode::Rebuilt);
+        assert_eq!(read(&engine, 1).unwrap(), None);
+        engine
+    };
+    engine = rebuilt(engine);
+    // Its volume can go; what it says cannot, as long as the blob lies in another one.
+    assert!(0 < compact(&mut engine, volume).freed);
+    rebuilt(engine);
 }
 
 #[test]
