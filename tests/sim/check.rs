@@ -9,6 +9,7 @@ use common::wire::tracker::NodeStatus;
 use storage_node::format::{IndexKey, Version};
 use storage_node::store::LogEntry;
 
+use crate::clients::read_own;
 use crate::random::locked;
 use crate::tracker::TrackerProcess;
 use crate::world::{PATH, World};
@@ -27,6 +28,22 @@ impl World {
     pub(crate) fn keys(&self, number: NodeNumber) -> Vec<Vec<u8>> {
         let entries = self.entries(number, IndexKey::BLOB).into_iter();
         entries.map(|entry| entry.key).collect()
+    }
+
+    /// Whether a node can read all that it has.
+    pub(crate) async fn is_readable(&self, number: NodeNumber) -> bool {
+        let store = self.node(number).store();
+        for entry in self.entries(number, IndexKey::METADATA) {
+            if store.shared().metadata(&entry.key).await.is_err() {
+                return false;
+            }
+        }
+        for key in self.keys(number) {
+            if read_own(&store, &key).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether all nodes of a group have the same blobs and metadata, in the same versions.

@@ -531,7 +531,7 @@ async fn check_file(world: &World, store: &SimStore, idx: usize, file: &File) {
 }
 
 /// All bytes of a node's own copy.
-async fn read_own(store: &SimStore, key: &[u8]) -> Result<Option<String>, StoreError> {
+pub(crate) async fn read_own(store: &SimStore, key: &[u8]) -> Result<Option<String>, StoreError> {
     let Some(blob) = store.shared().open_blob(key).await? else {
         return Ok(None);
     };

@@ -309,10 +309,14 @@ impl World {
                 let Ok(ScanItem::Record(record)) = scanner.next_item() else {
                     break;
                 };
-                let at = record.offset + record.header.payload_start();
+                // In what the header speaks of, or in itself. Not in that of a part: nothing else says
+                // which of a peer's bytes are its, where the peer has another version of the blob.
+                let payload = record.header.payload_start();
+                let is_part = record.header.kind == RecordKind::Part;
+                let places = [payload, if is_part { payload } else { 3 }];
                 let is_content = record.header.kind != RecordKind::Filler;
                 if is_content && 0 < record.header.payload_len {
-                    records.push((volume.number(), at));
+                    records.extend(places.map(|at| (volume.number(), record.offset + at)));
                 }
             }
         }

@@ -310,14 +310,12 @@ impl World {
             }
         }
         sleep(Duration::from_secs(10)).await;
-        let numbers = self.numbers().into_iter();
-        let damaged = numbers.filter(|number| {
-            let store = self.node(*number).store();
-            let volumes = store.shared().volumes().into_iter();
-            let mut reports = volumes.map(|it| scrub_volume(store.shared(), it).expect("readable"));
-            reports.any(|report| !report.damaged.is_empty())
-        });
-        let damaged: BTreeSet<_> = damaged.map(|number| self.machines[&number].group).collect();
+        let mut damaged = BTreeSet::new();
+        for number in self.numbers() {
+            if !self.is_readable(number).await {
+                damaged.insert(self.machines[&number].group);
+            }
+        }
         self.rotten.retain(|group| damaged.contains(group));
     }
 

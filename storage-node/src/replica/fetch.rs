@@ -211,7 +211,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             return Err(StoreError::OutOfReach);
         };
         if let Some(version) = tombstone {
-            self.bury(key.to_vec(), version).await?;
+            self.bury(key.to_vec(), version, Condition::Newer).await?;
         }
         if blob.is_none() {
             return Ok(None);
@@ -229,14 +229,19 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
     }
 
     /// Keeps the news that a name ended.
-    pub(super) async fn bury(&self, key: Vec<u8>, version: Version) -> Result<(), StoreError> {
+    pub(super) async fn bury(
+        &self,
+        key: Vec<u8>,
+        version: Version,
+        condition: Condition,
+    ) -> Result<(), StoreError> {
         self.replica.stamps.see(version.stamp);
         let seconds = version.stamp.micros() / 1_000_000;
         let change = Change::Delete {
             key,
             time: u32::try_from(seconds).unwrap_or(u32::MAX),
             version,
-            condition: Condition::Newer,
+            condition,
         };
         self.local.submit(change).await.map(drop)
     }

@@ -258,7 +258,9 @@ impl<D: Disk, I: Index> Follower<D, I> {
             // Where the new name could not be fetched, what stands under the old one may be the last
             // sound copy. The next comparison tells of it again.
             if damaged == 0 || entry.says == Says::Ended {
-                self.store.bury(entry.key, entry.version).await?;
+                self.store
+                    .bury(entry.key, entry.version, Condition::Newer)
+                    .await?;
             }
         }
         self.progress

@@ -20,7 +20,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{Extent, IndexKey, PartId, RecordHeader};
 use crate::index::Index;
-use crate::store::{BlobContent, Change, Condition, MovedRecord, Shared};
+use crate::store::{BlobContent, Change, Condition, MovedRecord, PartState, Shared};
 
 /// Time after which a repair that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -55,14 +55,18 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             if segment.part == PartId::HOLE {
                 continue;
             }
-            let Some((header, from)) = self.damage_of(segment.part).await? else {
-                continue;
+            let is_mended = match self.look_at_part(segment.part).await? {
+                PartState::Sound => continue,
+                PartState::Gone => false,
+                PartState::Rotten { header, extent } => {
+                    let is_all = segment.start == 0 && segment.len == header.payload_len;
+                    // A peer that has not heard of the new name has the bytes under the old one.
+                    let mut names = vec![key.to_vec()];
+                    names.extend(manifest.replaces.clone());
+                    is_all && self.mend_part(&names, start..at, header, extent).await?
+                }
             };
-            let is_all = segment.start == 0 && segment.len == header.payload_len;
-            // A peer that has not heard of the new name has the bytes under the old one.
-            let mut names = vec![key.to_vec()];
-            names.extend(manifest.replaces.clone());
-            if !is_all || !self.mend_part(&names, start..at, header, from).await? {
+            if !is_mended {
                 // All of it, then; which is no help where the peer has another version.
                 self.fetch_again(IndexKey::BLOB, key).await?;
                 return self.is_whole(key).await;
@@ -78,7 +82,9 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
             return Ok(true);
         };
         for segment in manifest.segments() {
-            if segment.part != PartId::HOLE && self.damage_of(segment.part).await?.is_some() {
+            if segment.part != PartId::HOLE
+                && self.look_at_part(segment.part).await? != PartState::Sound
+            {
                 return Ok(false);
             }
         }
@@ -134,20 +140,31 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
                 }
                 Ok(is_sound)
             }
+            // Its record alone would end the name in a rebuild.
+            IndexKey::Tombstone(name) => self.bury_again(name).await.map(|()| true),
             // Nobody needs more of these than the index knows.
-            IndexKey::OpenPart(_)
-            | IndexKey::Tombstone(_)
-            | IndexKey::Volume(_)
-            | IndexKey::Replay
-            | IndexKey::Log => Ok(true),
+            IndexKey::OpenPart(_) | IndexKey::Volume(_) | IndexKey::Replay | IndexKey::Log => {
+                Ok(true)
+            }
         }
     }
 
-    /// Header and place of a part that is damaged; `None` if it is sound, or nothing of it is left.
-    async fn damage_of(&self, part: PartId) -> Result<Option<(RecordHeader, Extent)>, StoreError> {
+    async fn look_at_part(&self, part: PartId) -> Result<PartState, StoreError> {
         self.shared()
-            .blocking(move |shared| shared.damaged_part(part))
+            .blocking(move |shared| shared.look_at_part(part))
             .await
+    }
+
+    /// Writes a tombstone again that the index shows.
+    async fn bury_again(&self, name: &[u8]) -> Result<(), StoreError> {
+        let key = name.to_vec();
+        let find = self
+            .shared()
+            .blocking(move |shared| shared.version_of(IndexKey::Tombstone(&key)));
+        match find.await? {
+            Some(version) => self.bury(name.to_vec(), version, Condition::Repair).await,
+            None => Ok(()),
+        }
     }
 
     /// Gets the bytes of a part, which are `range` of the blob with one of these names, from a peer.

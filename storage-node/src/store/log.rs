@@ -14,10 +14,26 @@ use crate::format::{
     SUPERBLOCK_LEN, Version,
 };
 use crate::index::Index;
-use crate::volume::{ScanDepth, ScanItem, Scanner, Volume};
+use crate::volume::{Damage, ScanDepth, ScanItem, Scanner, Volume};
 
 /// Records that one look at the log steps over at most, whatever they are.
 const STEPS_MAX: usize = 16 * 1024;
+
+/// What a look at a part found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartState {
+    /// It is what was written.
+    Sound,
+    /// Its header is sound and says what the payload was.
+    Rotten {
+        /// The header.
+        header: RecordHeader,
+        /// Where it lies.
+        extent: Extent,
+    },
+    /// Nothing of it can be read.
+    Gone,
+}
 
 /// What a record says about a name. The numbers are stable: nodes tell them to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,20 +230,20 @@ impl<D: Disk, I: Index> Shared<D, I> {
         }
     }
 
-    /// Header and place of a part whose payload is not what was written. `None` if it is sound, or if
-    /// its header is gone too. Blocks.
-    pub fn damaged_part(&self, part: PartId) -> Result<Option<(RecordHeader, Extent)>, StoreError> {
+    /// What a look at a part finds. Blocks.
+    pub fn look_at_part(&self, part: PartId) -> Result<PartState, StoreError> {
         let key = IndexKey::Part(part);
         match self.read(key) {
-            Ok(_) => return Ok(None),
+            Ok(Some(_)) => return Ok(PartState::Sound),
+            Ok(None) => return Ok(PartState::Gone),
             Err(StoreError::Read(_)) => {}
             Err(error) => return Err(error),
         }
         let Some(extent) = self.locate_part(part)? else {
-            return Ok(None);
+            return Ok(PartState::Gone);
         };
         let Some(volume) = self.volume(extent.volume) else {
-            return Ok(None);
+            return Ok(PartState::Gone);
         };
         let number = volume.number();
         let mut scanner = Scanner::new(volume.file(), number, extent.offset, ScanDepth::Headers);
@@ -235,10 +251,48 @@ impl<D: Disk, I: Index> Shared<D, I> {
             Ok(ScanItem::Record(record))
                 if record.offset == extent.offset && record.header.sequence == part.0 =>
             {
-                Some((record.header, extent))
+                PartState::Rotten {
+                    header: record.header,
+                    extent,
+                }
             }
-            Ok(_) | Err(_) => None,
+            Ok(_) | Err(_) => PartState::Gone,
         })
+    }
+
+    /// Notes everything as damaged that the index shows in stretches of a volume that cannot be read.
+    /// Looks at the whole index. Blocks.
+    pub fn note_unreadable(&self, stretches: &[Damage]) -> Result<(), StoreError> {
+        let is_there = |extent: &Extent| {
+            let mut stretches = stretches.iter();
+            stretches.any(|it| it.volume == extent.volume && it.range.contains(&extent.offset))
+        };
+        let prefixes = [
+            IndexKey::BLOB,
+            IndexKey::METADATA,
+            IndexKey::PART,
+            IndexKey::TOMBSTONE,
+        ];
+        for prefix in prefixes {
+            let mut outcome = Ok(());
+            self.index.scan(prefix, &[], &mut |key, value| {
+                let noted = IndexValue::decode(value).and_then(|value| {
+                    if is_there(&value.extent) {
+                        self.note_damaged(IndexKey::decode(key)?);
+                    }
+                    Ok(())
+                });
+                match noted {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        outcome = Err(crate::index::IndexError::from(error));
+                        ControlFlow::Break(())
+                    }
+                }
+            })?;
+            outcome?;
+        }
+        Ok(())
     }
 
     /// The names of blobs that a part belongs to. Reads all manifests. Blocks.

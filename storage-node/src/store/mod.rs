@@ -31,7 +31,7 @@ pub use compact::plan_volume;
 pub use compact::{CompactionReport, compact_volume};
 pub(crate) use engine::is_ended;
 pub use engine::{Engine, EngineSettings, VOLUME_LEN_MIN};
-pub use log::{IndexPage, LogEntry, LogPage, Says};
+pub use log::{IndexPage, LogEntry, LogPage, PartState, Says};
 pub use maintain::{Maintenance, MaintenanceSettings};
 pub use reader::{BlobContent, OpenBlob, Pieces};
 pub use recover::{Recovery, RecoveryMode};

@@ -105,12 +105,12 @@ impl<D: Disk, I: Index> Scrub<D, I> {
                 // Records were committed up to `end`, so a walk that stops before it missed some.
                 Ok(ScanItem::End { end, .. }) => {
                     error!(volume = %number, from = end, to = self.end, "no records where some were");
-                    return Ok(Some(self.unreadable(end)));
+                    return self.unreadable(end).map(Some);
                 }
                 Err(error) => {
                     let ScanError { offset, .. } = error;
                     error!(error = &error as &dyn std::error::Error, "scrub stopped");
-                    return Ok(Some(self.unreadable(offset)));
+                    return self.unreadable(offset).map(Some);
                 }
             }
         }
@@ -119,18 +119,31 @@ impl<D: Disk, I: Index> Scrub<D, I> {
         self.shared.metrics.scrubbed_bytes.inc_by(looked_at);
         let is_done = looked_at == 0 || self.end <= scanner.offset();
         self.at = scanner.offset();
-        Ok(is_done.then(|| std::mem::take(&mut self.report)))
+        if is_done {
+            self.finish().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Has repaired what lay where nothing can be read.
+    fn finish(&mut self) -> Result<ScrubReport, StoreError> {
+        let report = std::mem::take(&mut self.report);
+        if !report.damage.is_empty() {
+            self.shared.note_unreadable(&report.damage)?;
+        }
+        Ok(report)
     }
 
     /// Ends the scrub: nothing can be read from `offset` on.
-    fn unreadable(&mut self, offset: u64) -> ScrubReport {
+    fn unreadable(&mut self, offset: u64) -> Result<ScrubReport, StoreError> {
         self.shared.metrics.damaged_records.inc();
         self.report.damage.push(Damage {
             volume: self.volume.number(),
             range: offset..self.end,
         });
         self.at = self.end;
-        std::mem::take(&mut self.report)
+        self.finish()
     }
 
     fn look_at(&mut self, record: &ScannedRecord) -> Result<(), StoreError> {

@@ -408,6 +408,59 @@ fn a_rotten_tombstone_brings_nothing_back() {
 }
 
 #[test]
+fn what_lies_where_no_header_can_be_read_is_to_be_repaired() {
+    let disk = MemoryDisk::new(DISK_LEN);
+    let index = MemoryIndex::default();
+    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    submit(&mut engine, blob(1, b"one")).unwrap();
+    create_appender(&mut engine, 2, b"two").unwrap();
+    submit(&mut engine, metadata(2, b"m".to_vec())).unwrap();
+    submit(&mut engine, blob(3, b"three")).unwrap();
+    submit(&mut engine, delete(3)).unwrap();
+    submit(&mut engine, blob(4, b"four")).unwrap();
+    let names: Vec<Vec<u8>> = (1..=4).map(key).collect();
+    let part = PartId(engine.next_sequence - 6);
+    let hurt = [
+        IndexKey::Blob(&names[0]),
+        IndexKey::Metadata(&names[1]),
+        IndexKey::Part(part),
+        IndexKey::Tombstone(&names[2]),
+    ];
+    assert_eq!(
+        engine.shared().look_at_part(part).unwrap(),
+        PartState::Sound
+    );
+    for name in hurt {
+        let extent = engine.shared().locate(name).unwrap().unwrap().extent;
+        disk.corrupt(extent.volume, extent.offset + 3, |bytes| bytes[0] ^= 1);
+    }
+    let scrub = |engine: &TestEngine| {
+        let volume = engine.shared().volume(VolumeNumber(1)).unwrap();
+        scrub_volume(engine.shared(), volume).unwrap();
+        engine.shared().take_damaged()
+    };
+    assert_eq!(scrub(&engine), hurt.map(IndexKey::encode).into());
+    assert_eq!(engine.shared().look_at_part(part).unwrap(), PartState::Gone);
+
+    // A tombstone needs nobody's help.
+    let again = Change::Delete {
+        key: key(3),
+        time: 9,
+        version: Version::default(),
+        condition: Condition::Repair,
+    };
+    let live = |engine: &TestEngine| {
+        let stats = engine.shared().volume_stats(VolumeNumber(1));
+        stats.live_bytes
+    };
+    let before = live(&engine);
+    submit(&mut engine, again).unwrap();
+    assert_eq!(live(&engine), before, "one for the other");
+    let left = [hurt[0], hurt[1], hurt[2]].map(IndexKey::encode);
+    assert_eq!(scrub(&engine), left.into());
+}
+
+#[test]
 fn damage_in_the_middle_is_reported_with_its_extent() {
     let disk = MemoryDisk::new(DISK_LEN);
     let index = MemoryIndex::default();

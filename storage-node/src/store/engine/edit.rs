@@ -5,7 +5,7 @@ use common::codec::Reader;
 use common::digest::{Crc32, Crc32Hasher};
 use common::limits;
 
-use super::{Engine, NewRecord, Purpose};
+use super::{Engine, NewRecord, Purpose, takes_place};
 use crate::disk::Disk;
 use crate::error::{ReadError, StoreError};
 use crate::format::{
@@ -13,7 +13,7 @@ use crate::format::{
 };
 use crate::index::Index;
 use crate::store::change::{Answer, Condition, Content, Edit, MetadataChange, MovedRecord};
-use crate::store::plan::{Plan, View as _};
+use crate::store::plan::{Plan, View as _, len_on_disk};
 
 /// Segments of an appender from which small ones at its end are merged into one.
 const MERGE_SEGMENTS_MIN: usize = 32;
@@ -82,10 +82,11 @@ impl<D: Disk, I: Index> Engine<D, I> {
         version: Version,
         condition: Condition,
     ) -> Result<Answer, StoreError> {
-        if condition == Condition::Newer {
-            let tombstone = self.locate(IndexKey::Tombstone(key))?;
+        let known = self.locate(IndexKey::Tombstone(key))?;
+        if condition != Condition::Asked {
             let blob = self.locate(IndexKey::Blob(key))?;
-            let is_known = tombstone.is_some_and(|known| version <= known.version);
+            let is_known =
+                known.is_some_and(|known| !takes_place(known.version, version, condition));
             let is_over = blob.is_some_and(|blob| !super::is_ended(key, blob.version, version));
             if is_over || (is_known && blob.is_none()) {
                 return Ok(Answer::Known);
@@ -93,11 +94,18 @@ impl<D: Disk, I: Index> Engine<D, I> {
         }
         let mut record = self.record(RecordKind::Tombstone, time, key, Bytes::new(), Crc32(0));
         record.version = version;
-        let plan = Plan::of(self, &record.header(), key, None)?;
+        let mut plan = Plan::of(self, &record.header(), key, None)?;
+        let damaged = known.filter(|_| condition == Condition::Repair);
+        if let Some(damaged) = damaged.filter(|it| it.kind == RecordKind::Tombstone) {
+            let len = len_on_disk(IndexKey::Tombstone(key), &damaged);
+            plan.dead.push((damaged.extent.volume, len));
+        }
         if plan.deletes.is_empty() && condition == Condition::Asked {
             return Err(StoreError::NotFound);
         }
-        let youngest = plan.dead.iter().map(|(volume, _)| *volume).max();
+        // What the damaged one ended lay in volumes up to its own.
+        let dead = plan.dead.iter().map(|(volume, _)| *volume);
+        let youngest = dead.chain(damaged.map(|it| it.extent.volume)).max();
         record.payload = tombstone_payload(youngest.unwrap_or(VolumeNumber(0)));
         record.crc = Crc32::of(&record.payload);
         record.sequence = self.next_sequence;

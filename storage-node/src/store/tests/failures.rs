@@ -133,12 +133,11 @@ fn a_blob_whose_part_was_repaired_behind_it_survives_a_crash_and_a_rebuild() {
         from.offset + sound.header.payload_start(),
         corrupt,
     );
-    let (header, from) = bench
-        .engine
-        .shared()
-        .damaged_part(part)
-        .unwrap()
-        .expect("it is damaged");
+    let state = bench.engine.shared().look_at_part(part).unwrap();
+    let PartState::Rotten { header, extent } = state else {
+        panic!("{state:?}");
+    };
+    assert_eq!(extent, from);
     bench
         .submit(Change::Move(MovedRecord {
             header,
