@@ -461,6 +461,46 @@ fn what_lies_where_no_header_can_be_read_is_to_be_repaired() {
 }
 
 #[test]
+fn an_append_outlives_that_an_older_part_of_its_file_rots() {
+    // At the same time as the part it may be what a power cut tore, and is no promise then.
+    for (time, is_kept) in [(1, false), (100, true)] {
+        let disk = MemoryDisk::new(DISK_LEN);
+        let index = MemoryIndex::default();
+        let (mut engine, _) = open(&disk, &index, Durability::Always);
+        create_appender(&mut engine, 1, b"one").unwrap();
+        let append = Change::Edit {
+            key: key(1),
+            time,
+            base: None,
+            version: Version::first(Stamp(5)),
+            edit: Edit::Append(inline(b"two")),
+        };
+        submit(&mut engine, append).unwrap();
+        let name = key(1);
+        let (_, record) = engine
+            .shared()
+            .read(IndexKey::Blob(&name))
+            .unwrap()
+            .unwrap();
+        let part = Manifest::decode(&record.payload).unwrap().segments()[0].part;
+        let extent = engine.shared().locate_part(part).unwrap().unwrap();
+        let payload = extent.offset + RECORD_HEADER_LEN as u64;
+        disk.corrupt(extent.volume, payload, |bytes| bytes[0] ^= 1);
+        drop(engine);
+        index.wipe();
+        let (engine, _) = open(&disk, &index, Durability::Always);
+        let version = engine.shared().version_of(IndexKey::Blob(&name)).unwrap();
+        assert_eq!(version.is_some(), is_kept, "{version:?}");
+        if is_kept {
+            assert_eq!(version, Some(Version::first(Stamp(5))));
+            assert!(matches!(read(&engine, 1), Err(StoreError::Read(_))));
+            let damaged = engine.shared().take_damaged();
+            assert_eq!(damaged, [IndexKey::Part(part).encode()].into());
+        }
+    }
+}
+
+#[test]
 fn damage_in_the_middle_is_reported_with_its_extent() {
     let disk = MemoryDisk::new(DISK_LEN);
     let index = MemoryIndex::default();

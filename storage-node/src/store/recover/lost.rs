@@ -111,6 +111,7 @@ impl<D: Disk, I: Index> Opening<D, I> {
         self.recovery.unverified.clear();
         self.tail = None;
         self.moved_parts = None;
+        self.rotten_parts.clear();
         let mut batch = Batch::default();
         batch.delete(IndexKey::Replay.encode());
         batch.delete(IndexKey::Log.encode());

@@ -120,6 +120,7 @@ impl<D: Disk, I: Index> Engine<D, I> {
             has_skipped_manifest: false,
             limits: HashMap::new(),
             moved_parts: None,
+            rotten_parts: HashMap::new(),
             tail: None,
         };
         opening.run()?;
@@ -142,6 +143,9 @@ struct Opening<D: Disk, I> {
     limits: HashMap<VolumeNumber, u64>,
     /// Parts whose records stand again further on, once somebody had to know.
     moved_parts: Option<HashMap<PartId, Position>>,
+    /// Parts that the index shows from now on although their bytes are wrong, and when they came, in Unix
+    /// seconds.
+    rotten_parts: HashMap<PartId, u32>,
     tail: Option<Tail>,
 }
 
@@ -214,6 +218,9 @@ impl<D: Disk, I: Index> Opening<D, I> {
         }
         self.check_index()?;
         self.cover_skipped()?;
+        for part in self.rotten_parts.keys() {
+            self.engine.shared.note_damaged(IndexKey::Part(*part));
+        }
         let must_settle = must_settle || self.recovery.mode != RecoveryMode::Clean;
         if must_settle {
             // What only the operating system had is counted as durable from here on.
@@ -499,7 +506,19 @@ impl<D: Disk, I: Index> Opening<D, I> {
             return Ok(());
         }
         // What a tombstone says to a rebuild stands in its header, which is sound.
-        if !is_sound && header.kind != RecordKind::Tombstone {
+        if header.kind == RecordKind::Part {
+            let part = PartId(header.sequence);
+            if is_sound {
+                self.rotten_parts.remove(&part);
+            } else if !header.moved {
+                // Its manifests decide whether it is a part of anything.
+                self.rotten_parts.insert(part, header.time);
+                warn!(part = part.0, ?extent, "a part is not what was written");
+                self.note_unverified(format!("part {}", part.0), extent);
+            }
+        }
+        let is_rotten_part = header.kind == RecordKind::Part && !header.moved;
+        if !is_sound && !is_rotten_part && header.kind != RecordKind::Tombstone {
             self.leave_out(&header, &key, extent, "its payload is not what was written");
             return Ok(());
         }
@@ -564,6 +583,10 @@ impl<D: Disk, I: Index> Opening<D, I> {
             self.name_of(key)
         };
         warn!(name, ?extent, kind = ?header.kind, why, "a record is left out");
+        self.note_unverified(name, extent);
+    }
+
+    fn note_unverified(&mut self, name: String, extent: Extent) {
         if self.recovery.unverified.len() < UNVERIFIED_MAX {
             self.recovery.unverified.push((name, extent));
         }

@@ -16,6 +16,9 @@ use crate::volume::{ScanDepth, ScanItem, Scanner, Volume};
 /// that wait for one sync, and a group, are shorter.
 const UNSYNCED_LEN_MAX: u64 = 64 * 1024 * 1024;
 
+/// Seconds that a sync takes at most, and more.
+const SYNC_SECONDS_MAX: u32 = 10;
+
 impl<D: Disk, I: Index> Opening<D, I> {
     /// Whether parts of a manifest, which ends at `end`, are not there because a power cut took them
     /// out of the middle of what nobody was promised. It must not take the place of what is whole.
@@ -35,7 +38,9 @@ impl<D: Disk, I: Index> Opening<D, I> {
             // compaction moved come behind their manifest, and may be gone if the manifest is not
             // needed any more.
             let may_be_missing = is_rebuild && !was_new_in::<D>(volume, part);
-            if !may_be_missing && self.engine.locate(IndexKey::Part(part))?.is_none() {
+            let is_missing = self.is_new_and_rotten(part, header)
+                || self.engine.locate(IndexKey::Part(part))?.is_none();
+            if !may_be_missing && is_missing {
                 let is_torn = !is_rebuild || self.is_at_the_end(volume, end);
                 let at = Position {
                     volume: volume.number(),
@@ -45,6 +50,13 @@ impl<D: Disk, I: Index> Opening<D, I> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the bytes of a part are wrong that came with the change, or so shortly before it that
+    /// both may have waited for one sync. An older one was promised, so it rotted, and a peer may help.
+    fn is_new_and_rotten(&self, part: PartId, change: &RecordHeader) -> bool {
+        let came = self.rotten_parts.get(&part);
+        came.is_some_and(|came| change.time <= came.saturating_add(SYNC_SECONDS_MAX))
     }
 
     /// Whether a sound copy of a part stands behind `at`: a damaged one was repaired after its manifest
