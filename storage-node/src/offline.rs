@@ -154,7 +154,7 @@ pub fn each_id<E: From<CheckError>>(
             Err(no_index(place, "it is missing".to_owned()).into())
         };
     };
-    let visited = compare::each(&index, IndexKey::BLOB, |key, _| {
+    let visited = crate::index::each(&index, IndexKey::BLOB, |key, _| {
         // No other key has the prefix.
         let IndexKey::Blob(name) = key else {
             return Ok(());
@@ -296,7 +296,7 @@ fn index_failed(place: &Place, source: IndexError) -> CheckError {
 /// Volumes that the index knows.
 fn known_volumes(index: &RocksIndex) -> Result<BTreeMap<VolumeNumber, VolumeStats>, IndexError> {
     let mut known = BTreeMap::new();
-    compare::each(index, IndexKey::VOLUME, |key, value| {
+    crate::index::each(index, IndexKey::VOLUME, |key, value| {
         if let IndexKey::Volume(number) = key {
             known.insert(number, VolumeStats::decode(value)?);
         }

@@ -3,6 +3,8 @@
 //! Trackers say who belongs to the group, see [`crate::report::Members`]; what they said last is kept
 //! beside the identity, so a node knows its peers before any tracker answers.
 
+#[cfg(test)]
+mod fixture;
 mod link;
 mod places;
 mod service;

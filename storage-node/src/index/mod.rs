@@ -14,6 +14,8 @@ use std::ops::ControlFlow;
 pub use memory::MemoryIndex;
 pub use rocks::{IndexSettings, RocksIndex};
 
+use crate::format::IndexKey;
+
 /// The index failed or is damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -106,4 +108,30 @@ pub trait Index: Send + Sync + 'static {
 
     /// Bytes on disk, about.
     fn disk_len(&self) -> u64;
+}
+
+/// Visits all entries of a prefix of the index, decoded.
+pub(crate) fn each<I: Index, E>(
+    index: &I,
+    prefix: u8,
+    mut visit: impl FnMut(IndexKey<'_>, &[u8]) -> Result<(), E>,
+) -> Result<(), E>
+where
+    E: From<IndexError>,
+{
+    let mut outcome = Ok(());
+    index.scan(prefix, &[], &mut |key, value| {
+        let visited = match IndexKey::decode(key) {
+            Ok(key) => visit(key, value),
+            Err(error) => Err(E::from(IndexError::from(error))),
+        };
+        match visited {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                outcome = Err(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    outcome
 }

@@ -1,7 +1,6 @@
 //! The second half of a check: from the index to what was met in the volumes.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 use super::Stopped;
 use super::report::Content;
@@ -10,33 +9,7 @@ use crate::disk::VolumeFile as _;
 use crate::format::{
     IndexKey, IndexValue, Manifest, PartId, Position, RECORD_HEADER_LEN, RecordKind,
 };
-use crate::index::{Index as _, IndexError, RocksIndex};
-
-/// Visits all entries of a prefix of the index, decoded.
-pub(super) fn each<E>(
-    index: &RocksIndex,
-    prefix: u8,
-    mut visit: impl FnMut(IndexKey<'_>, &[u8]) -> Result<(), E>,
-) -> Result<(), E>
-where
-    E: From<IndexError>,
-{
-    let mut outcome = Ok(());
-    index.scan(prefix, &[], &mut |key, value| {
-        let visited = match IndexKey::decode(key) {
-            Ok(key) => visit(key, value),
-            Err(error) => Err(E::from(IndexError::from(error))),
-        };
-        match visited {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                outcome = Err(error);
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    outcome
-}
+use crate::index::{self, IndexError, RocksIndex};
 
 impl Walk<'_> {
     /// Looks whether everything that the index shows was met, and is whole.
@@ -46,7 +19,7 @@ impl Walk<'_> {
         };
         let mut needed = HashSet::new();
         let mut unreadable_manifests = 0_u64;
-        each(index, IndexKey::BLOB, |key, value| {
+        index::each(index, IndexKey::BLOB, |key, value| {
             self.report.blobs += 1;
             let value = decode(value)?;
             let IndexKey::Blob(name) = key else {
@@ -63,7 +36,7 @@ impl Walk<'_> {
             self.note(name, Content::Blob, &value, why);
             Ok::<_, Stopped>(())
         })?;
-        each(index, IndexKey::METADATA, |key, value| {
+        index::each(index, IndexKey::METADATA, |key, value| {
             let value = decode(value)?;
             if let IndexKey::Metadata(name) = key {
                 let is_found = self.is_found(&value.extent);
@@ -148,13 +121,13 @@ impl Walk<'_> {
         mut needed: HashSet<PartId>,
     ) -> Result<(), Stopped> {
         // Parts of an upload that was under way go at the next start.
-        each(index, IndexKey::OPEN_PART, |key, _| {
+        index::each(index, IndexKey::OPEN_PART, |key, _| {
             if let IndexKey::OpenPart(part) = key {
                 needed.insert(part);
             }
             Ok::<_, Stopped>(())
         })?;
-        each(index, IndexKey::PART, |key, _| {
+        index::each(index, IndexKey::PART, |key, _| {
             if let IndexKey::Part(part) = key {
                 self.report.unowned_parts += u64::from(!needed.contains(&part));
             }

@@ -143,7 +143,7 @@ fn compare(
     }
     let mut new_failed = None;
     for prefix in [IndexKey::BLOB, IndexKey::METADATA] {
-        let walked = super::compare::each(old, prefix, |key, value| {
+        let walked = crate::index::each(old, prefix, |key, value| {
             let value = IndexValue::decode(value)?;
             match loss(place, shared, key, &value) {
                 Ok(lost) => rebuilt.lost.extend(lost),

@@ -201,7 +201,7 @@ async fn a_blob_with_a_missing_part_is_named_with_the_part() {
     let fixture = Fixture::new().await;
     let mut missing = PartId::HOLE;
     fixture.falsify(|index, batch| {
-        compare::each(index, IndexKey::PART, |key, _| {
+        crate::index::each(index, IndexKey::PART, |key, _| {
             if let IndexKey::Part(part) = key {
                 missing = part;
             }

@@ -211,22 +211,17 @@ impl Link for MuxLink {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use bytes::Bytes;
     use common::env::Shutdown;
-    use common::rpc::Connection;
-    use common::rpc::auth::{self, Authenticated};
+    use common::rpc::auth::Authenticated;
     use common::rpc::mux::{self, Handler};
-    use common::secret::{Secret, Secrets};
     use tokio::net::TcpListener;
 
+    use super::super::fixture::{accept, credentials, replica};
     use super::*;
     use crate::format::Stamp;
     use crate::replica::message::version_for;
-    use crate::replica::{CopySettings, Stamps};
 
-    const DEADLINE: Duration = Duration::from_secs(20);
     const PEER: NodeIdentity = NodeIdentity([9; 16]);
     /// What the peer has seen.
     const STAMP: u64 = 1 << 50;
@@ -248,28 +243,14 @@ mod tests {
         }
     }
 
-    fn credentials(identity: NodeIdentity) -> Credentials {
-        let secret = Secret::try_from("the secret of these tests").unwrap();
-        Credentials::new(identity, &Secrets::new(secret))
-    }
-
     /// Connects to a peer that gives this answer; whether this node has seen then what the peer has.
     async fn connect(answer: &'static [u8]) -> Result<bool, String> {
-        let number = NodeNumber::try_from(1).unwrap();
-        let stamps = Stamps::new(1, Box::new(|| 5), Stamp::default());
-        let copies = CopySettings::default();
-        let replica: Arc<Replica> = Replica::new(number, BTreeMap::new(), stamps, copies);
+        let replica = replica();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = listener.local_addr().unwrap();
         let (_trigger, shutdown) = Shutdown::new();
         let serve = async {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut connection = Connection::new(stream, DEADLINE);
-            let header = connection.header().await.unwrap().unwrap();
-            let purposes = [Purpose::Replicate];
-            let own = credentials(PEER);
-            let accepted = auth::accept(connection, &header, &own, &purposes, DEADLINE).await;
-            let (connection, peer) = accepted.unwrap();
+            let (connection, peer) = accept(&listener, &credentials(PEER)).await;
             let handler = Arc::new(OtherRelease(answer));
             let limits = MuxLimits::default();
             mux::serve(connection, peer, handler, limits, &shutdown).await

@@ -101,52 +101,34 @@ impl Handler for Answering {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
 
-    use common::rpc::auth::{self, Credentials};
     use common::rpc::mux::Mux;
-    use common::secret::{Secret, Secrets};
     use common::wire::report::NodeIdentity;
     use tokio::net::TcpListener;
     use tokio::time::timeout;
 
+    use super::super::fixture::{DEADLINE, accept, credentials, replica};
     use super::*;
-    use crate::format::Stamp;
-    use crate::replica::{CopySettings, Stamps};
-
-    const DEADLINE: Duration = Duration::from_secs(20);
-
-    fn credentials(identity: u8) -> Credentials {
-        let secret = Secret::try_from("the secret of these tests").unwrap();
-        Credentials::new(NodeIdentity([identity; 16]), &Secrets::new(secret))
-    }
 
     #[tokio::test]
     async fn a_tracker_is_asked_when_a_member_connects_that_is_not_known_yet() {
-        let number = NodeNumber::try_from(1).unwrap();
-        let stamps = Stamps::new(1, Box::new(|| 5), Stamp::default());
-        let replica = Replica::new(number, BTreeMap::new(), stamps, CopySettings::default());
         let asked = Arc::new(AtomicU32::new(0));
         let asks = Arc::clone(&asked);
-        let service = ReplicaService::new(replica, PeerNumbers::default(), move || {
+        let service = ReplicaService::new(replica(), PeerNumbers::default(), move || {
             asks.fetch_add(1, Ordering::Relaxed);
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = listener.local_addr().unwrap();
         let (_trigger, shutdown) = Shutdown::new();
         let serve = async {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut connection = Connection::new(stream, DEADLINE);
-            let header = connection.header().await.unwrap().unwrap();
-            let (own, purposes) = (credentials(1), service.purposes());
-            let accepted = auth::accept(connection, &header, &own, purposes, DEADLINE).await;
-            let (connection, peer) = accepted.unwrap();
+            let own = credentials(NodeIdentity([1; 16]));
+            let (connection, peer) = accept(&listener, &own).await;
             service.serve(connection, peer, shutdown).await;
         };
         let connect = async {
-            let (own, limits) = (credentials(9), MuxLimits::default());
+            let own = credentials(NodeIdentity([9; 16]));
+            let limits = MuxLimits::default();
             let connected = Mux::connect(target, &own, Purpose::Replicate, limits).await;
             assert!(connected.is_err(), "it is told nothing yet");
         };

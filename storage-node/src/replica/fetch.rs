@@ -14,7 +14,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{IndexKey, Version};
 use crate::index::Index;
-use crate::store::{Change, Condition, OpenBlob};
+use crate::store::{Change, Condition, OpenBlob, Shared};
 
 /// A blob or metadata: prefix of the index, and key.
 pub(super) type Name = (u8, Vec<u8>);
@@ -148,11 +148,14 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
         if RemoteName::is_slave_key(key) {
             return Ok(false);
         }
+        Ok(self.tombstone(key).await?.is_some())
+    }
+
+    /// The version in which a name ended, as far as this node knows.
+    pub(super) async fn tombstone(&self, key: &[u8]) -> Result<Option<Version>, StoreError> {
         let key = key.to_vec();
-        let ended = self
-            .shared()
-            .blocking(move |shared| shared.version_of(IndexKey::Tombstone(&key)));
-        Ok(ended.await?.is_some())
+        let look = move |shared: &Shared<D, I>| shared.version_of(IndexKey::Tombstone(&key));
+        self.shared().blocking(look).await
     }
 
     /// Asks the peers for a blob that this node knows nothing of.

@@ -157,11 +157,7 @@ impl<D: Disk, I: Index> GroupStore<D, I> {
 
     /// Writes a tombstone again that the index shows.
     async fn bury_again(&self, name: &[u8]) -> Result<(), StoreError> {
-        let key = name.to_vec();
-        let find = self
-            .shared()
-            .blocking(move |shared| shared.version_of(IndexKey::Tombstone(&key)));
-        match find.await? {
+        match self.tombstone(name).await? {
             Some(version) => self.bury(name.to_vec(), version, Condition::Repair).await,
             None => Ok(()),
         }

@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 
+use super::plan::len_on_disk;
 use super::shared::Shared;
 use crate::disk::Disk;
 use crate::error::{ReadError, StoreError};
@@ -13,11 +14,22 @@ use crate::format::{
     Extent, IndexKey, IndexValue, Manifest, PartId, Position, RecordHeader, RecordKind,
     SUPERBLOCK_LEN, Version,
 };
-use crate::index::Index;
+use crate::index::{self, Index, IndexError};
 use crate::volume::{Damage, ScanDepth, ScanItem, Scanner, Volume};
 
 /// Records that one look at the log steps over at most, whatever they are.
 const STEPS_MAX: usize = 16 * 1024;
+
+/// Whether a record that the index shows lies, in part at least, in one of the stretches.
+pub(super) fn is_in(stretches: &[Damage], key: IndexKey<'_>, value: &IndexValue) -> bool {
+    let start = value.extent.offset;
+    let end = start + len_on_disk(key, value);
+    stretches.iter().any(|stretch| {
+        stretch.volume == value.extent.volume
+            && start < stretch.range.end
+            && stretch.range.start < end
+    })
+}
 
 /// What a look at a part found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,34 +275,18 @@ impl<D: Disk, I: Index> Shared<D, I> {
     /// Notes everything as damaged that the index shows in stretches of a volume that cannot be read.
     /// Looks at the whole index. Blocks.
     pub fn note_unreadable(&self, stretches: &[Damage]) -> Result<(), StoreError> {
-        let is_there = |extent: &Extent| {
-            let mut stretches = stretches.iter();
-            stretches.any(|it| it.volume == extent.volume && it.range.contains(&extent.offset))
-        };
-        let prefixes = [
+        for prefix in [
             IndexKey::BLOB,
             IndexKey::METADATA,
             IndexKey::PART,
             IndexKey::TOMBSTONE,
-        ];
-        for prefix in prefixes {
-            let mut outcome = Ok(());
-            self.index.scan(prefix, &[], &mut |key, value| {
-                let noted = IndexValue::decode(value).and_then(|value| {
-                    if is_there(&value.extent) {
-                        self.note_damaged(IndexKey::decode(key)?);
-                    }
-                    Ok(())
-                });
-                match noted {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(error) => {
-                        outcome = Err(crate::index::IndexError::from(error));
-                        ControlFlow::Break(())
-                    }
+        ] {
+            index::each(&self.index, prefix, |key, value| {
+                if is_in(stretches, key, &IndexValue::decode(value)?) {
+                    self.note_damaged(key);
                 }
+                Ok::<_, IndexError>(())
             })?;
-            outcome?;
         }
         Ok(())
     }

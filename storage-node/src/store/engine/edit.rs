@@ -82,8 +82,9 @@ impl<D: Disk, I: Index> Engine<D, I> {
         version: Version,
         condition: Condition,
     ) -> Result<Answer, StoreError> {
-        let known = self.locate(IndexKey::Tombstone(key))?;
+        let mut known = None;
         if condition != Condition::Asked {
+            known = self.locate(IndexKey::Tombstone(key))?;
             let blob = self.locate(IndexKey::Blob(key))?;
             let is_known =
                 known.is_some_and(|known| !takes_place(known.version, version, condition));

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use tracing::{error, warn};
 
-use super::super::plan::len_on_disk;
+use super::super::log::is_in;
 use super::{Opening, RecoveryMode};
 use crate::disk::Disk;
 use crate::error::OpenError;
@@ -62,17 +62,9 @@ impl<D: Disk, I: Index> Opening<D, I> {
                 .scan(prefix, &[], &mut |key, value| {
                     if let (Ok(decoded), Ok(value)) =
                         (IndexKey::decode(key), IndexValue::decode(value))
+                        && is_in(stretches, decoded, &value)
                     {
-                        let start = value.extent.offset;
-                        let end = start + len_on_disk(decoded, &value);
-                        let is_inside = stretches.iter().any(|stretch| {
-                            stretch.volume == value.extent.volume
-                                && start < stretch.range.end
-                                && stretch.range.start < end
-                        });
-                        if is_inside {
-                            found.push((key.to_vec(), value.extent));
-                        }
+                        found.push((key.to_vec(), value.extent));
                     }
                     ControlFlow::Continue(())
                 })?;

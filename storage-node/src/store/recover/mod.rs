@@ -505,22 +505,23 @@ impl<D: Disk, I: Index> Opening<D, I> {
             }
             return Ok(());
         }
-        // What a tombstone says to a rebuild stands in its header, which is sound.
-        if header.kind == RecordKind::Part {
-            let part = PartId(header.sequence);
-            if is_sound {
+        let part = PartId(header.sequence);
+        match (header.kind, is_sound) {
+            (RecordKind::Part, true) => {
                 self.rotten_parts.remove(&part);
-            } else if !header.moved {
+            }
+            (RecordKind::Part, false) if !header.moved => {
                 // Its manifests decide whether it is a part of anything.
                 self.rotten_parts.insert(part, header.time);
                 warn!(part = part.0, ?extent, "a part is not what was written");
                 self.note_unverified(format!("part {}", part.0), extent);
             }
-        }
-        let is_rotten_part = header.kind == RecordKind::Part && !header.moved;
-        if !is_sound && !is_rotten_part && header.kind != RecordKind::Tombstone {
-            self.leave_out(&header, &key, extent, "its payload is not what was written");
-            return Ok(());
+            // What a tombstone says to a rebuild stands in its header, which is sound.
+            (RecordKind::Tombstone, false) | (_, true) => {}
+            (_, false) => {
+                self.leave_out(&header, &key, extent, "its payload is not what was written");
+                return Ok(());
+            }
         }
         let mut manifest = None;
         if header.kind == RecordKind::Manifest {
