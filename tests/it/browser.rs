@@ -1,12 +1,14 @@
 //! The console in a real Chromium: tests/browser/console.mjs against a real server.
 //!
 //! The driver and the accessibility checker come from the npm registry in pinned versions, as other
-//! people's clients do in clients.rs. The script has the server killed and started again (server.mjs). Where Node.js, they or Chromium cannot be had the test is skipped
-//! with a message, except in CI (variable `CI`), where it fails. Screenshots stay in the folder
-//! `screenshots` of the build's temporary files.
+//! people's clients do in clients.rs. The script has the server killed and started again (server.mjs).
+//! Where Node.js, they or Chromium cannot be had the test is skipped with a message, except in CI
+//! (variable `CI`), where it fails. Screenshots stay in the folder `screenshots` of the build's
+//! temporary files.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -15,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::clients::{installed, succeed};
 use crate::support::home::Home;
+use crate::support::ports;
 use crate::support::server::Server;
 use crate::support::tell;
 
@@ -35,7 +38,7 @@ fn people_of_two_languages_use_the_console_on_phone_and_desktop() {
         return;
     };
     let home = Home::with_defaults();
-    let server = Server::start(&home);
+    let server = Server::start_at(&home, &[], ports::free(Ipv4Addr::LOCALHOST));
     add_administrator(&home.data_dir());
 
     let scripts = scripts(&packages);

@@ -5,7 +5,7 @@
 //! message, except in CI (variable `CI`), where it fails.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +14,7 @@ use fastdfs::types::{Metadata, MetadataFlag};
 use fastdfs::{ClientOptions, FastDFSError, FdfsClient};
 
 use crate::support::home::Home;
+use crate::support::ports;
 use crate::support::server::Server;
 use crate::support::tell;
 
@@ -164,10 +165,7 @@ async fn content(client: &FdfsClient, id: &fastdfs::FileId) -> Vec<u8> {
 /// A home whose tracker has a second address with 46-byte fields.
 fn home_with_wide_listener() -> (Home, SocketAddr) {
     // The ready file does not name further listeners, so a free port is chosen here.
-    let wide = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let wide = ports::free(Ipv4Addr::LOCALHOST);
     let home = Home::with_config(&format!(
         "[tracker]\nextra_listeners = [{{ listen = \"{wide}\", address_width = 46 }}]\n"
     ));

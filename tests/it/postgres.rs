@@ -5,7 +5,7 @@ mod faults;
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -18,6 +18,7 @@ use crate::support::deadline::{eventually, within};
 use crate::support::home::Home;
 use crate::support::http::{Http, HttpAnswer, get};
 use crate::support::image_host::{Client, Label, PASSWORD, md5_hex};
+use crate::support::ports;
 use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::server::{Server, blobs_left};
 
@@ -70,8 +71,8 @@ impl Cluster<'_> {
 
     /// Starts a server, at this address if it had one before.
     fn start(&self, name: &str, address: Option<SocketAddr>) -> Api {
-        let listen = address.map_or("127.0.0.1:0".to_owned(), |address| address.to_string());
-        let (mut command, folder) = self.command(name, &listen);
+        let address = address.unwrap_or_else(|| ports::free(Ipv4Addr::LOCALHOST));
+        let (mut command, folder) = self.command(name, &address.to_string());
         let ready = folder.join("ready.json");
         // A file of an earlier run would be taken for this one's.
         let _ = fs::remove_file(&ready);

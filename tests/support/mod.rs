@@ -7,6 +7,7 @@ pub(crate) mod deadline;
 pub(crate) mod home;
 pub(crate) mod http;
 pub(crate) mod image_host;
+pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod server;
 pub(crate) mod wire;

@@ -9,13 +9,15 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::ports;
 
 /// How long a start may take on a machine that is busy.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -72,7 +74,7 @@ impl Postgres {
             folder,
             programs,
             run_as,
-            port: 0,
+            port: ports::free(Ipv4Addr::LOCALHOST).port(),
             server: None,
         };
         Some(this.initialise())
@@ -108,26 +110,9 @@ impl Postgres {
         self
     }
 
-    /// Starts the server, on the port that it had if it ran before.
+    /// Starts the server.
     fn run(&mut self) {
-        for _ in 0..5 {
-            let port = match self.port {
-                // Whoever takes it before the server does makes it end, and then another is tried.
-                0 => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                    .and_then(|listener| listener.local_addr())
-                    .unwrap()
-                    .port(),
-                port => port,
-            };
-            if self.run_on(port) {
-                self.port = port;
-                return;
-            }
-        }
-        panic!("PostgreSQL does not start:\n{}", self.said());
-    }
-
-    fn run_on(&mut self, port: u16) -> bool {
+        let port = self.port;
         let log = self.folder.path().join("log");
         let log = fs::OpenOptions::new()
             .create(true)
@@ -150,9 +135,8 @@ impl Postgres {
         let end = Instant::now() + READY_LIMIT;
         while Instant::now() < end {
             let server = self.server.as_mut().unwrap();
-            if server.try_wait().unwrap().is_some() {
-                self.server = None;
-                return false;
+            if let Some(status) = server.try_wait().unwrap() {
+                panic!("PostgreSQL ended, {status}:\n{}", self.said());
             }
             let ready = self
                 .command("pg_isready")
@@ -160,7 +144,7 @@ impl Postgres {
                 .status()
                 .unwrap();
             if ready.success() {
-                return true;
+                return;
             }
         }
         panic!(

@@ -50,7 +50,7 @@ impl Server {
         Self::start_at(home, variables, ANY_PORT)
     }
 
-    /// As [`Server::start_with`], with the API at this address, where an earlier process had it.
+    /// As [`Server::start_with`], with the API at this address.
     pub(crate) fn start_at(home: &Home, variables: &[(&str, &str)], api: SocketAddr) -> Self {
         let ready = home.file("ready.json");
         let mut child = spawn(home, &ready, variables, api);

@@ -1,10 +1,10 @@
 //! Clusters of real processes on this machine.
 //!
-//! Every process has a loopback address of its own (127.a.b.n), so that its port is its own too while
-//! it is down: no other connection of this machine gets it meanwhile.
+//! Every process has a loopback address of its own (127.a.b.n), so that clusters of several test
+//! processes do not meet.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::proxy::{Member, Net};
 use crate::support::chance;
 use crate::support::deadline::{eventually, within};
 use crate::support::http;
+use crate::support::ports;
 use crate::support::tell;
 
 /// Time for a cluster to be whole again when nothing disturbs it any more.
@@ -160,7 +161,7 @@ impl Cluster {
     pub(super) fn free_port(&self, last: usize) -> SocketAddr {
         let [high, low] = self.block;
         let ip = Ipv4Addr::new(127, high, low, u8::try_from(last).unwrap());
-        TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
+        ports::free(ip)
     }
 
     /// The way from a member to a tracker.

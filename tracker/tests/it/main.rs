@@ -11,6 +11,8 @@ mod connections;
 mod membership;
 mod operator;
 mod peers;
+#[path = "../../../tests/support/ports.rs"]
+mod ports;
 mod strangers;
 mod support;
 mod tls;

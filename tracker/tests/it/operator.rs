@@ -9,8 +9,10 @@ use common::wire::tracker::{Request, Scope};
 use prometheus::Registry;
 use tracker::Settings;
 
-use crate::peers::{free_port, peer};
-use crate::support::{Client, DEADLINE, Node, Running, eventually, join, local, report, settings};
+use crate::peers::peer;
+use crate::support::{
+    Client, DEADLINE, Node, Running, eventually, free_address, join, report, settings,
+};
 
 const REMOVE: Order = Order::Remove {
     force: false,
@@ -124,7 +126,7 @@ async fn reports_are_answered_with_members_and_those_of_the_version_before_with_
 
 #[tokio::test]
 async fn an_order_given_to_one_tracker_is_known_by_all_also_by_one_that_was_away() {
-    let addresses = [local(free_port().await), local(free_port().await)];
+    let addresses = [free_address(), free_address()];
     let [first, second] = addresses;
     let one = peer(first, &addresses);
     let _node_at_one = Node::start(first, 1, "group1").await;
@@ -157,7 +159,7 @@ async fn an_order_given_to_one_tracker_is_known_by_all_also_by_one_that_was_away
 
 #[tokio::test]
 async fn an_order_is_known_by_the_other_trackers_when_it_is_answered() {
-    let addresses = [local(free_port().await), local(free_port().await)];
+    let addresses = [free_address(), free_address()];
     let start = |address| {
         let mut settings = Settings {
             peers: addresses.iter().map(ToString::to_string).collect(),
@@ -195,7 +197,7 @@ async fn an_order_is_known_by_the_other_trackers_when_it_is_answered() {
 
 #[tokio::test]
 async fn a_number_that_two_nodes_got_from_two_trackers_is_taken_from_one_of_them() {
-    let address = local(free_port().await);
+    let address = free_address();
     // The first tracker greets the second, which is not there yet.
     let one = Running::start(Settings {
         peers: vec![address.to_string()],

@@ -6,13 +6,7 @@ use common::wire::Status;
 use common::wire::tracker::{LeaderResponse, Request, TrackerFilter, TrackerStatistics};
 use tracker::Settings;
 
-use crate::support::{Client, Node, Running, eventually, local, settings};
-
-/// A port that was free a moment ago, for trackers that must know one another's before they start.
-pub(crate) async fn free_port() -> u16 {
-    let listener = tokio::net::TcpListener::bind(local(0)).await.unwrap();
-    listener.local_addr().unwrap().port()
-}
+use crate::support::{Client, Node, Running, eventually, free_address, settings};
 
 pub(crate) fn peer(address: SocketAddr, peers: &[SocketAddr]) -> Running {
     let mut settings = settings();
@@ -31,7 +25,7 @@ pub(crate) async fn leader(client: &mut Client) -> SocketAddr {
 
 #[tokio::test]
 async fn the_smallest_living_tracker_leads_and_another_one_when_it_dies() {
-    let mut addresses = [local(free_port().await), local(free_port().await)];
+    let mut addresses = [free_address(), free_address()];
     addresses.sort();
     let [first, second] = addresses;
     let leading = peer(first, &addresses);

@@ -74,6 +74,11 @@ pub(crate) async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
     .await;
 }
 
+/// An address for a tracker that others must know before it starts.
+pub(crate) fn free_address() -> SocketAddr {
+    crate::ports::free(Ipv4Addr::LOCALHOST)
+}
+
 pub(crate) fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }

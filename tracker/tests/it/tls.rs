@@ -6,8 +6,8 @@ use common::wire::cluster::{Order, OrderAnswer};
 use common::wire::tracker::{Request, Scope, TrackerFilter, TrackerStatistics};
 use tracker::Settings;
 
-use crate::peers::{free_port, leader};
-use crate::support::{Client, Node, Running, eventually, local, secrets, settings};
+use crate::peers::leader;
+use crate::support::{Client, Node, Running, eventually, free_address, secrets, settings};
 
 const ALWAYS: Encryption = Encryption::Always;
 const ON_REQUEST: Encryption = Encryption::OnRequest;
@@ -55,7 +55,7 @@ async fn a_node_reports_and_an_operator_orders_inside_of_tls_and_clients_go_with
 #[tokio::test]
 async fn trackers_of_which_one_wants_tls_greet_each_other() {
     for wishes in [[ALWAYS, ON_REQUEST], [ON_REQUEST, ALWAYS]] {
-        let mut addresses = [local(free_port().await), local(free_port().await)];
+        let mut addresses = [free_address(), free_address()];
         addresses.sort();
         let [leading, following] = [0, 1].map(|idx| {
             let mut settings = with(wishes[idx]);

@@ -1,3 +1,5 @@
+#[path = "../../../../../tests/support/ports.rs"]
+mod ports;
 #[path = "../../../../../tests/support/postgres.rs"]
 mod support;
 
