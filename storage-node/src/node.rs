@@ -209,17 +209,16 @@ impl Node {
         let stamps = Stamps::new(identity.number.get(), Box::new(clock::unix_micros), seen);
         let replica = Replica::new(identity.number, stores, stamps, settings.copies);
         if !settings.trackers.is_empty() {
-            // Until a tracker or an earlier run of this node tells.
+            // Until a tracker tells.
             replica.await_peers();
         }
         let stores = replica.group_stores().collect();
-        let is_alone = settings.trackers.is_empty() || places.says_alone();
         let node = Self {
             group: settings.group,
             identity,
             counters: Counters::default(),
             replica,
-            standing: Arc::new(Standing::new(is_alone)),
+            standing: Arc::new(Standing::new(settings.trackers.is_empty())),
             stores,
             reserve: settings.reserve,
             volume_len: settings.volume_len,

@@ -32,6 +32,7 @@ pub(crate) use self::link::MuxConnect;
 use self::places::Directory;
 pub use self::places::{PeerNumbers, Places, Shelf};
 pub(crate) use self::service::ReplicaService;
+use self::standing::PEERS_PATIENCE;
 pub use self::standing::{Followed, Standing};
 use crate::disk::{Disk, OsDisk};
 use crate::index::{Index, RocksIndex};
@@ -119,17 +120,16 @@ impl<D: Disk, I: Index> Group<D, I> {
             let started = self.start(identity, number, address);
             running.insert(identity, started);
         }
-        // Whether anybody told who the peers are, be it before an earlier end.
-        let mut is_told = self.places.seen() != 0;
-        if is_told {
-            self.announce(&running);
-        }
+        // Those of an earlier run are followed at once. Others may have joined since, so that they are
+        // all is settled by a tracker, or when none answers for a while.
+        let was_told = self.places.seen() != 0;
+        let mut is_told = was_told;
+        let mut settle_at = was_told.then(|| Instant::now() + PEERS_PATIENCE);
+        self.announce(&running);
         let menders = self.replica.group_stores().map(|(_, store)| {
             AbortOnDropHandle::new(tokio::spawn(async move { store.mend().await }))
         });
         let _menders: Vec<_> = menders.collect();
-        // When this node takes itself for the only one of its group.
-        let mut alone_at = None;
         let mut keep = interval(KEEP_INTERVAL);
         let mut forget = interval(FORGET_INTERVAL);
         loop {
@@ -141,17 +141,27 @@ impl<D: Disk, I: Index> Group<D, I> {
                         break;
                     }
                     let now = members.borrow_and_update().clone();
-                    alone_at = (now.is_untold && !is_told)
-                        .then(|| alone_at.unwrap_or_else(|| Instant::now() + UNTOLD_PATIENCE));
                     if now.is_known {
                         is_told = true;
+                        settle_at = None;
                         self.take(own, &now, &mut running);
+                        // First: after a kill it would take those that it was told of before for all.
+                        if !self.places.has_kept(running.keys()) {
+                            self.keep(&running).await;
+                        }
                         self.announce(&running);
+                        self.settle();
+                    } else if !is_told {
+                        settle_at = now.is_untold
+                            .then(|| settle_at.unwrap_or_else(|| Instant::now() + UNTOLD_PATIENCE));
                     }
                 }
-                () = until(alone_at), if alone_at.is_some() => {
-                    alone_at = None;
-                    self.serve_untold();
+                () = until(settle_at), if settle_at.is_some() => {
+                    settle_at = None;
+                    if !was_told {
+                        warn_untold();
+                    }
+                    self.settle();
                 }
                 _ = keep.tick(), if is_told => self.keep(&running).await,
                 _ = forget.tick() => self.forget_tombstones().await,
@@ -170,16 +180,10 @@ impl<D: Disk, I: Index> Group<D, I> {
         self.places.len() != 0 && TOMBSTONE_AGE < now.saturating_sub(lived)
     }
 
-    /// Serves without peers because nobody can tell of any. That is not kept: the next start asks again.
-    fn serve_untold(&self) {
-        warn!(
-            seconds = UNTOLD_PATIENCE.as_secs(),
-            "the trackers that answer are of a release before replication, so this node serves as the only \
-             one of its group and makes no copies; remedy: upgrade the trackers"
-        );
-        self.standing.set_alone(true);
-        self.replica.set_peers(Vec::new());
-        self.replica.peers_changed();
+    /// Takes the peers that were announced for all.
+    fn settle(&self) {
+        self.replica.settle_peers();
+        self.standing.settle();
     }
 
     /// Starts what is new, ends what is gone, and follows who moved.
@@ -229,7 +233,6 @@ impl<D: Disk, I: Index> Group<D, I> {
                 running.is_serving.store(is_serving, Ordering::Relaxed);
             }
         }
-        self.standing.set_alone(running.is_empty());
     }
 
     fn start(&self, identity: NodeIdentity, number: NodeNumber, address: SocketAddr) -> Running {
@@ -351,6 +354,15 @@ async fn until(at: Option<Instant>) {
     }
 }
 
+/// Tells why a node serves without peers. That it has none is not kept: its next start asks again.
+fn warn_untold() {
+    warn!(
+        seconds = UNTOLD_PATIENCE.as_secs(),
+        "the trackers that answer are of a release before replication, so this node serves as the only \
+         one of its group and makes no copies; remedy: upgrade the trackers"
+    );
+}
+
 /// Loads what was kept in `directory`.
 pub(crate) fn load_places(directory: &Path) -> io::Result<Places> {
     Places::load(Box::new(Directory::new(directory)))
@@ -358,56 +370,93 @@ pub(crate) fn load_places(directory: &Path) -> io::Result<Places> {
 
 #[cfg(test)]
 mod tests {
+    use common::env::ShutdownTrigger;
     use common::env::clock;
-    use common::rpc::auth::Credentials;
-    use common::secret::{Secret, Secrets};
     use common::wire::report::MemberMarks;
+    use tempfile::TempDir;
+    use tokio::task::JoinHandle;
     use tokio::time::sleep;
 
     use super::*;
     use crate::format::Stamp;
     use crate::replica::{CopySettings, Stamps};
 
-    #[tokio::test(start_paused = true)]
-    async fn a_node_of_which_only_old_trackers_know_serves_alone_until_one_tells_of_peers() {
-        let directory = tempfile::tempdir().unwrap();
-        let number = NodeNumber::try_from(1).unwrap();
-        let stamps = Stamps::new(1, Box::new(clock::unix_micros), Stamp::default());
-        let replica: Arc<Replica> =
-            Replica::new(number, BTreeMap::new(), stamps, CopySettings::default());
-        replica.await_peers();
-        let standing = Arc::new(Standing::new(false));
-        let secret = Secret::try_from("the secret of these tests").unwrap();
-        let own = NodeIdentity([1; 16]);
-        let group = Group {
-            replica,
-            standing: Arc::clone(&standing),
-            own,
-            connect: Box::new(MuxConnect {
-                credentials: Credentials::new(own, &Secrets::new(secret)),
-            }),
-            follow: FollowSettings::default(),
-            places: load_places(directory.path()).unwrap(),
-        };
-        let (told, members) = watch::channel(Members::default());
-        let (trigger, shutdown) = Shutdown::new();
-        let running = tokio::spawn(group.run(members, shutdown));
-        let is_complete = || standing.is_complete(VolumePath(0));
+    /// A node without volume paths, and whoever tells it of its group.
+    struct Fixture {
+        directory: TempDir,
+        replica: Arc<Replica>,
+        standing: Arc<Standing>,
+        told: watch::Sender<Members>,
+        trigger: ShutdownTrigger,
+        running: JoinHandle<()>,
+    }
 
-        sleep(UNTOLD_PATIENCE * 2).await;
-        assert!(!is_complete(), "no tracker answers, so nobody knows");
-        told.send_replace(Members {
-            is_untold: true,
-            ..Members::default()
-        });
-        sleep(UNTOLD_PATIENCE / 2).await;
-        assert!(!is_complete(), "another tracker may know");
-        sleep(UNTOLD_PATIENCE).await;
-        assert!(is_complete());
-        let kept = load_places(directory.path()).unwrap();
-        assert!(!kept.says_alone(), "the next start asks again");
+    impl Fixture {
+        fn start() -> Self {
+            Self::start_in(tempfile::tempdir().unwrap())
+        }
 
-        let peer = Member {
+        fn start_in(directory: TempDir) -> Self {
+            let number = NodeNumber::try_from(1).unwrap();
+            let stamps = Stamps::new(1, Box::new(clock::unix_micros), Stamp::default());
+            let replica: Arc<Replica> =
+                Replica::new(number, BTreeMap::new(), stamps, CopySettings::default());
+            replica.await_peers();
+            let standing = Arc::new(Standing::new(false));
+            let own = NodeIdentity([1; 16]);
+            let group = Group {
+                replica: Arc::clone(&replica),
+                standing: Arc::clone(&standing),
+                own,
+                connect: Box::new(MuxConnect {
+                    credentials: fixture::credentials(own),
+                }),
+                follow: FollowSettings::default(),
+                places: load_places(directory.path()).unwrap(),
+            };
+            let (told, members) = watch::channel(Members::default());
+            let (trigger, shutdown) = Shutdown::new();
+            let running = tokio::spawn(group.run(members, shutdown));
+            Self {
+                directory,
+                replica,
+                standing,
+                told,
+                trigger,
+                running,
+            }
+        }
+
+        fn tell(&self, members: Vec<Member>) {
+            self.told.send_replace(Members {
+                is_known: true,
+                members,
+                ..Members::default()
+            });
+        }
+
+        fn is_complete(&self) -> bool {
+            self.standing.is_complete(VolumePath(0))
+        }
+
+        fn places(&self) -> Places {
+            load_places(self.directory.path()).unwrap()
+        }
+
+        /// Ends it as a kill does.
+        fn kill(self) -> TempDir {
+            self.running.abort();
+            self.directory
+        }
+
+        async fn end(self) {
+            self.trigger.trigger();
+            self.running.await.unwrap();
+        }
+    }
+
+    fn peer() -> Member {
+        Member {
             identity: NodeIdentity([2; 16]),
             number: NodeNumber::try_from(2).unwrap(),
             address: "127.0.0.1:1".parse().unwrap(),
@@ -417,18 +466,69 @@ mod tests {
             marks: MemberMarks::default(),
             place_version: 1,
             marks_version: 1,
-        };
-        told.send_replace(Members {
-            is_known: true,
-            members: vec![peer],
+        }
+    }
+
+    /// Less than any time that something waits for here, and enough for what is under way.
+    const MOMENT: Duration = Duration::from_millis(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_of_which_only_old_trackers_know_serves_alone_until_one_tells_of_peers() {
+        let fixture = Fixture::start();
+        sleep(UNTOLD_PATIENCE * 2).await;
+        assert!(
+            !fixture.is_complete(),
+            "no tracker answers, so nobody knows"
+        );
+        fixture.told.send_replace(Members {
+            is_untold: true,
             ..Members::default()
         });
-        sleep(Duration::from_secs(1)).await;
-        assert!(
-            !is_complete(),
-            "the tracker was upgraded, and there is a peer"
-        );
-        trigger.trigger();
-        running.await.unwrap();
+        sleep(UNTOLD_PATIENCE / 2).await;
+        assert!(!fixture.is_complete(), "another tracker may know");
+        sleep(UNTOLD_PATIENCE).await;
+        assert!(fixture.is_complete());
+        assert_eq!(fixture.places().seen(), 0, "the next start asks again");
+
+        fixture.tell(vec![peer()]);
+        sleep(MOMENT).await;
+        assert_eq!(fixture.replica.peers().len(), 1, "the tracker was upgraded");
+        fixture.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_was_alone_waits_for_who_knows_whether_it_still_is() {
+        let fixture = Fixture::start();
+        fixture.tell(Vec::new());
+        sleep(MOMENT).await;
+        assert!(fixture.is_complete());
+        assert!(fixture.replica.knows_peers());
+
+        let fixture = Fixture::start_in(fixture.kill());
+        sleep(MOMENT).await;
+        assert!(!fixture.is_complete(), "one may have joined since");
+        assert!(!fixture.replica.knows_peers());
+        sleep(PEERS_PATIENCE).await;
+        assert!(fixture.is_complete(), "no tracker lives");
+        assert!(fixture.replica.knows_peers());
+
+        let fixture = Fixture::start_in(fixture.kill());
+        fixture.tell(Vec::new());
+        sleep(MOMENT).await;
+        assert!(fixture.is_complete(), "a tracker said so");
+        fixture.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_the_peers_are_is_kept_before_any_of_them_counts_on_it() {
+        let fixture = Fixture::start();
+        fixture.tell(Vec::new());
+        sleep(MOMENT).await;
+        fixture.tell(vec![peer()]);
+        while fixture.replica.peers().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(fixture.places().len(), 1);
+        fixture.kill();
     }
 }

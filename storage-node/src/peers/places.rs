@@ -30,6 +30,11 @@ use crate::replica::message::LogPlace;
 
 const FILE_NAME: &str = "peers.json";
 const VERSION: u32 = 1;
+/// Where the log of a volume path ends that never had a volume.
+const LOG_START: Position = Position {
+    volume: VolumeNumber(1),
+    offset: 0,
+};
 /// Longest time without writing the file, for the time in it.
 const KEEP_SECONDS_MAX: u32 = 3600;
 
@@ -173,9 +178,10 @@ impl Places {
         foreign
     }
 
-    /// Whether an earlier run had this volume path, with another log than `own`.
+    /// Whether an earlier run had something in this volume path, with another log than `own`.
     pub(crate) fn is_replaced(&self, path: VolumePath, own: u64) -> bool {
-        self.own.get(&path).is_some_and(|known| known.log != own)
+        let known = self.own.get(&path);
+        known.is_some_and(|known| known.log != own && LOG_START < known.position)
     }
 
     /// Unix seconds when this node last said that it lives; 0 if it never did.
@@ -183,9 +189,9 @@ impl Places {
         self.seen
     }
 
-    /// Whether an earlier run was told that there are no peers.
-    pub fn says_alone(&self) -> bool {
-        self.seen != 0 && self.kept.is_empty()
+    /// Whether these are the peers that were kept.
+    pub(super) fn has_kept<'a>(&self, peers: impl Iterator<Item = &'a NodeIdentity>) -> bool {
+        self.seen != 0 && peers.eq(self.kept.keys())
     }
 
     /// Peers that were known.
@@ -372,6 +378,9 @@ mod tests {
             let position = Position { volume, offset };
             BTreeMap::from([(VolumePath(1), LogPlace { log, position })])
         };
+        assert!(again.is_replaced(VolumePath(1), 7), "another log");
+        assert!(!again.is_replaced(VolumePath(1), u64::MAX));
+        assert!(!again.is_replaced(VolumePath(0), 7), "nothing is known");
         assert_eq!(again.forget_foreign(&own(u64::MAX, 4096)), []);
         assert_eq!(again.get(identity, VolumePath(1)), Some(place));
         for foreign in [own(u64::MAX, 4095), own(7, 9000)] {
@@ -380,6 +389,16 @@ mod tests {
             assert_eq!(again.get(identity, VolumePath(1)), None);
             assert_eq!(again.len(), 1, "who the peers are stands");
         }
+        let empty = LogPlace {
+            log: 1,
+            position: LOG_START,
+        };
+        let own = BTreeMap::from([(VolumePath(1), empty)]);
+        again
+            .keep(BTreeMap::new(), own, 1_700_000_000)
+            .await
+            .unwrap();
+        assert!(!load().is_replaced(VolumePath(1), 7), "nothing was there");
         std::fs::write(directory.path().join(FILE_NAME), b"{").unwrap();
         assert_eq!(load().len(), 0);
     }

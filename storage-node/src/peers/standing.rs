@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use crate::replica::{Link, PathProgress};
 
-/// Time that a node which had peers waits for them before it serves without.
-const PEERS_PATIENCE: Duration = Duration::from_secs(5);
+/// Time that a node which knows its peers, or had none, waits for them, or for a tracker that tells of
+/// others, before it serves without.
+pub(super) const PEERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far this node has followed its peers.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub struct Standing {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether it ever had peers, or a tracker said that it has none.
-    is_alone: bool,
+    /// Whether all peers are among those that are followed.
+    is_settled: bool,
     followed: Vec<Followed>,
 }
 
@@ -58,11 +59,11 @@ impl Followed {
 }
 
 impl Standing {
-    /// Of a node that knows to have no peers, or does not.
-    pub fn new(is_alone: bool) -> Self {
+    /// Of a node that follows nobody yet; if `is_settled`, because it has no peers.
+    pub fn new(is_settled: bool) -> Self {
         Self {
             state: Mutex::new(State {
-                is_alone,
+                is_settled,
                 followed: Vec::new(),
             }),
         }
@@ -72,8 +73,9 @@ impl Standing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_alone(&self, is_alone: bool) {
-        self.state().is_alone = is_alone;
+    /// Tells that nobody else is to be followed.
+    pub(super) fn settle(&self) {
+        self.state().is_settled = true;
     }
 
     pub(super) fn set_followed(&self, followed: Vec<Followed>) {
@@ -93,8 +95,8 @@ impl Standing {
     /// Whether the node has all that its group stored in a path, as far as it can tell. A peer that
     /// does not answer is waited for only a while.
     pub fn is_complete(&self, path: VolumePath) -> bool {
-        // It has peers and does not follow them: it just started, or must not join them.
-        if !self.state().is_alone && self.state().followed.is_empty() {
+        // It just started, or must not join its peers.
+        if !self.state().is_settled {
             return false;
         }
         let mut followed = self.followed();

@@ -196,16 +196,20 @@ impl<D: Disk, I: Index> Replica<D, I> {
     /// Tells which other nodes the group has, reachable or not.
     pub fn set_peers(&self, peers: Vec<Peer>) {
         *self.peers.write().unwrap_or_else(PoisonError::into_inner) = peers;
-        self.knows_peers.store(true, Ordering::Release);
     }
 
-    /// Tells that the group may have other nodes, and that they are told later.
+    /// Tells that the group may have nodes that are not among the peers yet.
     pub fn await_peers(&self) {
         self.knows_peers.store(false, Ordering::Release);
     }
 
-    /// Whether it was told who the peers are. Before, it cannot say that there is no such blob.
-    pub(super) fn knows_peers(&self) -> bool {
+    /// Tells that the peers are all there are.
+    pub(crate) fn settle_peers(&self) {
+        self.knows_peers.store(true, Ordering::Release);
+    }
+
+    /// Whether it knows all its peers. Before, it cannot say that there is no such blob.
+    pub(crate) fn knows_peers(&self) -> bool {
         self.knows_peers.load(Ordering::Acquire)
     }
 
