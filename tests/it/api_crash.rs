@@ -14,7 +14,7 @@ use crate::support::chance::{self, Chance};
 use crate::support::deadline::eventually;
 use crate::support::home::Home;
 use crate::support::http::Http;
-use crate::support::image_host::{Client, Label, code_of, json_of};
+use crate::support::image_host::{Client, Label, code_of, json_of, path_of};
 use crate::support::server::{Server, blobs_left};
 use crate::support::tell;
 
@@ -400,7 +400,7 @@ fn check(workers: &mut [Worker]) -> BTreeSet<String> {
                 shared.insert((worker.client.user.clone(), label.clone()));
             }
             let url = row["url"].as_str().unwrap();
-            let path = path_of(url);
+            let path = path_of(url).to_owned();
             if let Some(before) = contents.insert(path, file.content) {
                 assert_eq!(before, file.content, "two contents at {url}");
                 continue;
@@ -479,11 +479,6 @@ fn label_of(row: &Value) -> Label {
         md5: text("md5"),
         name: text("file_name"),
     }
-}
-
-fn path_of(url: &str) -> String {
-    let (_, rest) = url.split_once("://").unwrap();
-    rest[rest.find('/').unwrap()..].to_owned()
 }
 
 /// The content of a seed: mostly small, some too long to wait in memory, few of several records.

@@ -51,4 +51,6 @@ mod postgres;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod uploads;
+#[cfg(test)]
 mod weiyun;

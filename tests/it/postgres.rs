@@ -17,7 +17,7 @@ use crate::support::chance;
 use crate::support::deadline::{eventually, within};
 use crate::support::home::Home;
 use crate::support::http::{Http, HttpAnswer, get};
-use crate::support::image_host::{Client, Label, PASSWORD, md5_hex};
+use crate::support::image_host::{Client, Label, PASSWORD, md5_hex, path_of};
 use crate::support::ports;
 use crate::support::postgres::{DATABASE_PASSWORD, Postgres};
 use crate::support::server::{Server, blobs_left};
@@ -277,9 +277,8 @@ fn two_api_servers_over_one_database_are_one_service() {
     let rows = king.own_list("/api/myfiles?cmd=normal").unwrap();
     assert_eq!(names(&rows), ["a.png".to_owned()].into());
     let link = rows[0]["url"].as_str().unwrap();
-    let path = link.split_once("//").unwrap().1.split_once('/').unwrap().1;
     for server in [&one, &other] {
-        assert!(get(server.address, &format!("/{path}")).body == content);
+        assert!(get(server.address, path_of(link)).body == content);
     }
 
     let mut queen = Client::register(other.http(), "queen");

@@ -4,6 +4,7 @@
     reason = "a poll has to pause; the condition decides when it ends"
 )]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Pause between two looks.
@@ -32,5 +33,14 @@ pub(crate) fn within<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -
             return None;
         }
         std::thread::sleep(POLL);
+    }
+}
+
+/// Tells load to end when it goes, also in a failure, which would wait for the load for ever.
+pub(crate) struct StopAtEnd<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -178,6 +178,12 @@ pub(crate) fn json_of(answer: &HttpAnswer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{:?}", answer.text()))
 }
 
+/// The path of a link, whatever server it leads to.
+pub(crate) fn path_of(link: &str) -> &str {
+    let (_, rest) = link.split_once("://").unwrap();
+    rest.find('/').map_or("/", |start| &rest[start..])
+}
+
 /// The code of an answer; one that fails says nothing else.
 pub(crate) fn code_of(answer: &Value) -> u64 {
     let code = answer["code"].as_u64().expect("an integer");

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::harness::{Cluster, Plan, seed};
 use super::load::{Findings, Worker, acknowledged, check_each_alone, summary};
-use super::storm::Stop;
 use crate::support::chance::Chance;
-use crate::support::deadline::within;
+use crate::support::deadline::{StopAtEnd, within};
 use crate::support::tell;
 
 /// How often all nodes are killed.
@@ -23,7 +22,7 @@ fn everything_acknowledged_is_there_after_kill_9_of_all_nodes_at_once() {
     for _ in 0..ROUNDS {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let _guard = Stop(&stop);
+            let _guard = StopAtEnd(&stop);
             for worker in &mut workers {
                 let (stop, findings) = (&stop, &findings);
                 scope.spawn(move || worker.run(stop, findings));

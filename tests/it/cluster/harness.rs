@@ -1,7 +1,7 @@
 //! Clusters of real processes on this machine.
 //!
-//! Every process has a loopback address of its own (127.a.b.n), so that clusters of several test
-//! processes do not meet.
+//! Every process has an address of its own (127.a.b.n, or one on a bridge), so that clusters of several
+//! test processes do not meet.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,8 +14,10 @@ use common::wire::cluster::{ClusterStatus, NodeStatus};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::process::{Process, hayloft};
-use super::proxy::{Member, Net};
+use super::member::Member;
+use super::namespaces::Namespaces;
+use super::process::{Process, hayloft, last_words};
+use super::proxy::Net;
 use crate::support::chance;
 use crate::support::deadline::{eventually, within};
 use crate::support::http;
@@ -27,6 +29,17 @@ pub(super) const HEALING_LIMIT: Duration = Duration::from_mins(1);
 /// How long a client waits for an answer; longer than any pause of a process.
 const PATIENCE: Duration = Duration::from_secs(12);
 
+/// What is between members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Network {
+    /// Nothing.
+    Direct,
+    /// A proxy in this process, which can be told to hold bytes up.
+    Proxied,
+    /// Cables, which can be pulled; only where [`Cluster::can_have_namespaces`].
+    Namespaces,
+}
+
 /// What a cluster shall be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
@@ -34,8 +47,7 @@ pub(super) struct Plan {
     pub(super) nodes: usize,
     /// Lines of `[storage.replication]`.
     pub(super) replication: &'static str,
-    /// Whether bytes between members pass through [`Net`].
-    pub(super) is_proxied: bool,
+    pub(super) network: Network,
     /// Whether members encrypt what they say to each other.
     pub(super) is_encrypted: bool,
     /// Disks of each node, each with a volume path of its own; 0 for one below the data directory.
@@ -48,7 +60,7 @@ impl Plan {
         trackers: 2,
         nodes: 3,
         replication: "ack_copies = 2",
-        is_proxied: false,
+        network: Network::Direct,
         is_encrypted: false,
         disks: 0,
     };
@@ -76,6 +88,7 @@ pub(super) struct Cluster {
     pub(super) nodes: Vec<Process>,
     pub(super) net: Net,
     pub(super) runtime: Runtime,
+    namespaces: Option<Namespaces>,
     tracker_places: Vec<SocketAddr>,
     places: Vec<Place>,
     plan: Plan,
@@ -112,11 +125,14 @@ impl Cluster {
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .unwrap();
         let [high, low, ..] = common::env::entropy::random_u64().to_be_bytes();
+        let namespaces = (plan.network == Network::Namespaces)
+            .then(|| Namespaces::connect(members(plan).collect()).unwrap());
         let mut cluster = Self {
             trackers: Vec::new(),
             nodes: Vec::new(),
             net: Net::new(runtime.handle().clone()),
             runtime,
+            namespaces,
             tracker_places: Vec::new(),
             places: Vec::new(),
             plan,
@@ -125,23 +141,27 @@ impl Cluster {
         };
         cluster.write_secret("secret");
         cluster.tracker_places = (1..=plan.trackers)
-            .map(|number| cluster.free_port(10 + number))
+            .map(|number| cluster.free_port(Member::Tracker(number).last_number()))
             .collect();
         for number in 1..=plan.trackers {
             let (name, listen) = (
                 format!("tracker{number}"),
                 cluster.tracker_places[number - 1],
             );
-            let peers = cluster.ways_to_trackers(Member::Tracker(number));
-            let tracker = cluster.tracker_with(&name, listen, "secret", &peers);
+            let member = Member::Tracker(number);
+            let peers = cluster.ways_to_trackers(member);
+            let mut tracker = cluster.tracker_with(&name, listen, "secret", &peers);
+            cluster.settle(&mut tracker, member);
             cluster.trackers.push(tracker);
         }
         for number in 1..=plan.nodes {
+            let member = Member::Node(number);
             let place = Place {
-                storage: cluster.free_port(100 + number),
-                http: cluster.free_port(100 + number),
+                storage: cluster.free_port(member.last_number()),
+                http: cluster.free_port(member.last_number()),
             };
-            let node = cluster.node(&format!("node{number}"), number, place, "secret");
+            let mut node = cluster.node(&format!("node{number}"), number, place, "secret");
+            cluster.settle(&mut node, member);
             cluster.nodes.push(node);
             cluster.places.push(place);
         }
@@ -158,17 +178,68 @@ impl Cluster {
     }
 
     /// An address that nobody has, with this last number.
-    pub(super) fn free_port(&self, last: usize) -> SocketAddr {
+    pub(super) fn free_port(&self, last: u8) -> SocketAddr {
+        if let Some(namespaces) = &self.namespaces {
+            let any = ports::free(Ipv4Addr::LOCALHOST);
+            return SocketAddr::new(namespaces.address_with(last), any.port());
+        }
         let [high, low] = self.block;
-        let ip = Ipv4Addr::new(127, high, low, u8::try_from(last).unwrap());
-        ports::free(ip)
+        ports::free(Ipv4Addr::new(127, high, low, last))
+    }
+
+    /// Has a process that is not started yet run with the network of a member.
+    fn settle(&self, process: &mut Process, member: Member) {
+        if let Some(namespaces) = &self.namespaces {
+            process.enter(namespaces.path(member));
+        }
+    }
+
+    /// Whether namespaces can be made here; where not, says why.
+    pub(super) fn can_have_namespaces() -> bool {
+        let why = Namespaces::probe().err();
+        if let Some(why) = &why {
+            tell(format_args!("no namespaces can be made here: {why}"));
+        }
+        why.is_none()
+    }
+
+    /// Has nothing of a member's reach these others.
+    pub(super) fn cut(&mut self, from: Member, to: Member) {
+        match &mut self.namespaces {
+            Some(namespaces) => namespaces.cut(from, to),
+            None => self.net.cut(from, to),
+        }
+    }
+
+    /// Has nothing reach a member nor leave it. Behind a proxy clients reach it still.
+    pub(super) fn unplug(&mut self, member: Member) {
+        if let Some(namespaces) = &mut self.namespaces {
+            return namespaces.unplug(member);
+        }
+        for other in members(self.plan) {
+            self.cut(other, member);
+            self.cut(member, other);
+        }
+    }
+
+    /// Takes back what was cut of a member's ways.
+    pub(super) fn heal(&mut self, member: Member) {
+        match &mut self.namespaces {
+            Some(namespaces) => namespaces.heal(member),
+            None => self.net.heal(member),
+        }
+    }
+
+    /// Everybody but clients.
+    pub(super) fn members(&self) -> impl Iterator<Item = Member> + use<> {
+        members(self.plan)
     }
 
     /// The way from a member to a tracker.
     fn way_to_tracker(&self, from: Member, number: usize) -> SocketAddr {
         let target = self.tracker_places[number - 1];
         let to = Member::Tracker(number);
-        if !self.plan.is_proxied || from == to {
+        if self.plan.network != Network::Proxied || from == to {
             return target;
         }
         let [high, low] = self.block;
@@ -225,7 +296,7 @@ impl Cluster {
              trackers = {trackers:?}\nvolume_size = \"64MiB\"\nreserved_space = \"100MiB\"\n",
             place.storage, place.http
         );
-        if self.plan.is_proxied {
+        if self.plan.network == Network::Proxied {
             // The same port on another address: that is where the proxy listens.
             let [high, low] = self.block;
             let front = Ipv4Addr::new(127, high, low, u8::try_from(200 + number).unwrap());
@@ -258,11 +329,12 @@ impl Cluster {
 
     /// An API server that is not started, and its address.
     pub(super) fn api(&self, settings: &str) -> (Process, SocketAddr) {
-        let listen = self.free_port(90);
+        let listen = self.free_port(Member::Api.last_number());
         let trackers = self.tracker_addresses();
         let trackers: Vec<String> = trackers.iter().map(ToString::to_string).collect();
         let config = format!("[api]\nlisten = \"{listen}\"\ntrackers = {trackers:?}\n{settings}\n");
-        let process = Process::new(self.folder.path(), "api", "api", &config);
+        let mut process = Process::new(self.folder.path(), "api", "api", &config);
+        self.settle(&mut process, Member::Api);
         (process, listen)
     }
 
@@ -320,6 +392,13 @@ impl Cluster {
         let groups = self.status(tracker).ok()?.groups;
         let mut nodes = groups.into_iter().flat_map(|group| group.nodes);
         nodes.find(|node| usize::try_from(node.number) == Ok(number))
+    }
+
+    /// What a tracker heard from a node since that connected; a tracker shows what it heard before until
+    /// then, and uses nothing of it.
+    pub(super) fn heard_of(&self, tracker: usize, number: usize) -> Option<NodeStatus> {
+        let node = self.node_status(tracker, number)?;
+        (node.is_alive && node.state != "online").then_some(node)
     }
 
     /// Waits until every running tracker has every running node in service and no other one.
@@ -444,6 +523,12 @@ impl Cluster {
     }
 }
 
+fn members(plan: Plan) -> impl Iterator<Item = Member> {
+    let trackers = (1..=plan.trackers).map(Member::Tracker);
+    let nodes = (1..=plan.nodes).map(Member::Node);
+    trackers.chain(nodes).chain([Member::Api])
+}
+
 /// Numbers of the processes that run.
 fn running(processes: &[Process]) -> Vec<usize> {
     let numbered = processes.iter().enumerate();
@@ -488,12 +573,17 @@ impl Drop for Cluster {
             "logs of all processes are in {}",
             kept.display()
         ));
-        for process in self.trackers.iter().chain(&self.nodes) {
-            process.save_log(&kept);
+        let files = fs::read_dir(self.folder.path()).into_iter().flatten();
+        let mut logs: Vec<_> = files.flatten().map(|file| file.path()).collect();
+        logs.retain(|file| file.extension().is_some_and(|extension| extension == "log"));
+        logs.sort();
+        for log in logs {
+            let name = log.file_name().unwrap_or_default();
+            let _ = fs::copy(&log, kept.join(name));
             tell(format_args!(
                 "--- {}:\n{}",
-                process.name,
-                process.last_words()
+                name.display(),
+                last_words(&log)
             ));
         }
     }

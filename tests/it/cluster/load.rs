@@ -92,7 +92,7 @@ impl Access {
 pub(super) struct Findings(Mutex<BTreeMap<&'static str, (u64, Vec<String>)>>);
 
 impl Findings {
-    fn add(&self, what: &'static str, example: impl FnOnce() -> String) {
+    pub(super) fn add(&self, what: &'static str, example: impl FnOnce() -> String) {
         let mut findings = self.0.lock().unwrap();
         let (count, examples) = findings.entry(what).or_default();
         *count += 1;

@@ -4,14 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use common::id::VolumePath;
-use common::wire::cluster::{NodeStatus, PathStatus};
+use common::wire::cluster::PathStatus;
 
 use super::harness::{Cluster, HEALING_LIMIT, Plan, identity_file, seed};
 use super::load::Access;
-use super::rolling::StopAtEnd;
 use super::steady::{Kept, Steady};
 use crate::support::chance::Chance;
-use crate::support::deadline::eventually;
+use crate::support::deadline::{StopAtEnd, eventually};
 use crate::support::http::Http;
 use crate::support::tell;
 
@@ -42,7 +41,7 @@ fn a_lost_disk_is_rebuilt_alone_while_the_others_serve() {
 
     let steady = Steady::default();
     let seen = std::thread::scope(|scope| {
-        let _guard = StopAtEnd(&steady);
+        let _guard = StopAtEnd(&steady.stop);
         steady.start(scope, &access, seed);
         cluster.nodes[2].terminate();
         empty(&cluster.disk(3, LOST));
@@ -134,10 +133,8 @@ fn watched(cluster: &Cluster, access: &Access, of_lost: &Kept) -> Seen {
     let client = cluster.client_of(1);
     let mut seen = Seen::default();
     let paths = || -> Option<Vec<PathStatus>> {
-        let NodeStatus {
-            is_alive, paths, ..
-        } = cluster.node_status(1, 3)?;
-        (is_alive && paths.len() == DISKS.disks).then_some(paths)
+        let paths = cluster.heard_of(1, 3)?.paths;
+        (paths.len() == DISKS.disks).then_some(paths)
     };
     eventually("the node is complete", HEALING_LIMIT, || {
         let before = paths()?;

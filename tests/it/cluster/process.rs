@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::deadline::{eventually, within};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hayloft");
 /// How long a start may take on a busy machine, recovery included.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 /// How long an end in good order may take.
@@ -19,7 +20,25 @@ const LAST_WORDS_LEN: usize = 3 * 1024;
 /// The binary without what the developer has in the environment, which must not change what is
 /// tested.
 pub(super) fn hayloft() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hayloft"));
+    without_settings(Command::new(PROGRAM))
+}
+
+/// The binary with the network of a namespace.
+fn hayloft_within(namespace: &Path) -> Command {
+    let mut command = without_settings(Command::new("nsenter"));
+    command.arg(format!("--net={}", namespace.display()));
+    command.arg(PROGRAM);
+    command
+}
+
+/// The end of a log.
+pub(super) fn last_words(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let start = bytes.len().saturating_sub(LAST_WORDS_LEN);
+    String::from_utf8_lossy(&bytes[start..]).into_owned()
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HAYLOFT_") {
             command.env_remove(name);
@@ -36,6 +55,7 @@ pub(super) struct Process {
     pub(super) name: String,
     role: &'static str,
     folder: PathBuf,
+    namespace: Option<PathBuf>,
     child: Option<Child>,
 }
 
@@ -46,12 +66,18 @@ impl Process {
             name: name.to_owned(),
             role,
             folder: folder.to_owned(),
+            namespace: None,
             child: None,
         };
         let data_dir = process.data_dir();
         let config = format!("data_dir = {data_dir:?}\ndrain = \"10s\"\n{config}");
         fs::write(process.file("toml"), config).unwrap();
         process
+    }
+
+    /// Has it run with the network of this namespace from its next start on.
+    pub(super) fn enter(&mut self, namespace: PathBuf) {
+        self.namespace = Some(namespace);
     }
 
     fn file(&self, extension: &str) -> PathBuf {
@@ -75,19 +101,8 @@ impl Process {
     }
 
     /// The end of that.
-    pub(super) fn last_words(&self) -> String {
-        let bytes = fs::read(self.file("log")).unwrap_or_default();
-        let start = bytes.len().saturating_sub(LAST_WORDS_LEN);
-        String::from_utf8_lossy(&bytes[start..]).into_owned()
-    }
-
-    /// Puts a copy of the log into `directory`, for people to read after a failure.
-    pub(super) fn save_log(&self, directory: &Path) {
-        // The test has failed already, so nothing is made of a second failure.
-        let _ = fs::copy(
-            self.file("log"),
-            directory.join(format!("{}.log", self.name)),
-        );
+    fn last_words(&self) -> String {
+        last_words(&self.file("log"))
     }
 
     /// Starts it and does not wait for anything.
@@ -100,7 +115,11 @@ impl Process {
             .append(true)
             .open(self.file("log"))
             .unwrap();
-        let child = hayloft()
+        let mut command = match &self.namespace {
+            None => hayloft(),
+            Some(namespace) => hayloft_within(namespace),
+        };
+        let child = command
             .arg(self.role)
             .arg("--config")
             .arg(self.config())

@@ -21,18 +21,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::member::Member;
+
 /// Bytes of a packet's header. Source: docs/wire.md, framing.
 const HEADER_LEN: usize = 10;
 /// Where in a hello the identity of its sender begins and ends. Source: docs/wire.md, between nodes.
 const IDENTITY: std::ops::Range<usize> = HEADER_LEN + 3..HEADER_LEN + 19;
-
-/// An end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Member {
-    Tracker(usize),
-    Node(usize),
-    Client,
-}
 
 /// Ways that are closed: from, to.
 type Cuts = BTreeSet<(Member, Member)>;
@@ -129,9 +123,17 @@ impl Net {
         address
     }
 
-    /// Closes and opens ways.
-    pub(super) fn change(&self, change: impl FnOnce(&mut Cuts)) {
-        self.cuts.send_modify(change);
+    /// Holds up what one member says to another.
+    pub(super) fn cut(&self, from: Member, to: Member) {
+        self.cuts.send_modify(|cuts| {
+            cuts.insert((from, to));
+        });
+    }
+
+    /// Opens all ways of a member.
+    pub(super) fn heal(&self, member: Member) {
+        let is_of = |(from, to): &(Member, Member)| [*from, *to].contains(&member);
+        self.cuts.send_modify(|cuts| cuts.retain(|way| !is_of(way)));
     }
 }
 

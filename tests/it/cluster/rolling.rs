@@ -3,6 +3,7 @@
 use super::harness::{Cluster, Plan, seed};
 use super::load::Access;
 use super::steady::Steady;
+use crate::support::deadline::StopAtEnd;
 use crate::support::tell;
 
 #[test]
@@ -12,7 +13,7 @@ fn a_rolling_restart_fails_no_request_of_a_client_that_tries_once_more() {
     let access = Access::to(&cluster);
     let steady = Steady::default();
     std::thread::scope(|scope| {
-        let _guard = StopAtEnd(&steady);
+        let _guard = StopAtEnd(&steady.stop);
         steady.start(scope, &access, seed);
         for idx in 0..cluster.trackers.len() {
             cluster.trackers[idx].terminate();
@@ -37,13 +38,4 @@ fn a_rolling_restart_fails_no_request_of_a_client_that_tries_once_more() {
         );
     }
     steady.expect_no_failures(seed);
-}
-
-/// Ends the clients when it goes, also in a failure, which would wait for them for ever.
-pub(super) struct StopAtEnd<'a>(pub(super) &'a Steady);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
 }

@@ -21,7 +21,8 @@ const LEN_MAX: u64 = 20_000;
 /// What steady clients did and met.
 #[derive(Debug, Default)]
 pub(super) struct Steady {
-    stop: AtomicBool,
+    /// Ends the clients.
+    pub(super) stop: AtomicBool,
     pub(super) requests: AtomicU64,
     /// Requests that needed the second attempt.
     pub(super) repeated: AtomicU64,
@@ -93,11 +94,6 @@ impl Steady {
                 self.blobs.lock().unwrap().extend(own);
             });
         }
-    }
-
-    /// Ends the clients.
-    pub(super) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
     }
 
     fn step(&self, access: &Access, chance: &mut Chance, own: &mut Vec<Kept>) {

@@ -1,21 +1,23 @@
-//! Everything at once for a while: nodes and trackers are killed, paused and cut off under load, in
-//! an order that a seed decides.
+//! Everything at once for a while: nodes, trackers and an API server are killed, paused and cut off
+//! under load, in an order that a seed decides.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use common::env::clock;
 
-use super::harness::{Cluster, Plan, seed};
+use super::harness::{Cluster, Network, Plan, seed};
 use super::load::{Findings, Worker, check_each_alone, summary};
-use super::proxy::Member;
+use super::member::Member;
+use super::process::Process;
+use super::uploader::Uploader;
 use crate::support::chance::Chance;
-use crate::support::deadline::within;
+use crate::support::deadline::{StopAtEnd, within};
 use crate::support::tell;
 
 /// Seconds of faults unless `HAYLOFT_TEST_STORM_SECONDS` says otherwise.
-const SECONDS: u64 = 60;
+const SECONDS: u64 = 45;
 
 /// What is done to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ enum Fault {
     /// Nothing from it arrives.
     CutOut,
     CutBoth,
+    /// The same, and clients do not reach it either where there are cables.
+    Unplug,
 }
 
 /// A fault, and when it ends.
@@ -52,52 +56,120 @@ impl fmt::Display for Active {
     }
 }
 
+/// What the storm is let loose on.
+struct Target {
+    cluster: Cluster,
+    api: Process,
+}
+
+impl Target {
+    fn members(&self) -> impl Iterator<Item = Member> + use<> {
+        self.cluster.members()
+    }
+
+    fn process(&mut self, member: Member) -> &mut Process {
+        match member {
+            Member::Tracker(number) => &mut self.cluster.trackers[number - 1],
+            Member::Node(number) => &mut self.cluster.nodes[number - 1],
+            Member::Api => &mut self.api,
+            Member::Client => panic!("clients stay"),
+        }
+    }
+
+    fn begin(&mut self, Active { fault, member, .. }: Active) {
+        match fault {
+            Fault::Kill => self.process(member).kill(),
+            Fault::Pause => self.process(member).pause(),
+            Fault::Unplug => self.cluster.unplug(member),
+            Fault::CutIn | Fault::CutOut | Fault::CutBoth => {
+                for other in self.members() {
+                    if fault != Fault::CutOut {
+                        self.cluster.cut(other, member);
+                    }
+                    if fault != Fault::CutIn {
+                        self.cluster.cut(member, other);
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, Active { fault, member, .. }: Active) {
+        match fault {
+            Fault::Kill => self.process(member).spawn(),
+            Fault::Pause => self.process(member).resume(),
+            // What cut another member off too is free a little earlier, which does no harm.
+            Fault::Unplug | Fault::CutIn | Fault::CutOut | Fault::CutBoth => {
+                self.cluster.heal(member);
+            }
+        }
+    }
+
+    fn wait_ready(&mut self) {
+        let (trackers, nodes) = (&mut self.cluster.trackers, &mut self.cluster.nodes);
+        for process in trackers.iter_mut().chain(nodes).chain([&mut self.api]) {
+            process.wait_ready();
+        }
+    }
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_in_a_storm_of_kills_pauses_and_cuts() {
+    rage(Network::Proxied);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_in_a_storm_that_pulls_cables() {
+    if Cluster::can_have_namespaces() {
+        rage(Network::Namespaces);
+    } else {
+        tell("no cables are pulled: the storm behind a proxy has to do");
+    }
+}
+
+fn rage(network: Network) {
     let seconds = std::env::var("HAYLOFT_TEST_STORM_SECONDS").map_or(SECONDS, |text| {
         text.parse()
             .expect("HAYLOFT_TEST_STORM_SECONDS is a number")
     });
     let seed = seed();
     let mut chance = Chance::new(seed);
-    let mut cluster = Cluster::start(Plan {
-        is_proxied: true,
+    let cluster = Cluster::start(Plan {
+        network,
         ..Plan::default()
     });
+    let (mut api, address) = cluster.api("");
+    api.start();
     let mut workers = Worker::crowd(&cluster, &mut chance);
+    let mut uploader = Uploader::register(address, chance.bits());
+    let mut target = Target { cluster, api };
     let findings = Findings::default();
     let stop = AtomicBool::new(false);
     let history = std::thread::scope(|scope| {
+        let (stop, findings) = (&stop, &findings);
         for worker in &mut workers {
-            let (stop, findings) = (&stop, &findings);
             scope.spawn(move || worker.run(stop, findings));
         }
-        // Clients end whatever happens, else a failure would wait for them for ever.
-        let _guard = Stop(&stop);
-        storm(&mut cluster, &mut chance, Duration::from_secs(seconds))
+        let uploader = &mut uploader;
+        scope.spawn(move || uploader.run(stop, findings));
+        let _guard = StopAtEnd(stop);
+        storm(&mut target, &mut chance, Duration::from_secs(seconds))
     });
     println!("{}", history.join("\n"));
-    cluster.wait_copied();
-    check_each_alone(&mut cluster, &mut workers, &findings);
+    target.cluster.wait_copied();
+    uploader.check();
+    check_each_alone(&mut target.cluster, &mut workers, &findings);
     tell(format_args!(
-        "storm of {seconds} s with seed {seed}: {} faults; {}",
+        "storm of {seconds} s ({network:?}) with seed {seed}: {} faults; {}; {}",
         history.len(),
-        summary(&workers)
+        summary(&workers),
+        uploader.summary()
     ));
     findings.expect_none(seed);
 }
 
-/// Sets the flag when it goes.
-pub(super) struct Stop<'a>(pub(super) &'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Does harm for so long, takes all of it back, and tells what it did.
-fn storm(cluster: &mut Cluster, chance: &mut Chance, length: Duration) -> Vec<String> {
+fn storm(target: &mut Target, chance: &mut Chance, length: Duration) -> Vec<String> {
     let began = clock::monotonic();
     let now = || clock::monotonic().saturating_duration_since(began);
     let mut active: Vec<Active> = Vec::new();
@@ -108,11 +180,11 @@ fn storm(cluster: &mut Cluster, chance: &mut Chance, length: Duration) -> Vec<St
             .partition(|fault: &Active| fault.end <= now());
         active = goes_on;
         for fault in over {
-            end(cluster, fault);
+            target.end(fault);
         }
         if let Some(fault) = draw(chance, &active, now()) {
             history.push(format!("at {} ms: {fault}", now().as_millis()));
-            begin(cluster, fault);
+            target.begin(fault);
             active.push(fault);
         }
         // The time between faults is part of what the seed decides.
@@ -122,11 +194,9 @@ fn storm(cluster: &mut Cluster, chance: &mut Chance, length: Duration) -> Vec<St
         );
     }
     for fault in active {
-        end(cluster, fault);
+        target.end(fault);
     }
-    for process in cluster.trackers.iter_mut().chain(&mut cluster.nodes) {
-        process.wait_ready();
-    }
+    target.wait_ready();
     history
 }
 
@@ -134,6 +204,7 @@ fn storm(cluster: &mut Cluster, chance: &mut Chance, length: Duration) -> Vec<St
 fn draw(chance: &mut Chance, active: &[Active], now: Duration) -> Option<Active> {
     let member = match chance.below(10) {
         0..2 => Member::Tracker(1 + chance.place(2)),
+        2 => Member::Api,
         _ => Member::Node(1 + chance.place(3)),
     };
     let (fault, longest) = match chance.below(10) {
@@ -141,65 +212,27 @@ fn draw(chance: &mut Chance, active: &[Active], now: Duration) -> Option<Active>
         4..6 => (Fault::Pause, 5000),
         6 => (Fault::CutIn, 5000),
         7 => (Fault::CutOut, 5000),
-        _ => (Fault::CutBoth, 5000),
+        8 => (Fault::CutBoth, 5000),
+        _ => (Fault::Unplug, 5000),
     };
     let end = now + Duration::from_millis(1 + chance.below(longest));
     if active.iter().any(|fault| fault.member == member) {
         return None;
     }
-    let is_away = |fault: &&Active| matches!(fault.fault, Fault::Kill | Fault::Pause);
+    let takes_away = |fault| matches!(fault, Fault::Kill | Fault::Pause | Fault::Unplug);
+    let is_away = |active: &&Active| takes_away(active.fault);
     let away = active.iter().filter(is_away);
     let may_go = match member {
         Member::Tracker(_) => !active
             .iter()
             .any(|fault| matches!(fault.member, Member::Tracker(_))),
+        Member::Api => true,
         Member::Node(_) | Member::Client => {
             away.filter(|fault| matches!(fault.member, Member::Node(_)))
                 .count()
                 < 2
         }
     };
-    let goes = !matches!(fault, Fault::Kill | Fault::Pause) || may_go;
+    let goes = !takes_away(fault) || may_go;
     goes.then_some(Active { fault, member, end })
-}
-
-fn begin(cluster: &mut Cluster, Active { fault, member, .. }: Active) {
-    match fault {
-        Fault::Kill => process(cluster, member).kill(),
-        Fault::Pause => process(cluster, member).pause(),
-        Fault::CutIn | Fault::CutOut | Fault::CutBoth => cluster.net.change(|cuts| {
-            for other in members() {
-                if fault != Fault::CutOut {
-                    cuts.insert((other, member));
-                }
-                if fault != Fault::CutIn {
-                    cuts.insert((member, other));
-                }
-            }
-        }),
-    }
-}
-
-fn end(cluster: &mut Cluster, Active { fault, member, .. }: Active) {
-    match fault {
-        Fault::Kill => process(cluster, member).spawn(),
-        Fault::Pause => process(cluster, member).resume(),
-        // What cut another member off too is free a little earlier, which does no harm.
-        Fault::CutIn | Fault::CutOut | Fault::CutBoth => cluster
-            .net
-            .change(|cuts| cuts.retain(|(from, to)| ![*from, *to].contains(&member))),
-    }
-}
-
-fn members() -> impl Iterator<Item = Member> {
-    let trackers = (1..=2).map(Member::Tracker);
-    trackers.chain((1..=3).map(Member::Node))
-}
-
-fn process(cluster: &mut Cluster, member: Member) -> &mut super::process::Process {
-    match member {
-        Member::Tracker(number) => &mut cluster.trackers[number - 1],
-        Member::Node(number) => &mut cluster.nodes[number - 1],
-        Member::Client => panic!("clients stay"),
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use super::harness::{Cluster, Plan, seed};
+use super::harness::{Cluster, Network, Plan, seed};
 use super::load::Access;
 use super::process::Process;
-use super::rolling::StopAtEnd;
 use super::steady::{Kept, Steady};
+use crate::support::deadline::StopAtEnd;
 use crate::support::tell;
 
 /// What nobody between the members shall read.
@@ -20,7 +20,7 @@ const PLAIN: &str = "tls=false";
 fn what_is_uploaded_can_be_read_on_the_way_between_nodes_only_without_tls() {
     for is_encrypted in [false, true] {
         let cluster = Cluster::start(Plan {
-            is_proxied: true,
+            network: Network::Proxied,
             is_encrypted,
             ..Plan::default()
         });
@@ -85,7 +85,7 @@ fn a_cluster_is_switched_to_tls_one_member_after_the_other_and_no_client_notices
     let access = Access::to(&cluster);
     let steady = Steady::default();
     std::thread::scope(|scope| {
-        let _guard = StopAtEnd(&steady);
+        let _guard = StopAtEnd(&steady.stop);
         steady.start(scope, &access, seed);
         for idx in 0..cluster.trackers.len() {
             switch(&mut cluster.trackers[idx]);

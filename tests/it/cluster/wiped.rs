@@ -4,10 +4,9 @@ use std::fs;
 
 use super::harness::{Cluster, HEALING_LIMIT, Plan, identity_file, seed};
 use super::load::Access;
-use super::rolling::StopAtEnd;
 use super::steady::{Kept, Steady};
 use crate::support::chance::Chance;
-use crate::support::deadline::eventually;
+use crate::support::deadline::{StopAtEnd, eventually};
 use crate::support::http::{self, Http};
 use crate::support::tell;
 
@@ -63,9 +62,9 @@ fn a_wiped_node_is_not_called_complete_before_it_has_what_was_there() {
     wipe_all_but_identity(&cluster);
     cluster.nodes[2].spawn();
     let records = eventually("the node is complete", HEALING_LIMIT, || {
-        let node = cluster.node_status(1, 3)?;
+        let node = cluster.heard_of(1, 3)?;
         let is_complete = node.paths.iter().all(|path| path.is_complete);
-        (node.is_alive && is_complete).then_some(node.records)
+        is_complete.then_some(node.records)
     });
     assert!(
         SMALL as u64 <= records,
@@ -98,7 +97,7 @@ fn rebuilt(wipe: fn(&Cluster)) {
     }
     let steady = Steady::default();
     let looks = std::thread::scope(|scope| {
-        let _guard = StopAtEnd(&steady);
+        let _guard = StopAtEnd(&steady.stop);
         steady.start(scope, &access, seed);
         cluster.nodes[2].terminate();
         wipe(&cluster);
@@ -132,7 +131,7 @@ fn rebuilt(wipe: fn(&Cluster)) {
 fn nobody_is_sent_to_it_too_early(cluster: &Cluster, access: &Access, blob: &Kept) -> u64 {
     let address = cluster.place(3).storage.into();
     let is_incomplete = || {
-        let node = cluster.node_status(1, 3)?;
+        let node = cluster.heard_of(1, 3)?;
         Some(!node.paths.iter().all(|path| path.is_complete))
     };
     // The same tracker that is looked at.

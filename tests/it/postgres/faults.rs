@@ -6,12 +6,13 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::env::clock;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
+use crate::support::deadline::StopAtEnd;
 use crate::support::image_host::{code_of, json_of};
 use crate::support::tell;
+use crate::uploads::{LEN, Uploads, content, listed};
 
 /// The longest that a server may keep a client waiting while its database hangs: two looks or groups of
 /// changes, each with the time of a call, and room for a busy machine.
@@ -20,76 +21,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(50);
 const HANG: Duration = Duration::from_mins(1);
 /// Clients of each server.
 const CLIENTS: u64 = 4;
-const LEN: usize = 3000;
-
-/// Somebody's uploads to one server.
-#[derive(Debug, Default)]
-struct Uploads {
-    /// Names of what was acknowledged.
-    stored: BTreeSet<String>,
-    /// Names of what was answered with an error, or not at all: stored or not.
-    doubtful: BTreeSet<String>,
-    /// The longest wait for an answer.
-    longest: Duration,
-}
-
-impl Uploads {
-    /// Uploads until told to stop, to the first of the servers that can be reached.
-    fn make(client: &mut Client, servers: &[SocketAddr], seed: u64, stop: &AtomicBool) -> Self {
-        let mut uploads = Self::default();
-        for number in 0.. {
-            if stop.load(Ordering::Relaxed) {
-                return uploads;
-            }
-            uploads.make_one(client, servers, seed, number);
-        }
-        uploads
-    }
-
-    fn make_one(&mut self, client: &mut Client, servers: &[SocketAddr], seed: u64, number: u64) {
-        let name = format!("{seed}-{number}.bin");
-        let started = clock::monotonic();
-        let answer = client.upload_answer(&name, &content(&name));
-        self.longest = self.longest.max(started.elapsed());
-        match answer {
-            Ok(answer) if answer.status == 200 && code_of(&json_of(&answer)) == 0 => {
-                self.stored.insert(name);
-            }
-            Ok(_) => {
-                self.doubtful.insert(name);
-            }
-            Err(_) => {
-                self.doubtful.insert(name);
-                let reached = servers
-                    .iter()
-                    .find_map(|server| Http::connect(*server).ok());
-                client.reconnect(reached.expect("one of them lives"));
-            }
-        }
-    }
-}
-
-/// The content of a file is made of its name, so no two are the same.
-fn content(name: &str) -> Vec<u8> {
-    let seed = name.bytes().fold(17_u64, |seed, byte| {
-        seed.wrapping_mul(31).wrapping_add(u64::from(byte))
-    });
-    chance::content(seed, LEN)
-}
 
 /// What a user's list has, each of which must be there once, whole, and counted in the quota.
-fn listed(client: &mut Client, server: &Api) -> BTreeSet<String> {
-    client.reconnect(server.http());
-    let rows = client.own_list("/api/myfiles?cmd=normal").unwrap();
-    let found = names(&rows);
-    assert_eq!(found.len(), rows.len(), "no file is listed twice");
-    for row in &rows {
-        let url = row["url"].as_str().unwrap();
-        let path = url.split_once("//").unwrap().1.split_once('/').unwrap().1;
-        let answer = get(server.address, &format!("/{path}"));
-        let name = row["file_name"].as_str().unwrap();
-        assert!(answer.body == content(name), "{name}: {}", answer.status);
-    }
+fn counted(client: &mut Client, server: &Api) -> BTreeSet<String> {
+    let found = listed(client, server.address);
     let pan = Pan::log_in(&mut server.http(), &client.user);
     let info = pan.send(
         &mut server.http(),
@@ -98,7 +33,7 @@ fn listed(client: &mut Client, server: &Api) -> BTreeSet<String> {
         "text/plain",
         b"",
     );
-    assert_eq!(data(&info)["spaceUsed"], rows.len() * LEN, "the quota");
+    assert_eq!(data(&info)["spaceUsed"], found.len() * LEN, "the quota");
     found
 }
 
@@ -112,12 +47,12 @@ fn nothing_is_left(
 ) {
     for client in clients.iter_mut() {
         client.reconnect(servers[0].http());
-        for name in listed(client, &servers[0]) {
+        for name in counted(client, &servers[0]) {
             let label = Label::new(&name, &content(&name));
             let removed = client.ask_as_owner("/api/dealfile?cmd=del", &label);
             assert_eq!(removed.unwrap(), 0, "{name}");
         }
-        assert_eq!(listed(client, &servers[0]), BTreeSet::new());
+        assert_eq!(counted(client, &servers[0]), BTreeSet::new());
     }
     let orphans = "SELECT count(*) FROM hayloft_catalog WHERE substring(key FROM 1 FOR 1) = 'O'";
     eventually("nobody's blobs are reclaimed", RECLAIM_LIMIT, || {
@@ -197,14 +132,7 @@ fn servers_whose_database_hangs_answer_in_bounded_time_and_go_on_with_nothing_ha
 
     let mut clients: Vec<Client> = clients.into_iter().map(|(_, client)| client).collect();
     for (client, uploads) in clients.iter_mut().zip(&all) {
-        let found = listed(client, &servers[1]);
-        let lost: Vec<&String> = uploads.stored.difference(&found).collect();
-        assert_eq!(lost, [""; 0], "acknowledged and not there");
-        let strange: Vec<&String> = found
-            .iter()
-            .filter(|name| !uploads.stored.contains(*name) && !uploads.doubtful.contains(*name))
-            .collect();
-        assert_eq!(strange, [""; 0], "there and never sent");
+        uploads.expect(&counted(client, &servers[1]));
     }
     nothing_is_left(&postgres, &home, storage, servers, &mut clients);
 }
@@ -264,9 +192,7 @@ fn one_of_two_servers_that_is_killed_or_paused_under_load_costs_nothing_that_was
         "an API server killed and paused three times: {acknowledged} uploads stored, {doubtful} cut off"
     ));
     for (client, uploads) in clients.iter_mut().zip(&all) {
-        let found = listed(client, &stays);
-        let lost: Vec<&String> = uploads.stored.difference(&found).collect();
-        assert_eq!(lost, [""; 0], "acknowledged and not there");
+        uploads.expect(&counted(client, &stays));
     }
     nothing_is_left(
         &postgres,
@@ -312,7 +238,7 @@ fn an_upload_whose_commit_got_no_answer_is_stored_once_or_not_at_all() {
         let again = king.upload_answer(&name, &content(&name)).unwrap();
         assert_eq!(again.status, 200, "{name}: {}", again.text());
         stored.insert(name);
-        assert_eq!(listed(&mut king, &server), stored);
+        assert_eq!(counted(&mut king, &server), stored);
     }
     let cuts = proxy.cuts();
     tell(format_args!(
@@ -320,15 +246,6 @@ fn an_upload_whose_commit_got_no_answer_is_stored_once_or_not_at_all() {
     ));
     assert!(10 <= cuts, "only {cuts} answers were lost");
     nothing_is_left(&postgres, &home, storage, vec![server], &mut [king]);
-}
-
-/// Ends the load when it goes, also in a failure, which would wait for it for ever.
-struct StopAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Processes of a database that stand still until the value goes.
