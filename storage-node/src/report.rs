@@ -74,7 +74,7 @@ impl Default for ReportSettings {
             heartbeat: Duration::from_secs(1),
             patience: Duration::from_secs(5),
             retry_min: Duration::from_millis(200),
-            retry_max: Duration::from_secs(5),
+            retry_max: Duration::from_secs(1),
             refused_retry: Duration::from_secs(10),
         }
     }

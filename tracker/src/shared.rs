@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) peers: Peers,
     pub(crate) persistence: Persistence,
     pub(crate) gate: Gate,
+    /// Told when a node's state changed, for clients that wait for nodes.
+    pub(crate) node_changed: Notify,
     pub(crate) software: VersionText,
     pub(crate) network_timeout: Duration,
     /// Connections that all listeners together allow.
@@ -63,6 +65,7 @@ impl Shared {
             peers,
             persistence,
             gate,
+            node_changed: Notify::new(),
             software: common::wire::report::software_version(env!("CARGO_PKG_VERSION")),
             network_timeout,
             connections_max,

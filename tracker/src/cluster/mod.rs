@@ -161,6 +161,12 @@ impl Cluster {
         groups.filter(|group| !group.marks().removed && group.nodes().len() != 0)
     }
 
+    /// Whether a node that belongs to the cluster is out of service, or was not heard yet.
+    pub fn awaits_nodes(&self) -> bool {
+        let mut members = self.groups().flat_map(Group::members);
+        members.any(|node| !node.answers())
+    }
+
     /// One group.
     pub fn group(&self, name: &GroupName) -> Option<&Group> {
         self.groups.get(name).filter(|group| !group.marks().removed)

@@ -1,20 +1,27 @@
 //! What clients ask.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use common::code::ErrorCode;
-use common::id::{GroupName, NodeNumber};
+use common::id::{GroupName, NodeNumber, RemoteName};
 use common::wire::tracker::{
     FetchTarget, FetchTargets, GroupResponse, LeaderResponse, NodeAddress, NodeIdResponse,
     NodeStatusResponse, Request, Scope, StoreTarget, StoreTargets, encode_groups, encode_storages,
 };
 use common::wire::{AddressText, HostText, NodeText, Status, encode_empty};
+use tokio::time::timeout;
 use tracing::{error, info};
 
 use super::{Service, listing};
 use crate::cluster::{Cluster, Endpoint, Node, OrderRefusal};
 use crate::shared::parameters;
+
+/// Time in which the nodes that a tracker knows come back to it after its start: twice the longest pause
+/// between two attempts of theirs, and less than any client waits for an answer.
+const RETURN_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Service {
     pub(super) async fn client_request(
@@ -24,23 +31,20 @@ impl Service {
     ) -> Result<(), Status> {
         let width = self.dialect.address;
         match request {
-            Request::QueryStore { group, scope } => self.query_store(group, scope, out),
-            Request::QueryFetch { group, name, scope } => match scope {
-                Scope::One => {
-                    let node = self.shared.cluster().fetch_one(&group, &name, width);
-                    self.put_fetch_target(group, node, out)
-                }
-                Scope::All => {
-                    let nodes = self.shared.cluster().fetch_all(&group, &name, width);
-                    let nodes = nodes.ok_or_else(|| self.nobody(&group))?;
-                    let nodes = nodes.iter().map(node_address).collect();
-                    FetchTargets { group, nodes }.encode(width, out);
-                    Ok(())
-                }
-            },
+            Request::QueryStore { group, scope } => {
+                self.once_nodes_are_back(|| self.query_store(group, scope, out))
+                    .await
+            }
+            Request::QueryFetch { group, name, scope } => {
+                self.once_nodes_are_back(|| self.query_fetch(group, &name, scope, out))
+                    .await
+            }
             Request::QueryUpdate { group, name } => {
-                let node = self.shared.cluster().update(&group, &name, width);
-                self.put_fetch_target(group, node, out)
+                self.once_nodes_are_back(|| {
+                    let node = self.shared.cluster().update(&group, &name, width);
+                    self.put_fetch_target(group, node, out)
+                })
+                .await
             }
             Request::ListOneGroup(group) => {
                 let cluster = self.shared.cluster();
@@ -123,6 +127,25 @@ impl Service {
         }
     }
 
+    /// Answers as soon as that is no error. A client waits for nodes that were not heard since the tracker
+    /// began, a short while: it asked a tracker that lives, and would not ask another one.
+    async fn once_nodes_are_back(
+        &self,
+        mut answer: impl FnMut() -> Result<(), Status>,
+    ) -> Result<(), Status> {
+        loop {
+            let mut changed = pin!(self.shared.node_changed.notified());
+            changed.as_mut().enable();
+            let answered = answer();
+            let left = RETURN_PATIENCE.saturating_sub(self.shared.now().uptime);
+            if answered.is_ok() || left.is_zero() || !self.shared.cluster().awaits_nodes() {
+                return answered;
+            }
+            // Whichever comes first: the next look decides.
+            let _ = timeout(left, changed).await;
+        }
+    }
+
     fn query_store(
         &self,
         group: Option<GroupName>,
@@ -154,6 +177,29 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    fn query_fetch(
+        &self,
+        group: GroupName,
+        name: &RemoteName,
+        scope: Scope,
+        out: &mut BytesMut,
+    ) -> Result<(), Status> {
+        let width = self.dialect.address;
+        match scope {
+            Scope::One => {
+                let node = self.shared.cluster().fetch_one(&group, name, width);
+                self.put_fetch_target(group, node, out)
+            }
+            Scope::All => {
+                let nodes = self.shared.cluster().fetch_all(&group, name, width);
+                let nodes = nodes.ok_or_else(|| self.nobody(&group))?;
+                let nodes = nodes.iter().map(node_address).collect();
+                FetchTargets { group, nodes }.encode(width, out);
+                Ok(())
+            }
+        }
     }
 
     fn put_fetch_target(

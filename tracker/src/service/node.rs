@@ -103,6 +103,7 @@ impl Service {
         match taken {
             Ok(change) => {
                 if change.is_news() {
+                    self.shared.node_changed.notify_waiters();
                     info!(
                         number = %session.number(),
                         from = change.from.text(), to = change.to.text(),

@@ -158,6 +158,35 @@ async fn a_restart_keeps_numbers_groups_and_removals() {
 }
 
 #[tokio::test]
+async fn a_client_of_a_tracker_that_just_began_waits_for_the_nodes_that_it_knows() {
+    let directory = tempfile::tempdir().unwrap();
+    let tracker = Running::start(kept_in(directory.path()));
+    let store = Request::QueryStore {
+        group: None,
+        scope: Scope::One,
+    };
+    let mut client = tracker.client().await;
+    let refused = client.status(store).await;
+    assert_eq!(refused, Status::NOT_FOUND, "it knows no node");
+    drop(Node::start(tracker.address(), 1, "group1").await);
+    tracker.stop().await;
+
+    let tracker = Running::start(kept_in(directory.path()));
+    let mut client = tracker.client().await;
+    let (status, _node) = tokio::join!(
+        client.status(store),
+        Node::start(tracker.address(), 1, "group1")
+    );
+    assert_eq!(status, Status::OK);
+    tracker.stop().await;
+
+    let tracker = Running::start(kept_in(directory.path()));
+    let refused = tracker.client().await.status(store).await;
+    assert_eq!(refused, Status::NOT_FOUND, "the node did not come back");
+    tracker.stop().await;
+}
+
+#[tokio::test]
 async fn a_join_that_was_answered_is_on_disk_already() {
     let directory = tempfile::tempdir().unwrap();
     let tracker = Running::start(kept_in(directory.path()));
