@@ -85,7 +85,8 @@ pub struct Group<D: Disk = OsDisk, I: Index = RocksIndex> {
 struct Running {
     peer: Peer,
     address: watch::Sender<SocketAddr>,
-    is_serving: Arc<AtomicBool>,
+    /// See [`Followed::has_all`].
+    has_all: Arc<AtomicBool>,
     followed: Vec<Followed>,
     /// End with it.
     _tasks: Vec<AbortOnDropHandle<()>>,
@@ -211,8 +212,8 @@ impl<D: Disk, I: Index> Group<D, I> {
             }
             !is_gone
         });
-        for (identity, member) in peers {
-            match running.get(&identity) {
+        for (identity, member) in &peers {
+            match running.get(identity) {
                 Some(known) if known.peer.number == member.number => {
                     known.address.send_if_modified(|address| {
                         let has_moved = *address != member.address;
@@ -222,17 +223,16 @@ impl<D: Disk, I: Index> Group<D, I> {
                 }
                 _ => {
                     info!(peer = %member.number, address = %member.address, "a node of the group");
-                    let started = self.start(identity, member.number, member.address);
-                    running.insert(identity, started);
+                    let started = self.start(*identity, member.number, member.address);
+                    running.insert(*identity, started);
                 }
             }
         }
-        for member in &members.members {
-            if let Some(running) = running.get(&member.identity) {
-                let is_serving = member.is_alive && member.phase == NodePhase::Serving;
-                running.is_serving.store(is_serving, Ordering::Relaxed);
-            }
-        }
+        note_who_has_all(running.iter().map(|(identity, running)| {
+            let member = peers.get(identity);
+            let serves = member.is_some_and(|it| it.is_alive && it.phase == NodePhase::Serving);
+            (&*running.has_all, serves)
+        }));
     }
 
     fn start(&self, identity: NodeIdentity, number: NodeNumber, address: SocketAddr) -> Running {
@@ -245,7 +245,7 @@ impl<D: Disk, I: Index> Group<D, I> {
             link: Arc::clone(&link),
         };
         // Before any tracker told: it may.
-        let is_serving = Arc::new(AtomicBool::new(true));
+        let has_all = Arc::new(AtomicBool::new(true));
         let mut followed = Vec::new();
         for (path, store) in self.replica.group_stores() {
             let place = self.places.get(identity, path);
@@ -258,7 +258,7 @@ impl<D: Disk, I: Index> Group<D, I> {
                 is_up: false,
                 progress: PathProgress::default(),
                 since: Instant::now(),
-                is_serving: Arc::clone(&is_serving),
+                has_all: Arc::clone(&has_all),
                 link: Arc::clone(&link),
                 receiver,
             });
@@ -266,7 +266,7 @@ impl<D: Disk, I: Index> Group<D, I> {
         Running {
             peer,
             address,
-            is_serving,
+            has_all,
             followed,
             _tasks: tasks,
         }
@@ -351,6 +351,16 @@ async fn until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Notes of each peer whether it has everything, which those have that serve. Where nobody serves now it
+/// is those who did last; after a power cut of all, it may be anybody.
+fn note_who_has_all<'a>(peers: impl Iterator<Item = (&'a AtomicBool, bool)> + Clone) {
+    if peers.clone().any(|(_, serves)| serves) {
+        for (has_all, serves) in peers {
+            has_all.store(serves, Ordering::Relaxed);
+        }
     }
 }
 
@@ -517,6 +527,19 @@ mod tests {
         sleep(MOMENT).await;
         assert!(fixture.is_complete(), "a tracker said so");
         fixture.end().await;
+    }
+
+    #[test]
+    fn while_nobody_serves_those_who_served_last_have_everything() {
+        let flags = [true, true].map(AtomicBool::new);
+        let noted = |serving: [bool; 2]| {
+            note_who_has_all(flags.iter().zip(serving));
+            flags.each_ref().map(|flag| flag.load(Ordering::Relaxed))
+        };
+        assert_eq!(noted([false, false]), [true, true], "it may be anybody");
+        assert_eq!(noted([false, true]), [false, true]);
+        assert_eq!(noted([false, false]), [false, true], "the last one");
+        assert_eq!(noted([true, false]), [true, false]);
     }
 
     #[tokio::test(start_paused = true)]

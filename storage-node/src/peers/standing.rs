@@ -40,9 +40,9 @@ pub struct Followed {
     /// How far.
     pub progress: PathProgress,
     pub(super) since: Instant,
-    /// Whether the peer has all itself, as trackers say. From one that is being rebuilt there is nothing
-    /// to wait for.
-    pub(super) is_serving: Arc<AtomicBool>,
+    /// Whether the peer is one of those who had everything when trackers last named any. From one that is
+    /// being rebuilt, or was away then, there is nothing to wait for.
+    pub(super) has_all: Arc<AtomicBool>,
     pub(super) link: Arc<dyn Link>,
     pub(super) receiver: watch::Receiver<PathProgress>,
 }
@@ -101,10 +101,10 @@ impl Standing {
         }
         let mut followed = self.followed();
         followed.retain(|one| one.path == path);
-        let serves = |one: &Followed| one.is_serving.load(Ordering::Relaxed);
-        // Where nobody serves, as after a power cut of all, anybody may be the one who has it.
-        if followed.iter().any(serves) {
-            followed.retain(serves);
+        let has_all = |one: &Followed| one.has_all.load(Ordering::Relaxed);
+        // Those who had may have been removed since.
+        if followed.iter().any(has_all) {
+            followed.retain(has_all);
         }
         followed.iter().all(|one| {
             // One that was followed to its end and goes then takes nothing along that this node lacks.
