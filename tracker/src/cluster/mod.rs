@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use common::id::{GroupName, NodeNumber};
 use common::wire::report::{Entry, NodeIdentity, Stamp};
+use common::wire::tracker::NodeStatus;
 
 mod exchange;
 mod group;
@@ -161,10 +162,10 @@ impl Cluster {
         groups.filter(|group| !group.marks().removed && group.nodes().len() != 0)
     }
 
-    /// Whether a node that belongs to the cluster is out of service, or was not heard yet.
+    /// Whether a node that belongs to the cluster is not in full service.
     pub fn awaits_nodes(&self) -> bool {
         let mut members = self.groups().flat_map(Group::members);
-        members.any(|node| !node.answers())
+        members.any(|node| node.state() != NodeStatus::Active)
     }
 
     /// One group.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use common::rpc::auth::Purpose;
-use common::wire::report::{Entry, JoinAnswer, NodeIdentity};
+use common::wire::report::{Entry, JoinAnswer, NodeIdentity, NodePhase};
 use common::wire::tracker::{NodeStatus, Request, Scope, StorageRecord, decode_storages};
 use common::wire::{Command, Status};
 use tracker::Settings;
@@ -173,10 +173,16 @@ async fn a_client_of_a_tracker_that_just_began_waits_for_the_nodes_that_it_knows
 
     let tracker = Running::start(kept_in(directory.path()));
     let mut client = tracker.client().await;
-    let (status, _node) = tokio::join!(
-        client.status(store),
-        Node::start(tracker.address(), 1, "group1")
-    );
+    let (status, _node) = tokio::join!(client.status(store), async {
+        let (mut node, _) = Node::join(tracker.address(), join(1, "group1")).await;
+        // It has to ask its peers first, if it has any.
+        let mut begins = report();
+        begins.phase = NodePhase::CatchingUp;
+        begins.paths[0].is_complete = false;
+        assert_eq!(node.report(&begins).await, Status::OK);
+        assert_eq!(node.report(&report()).await, Status::OK);
+        node
+    });
     assert_eq!(status, Status::OK);
     tracker.stop().await;
 
