@@ -189,9 +189,9 @@ impl Places {
         self.seen
     }
 
-    /// Whether these are the peers that were kept.
-    pub(super) fn has_kept<'a>(&self, peers: impl Iterator<Item = &'a NodeIdentity>) -> bool {
-        self.seen != 0 && peers.eq(self.kept.keys())
+    /// Whether these peers were kept.
+    pub(super) fn has_kept<'a>(&self, mut peers: impl Iterator<Item = &'a NodeIdentity>) -> bool {
+        peers.all(|peer| self.kept.contains_key(peer))
     }
 
     /// Peers that were known.
