@@ -129,11 +129,9 @@ impl Namespaces {
         if self.unplugged.remove(&member) {
             ip(&format!("link set {} up", self.cable(member))).unwrap();
         }
-        let (healed, cuts) = std::mem::take(&mut self.cuts)
-            .into_iter()
-            .partition(|(from, to)| [*from, *to].contains(&member));
+        let is_of = |(from, to): &(Member, Member)| [*from, *to].contains(&member);
+        let (healed, cuts): (BTreeSet<_>, _) = self.cuts.iter().partition(|way| is_of(way));
         self.cuts = cuts;
-        let healed: BTreeSet<_> = healed;
         for (from, to) in healed {
             // It may have gone with a cable already.
             let _ = ip(&self.neighbour(from, to, "delete"));

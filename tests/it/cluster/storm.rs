@@ -63,10 +63,6 @@ struct Target {
 }
 
 impl Target {
-    fn members(&self) -> impl Iterator<Item = Member> + use<> {
-        self.cluster.members()
-    }
-
     fn process(&mut self, member: Member) -> &mut Process {
         match member {
             Member::Tracker(number) => &mut self.cluster.trackers[number - 1],
@@ -82,7 +78,7 @@ impl Target {
             Fault::Pause => self.process(member).pause(),
             Fault::Unplug => self.cluster.unplug(member),
             Fault::CutIn | Fault::CutOut | Fault::CutBoth => {
-                for other in self.members() {
+                for other in self.cluster.members() {
                     if fault != Fault::CutOut {
                         self.cluster.cut(other, member);
                     }

@@ -134,11 +134,14 @@ impl Service {
         mut answer: impl FnMut() -> Result<(), Status>,
     ) -> Result<(), Status> {
         loop {
+            let left = RETURN_PATIENCE.saturating_sub(self.shared.now().uptime);
+            if left.is_zero() {
+                return answer();
+            }
             let mut changed = pin!(self.shared.node_changed.notified());
             changed.as_mut().enable();
             let answered = answer();
-            let left = RETURN_PATIENCE.saturating_sub(self.shared.now().uptime);
-            if answered.is_ok() || left.is_zero() || !self.shared.cluster().awaits_nodes() {
+            if answered.is_ok() || !self.shared.cluster().awaits_nodes() {
                 return answered;
             }
             // Whichever comes first: the next look decides.
