@@ -45,6 +45,14 @@ fn open(disk: &MemoryDisk, index: &MemoryIndex, durability: Durability) -> (Test
     Engine::open(Arc::new(shared), settings(durability)).expect("the store opens")
 }
 
+/// An empty disk and index, and a durable store over them.
+fn fresh() -> (MemoryDisk, MemoryIndex, TestEngine) {
+    let disk = MemoryDisk::new(DISK_LEN);
+    let index = MemoryIndex::default();
+    let (engine, _) = open(&disk, &index, Durability::Always);
+    (disk, index, engine)
+}
+
 fn submit(engine: &mut TestEngine, change: Change) -> Result<Answer, StoreError> {
     submit_all(engine, vec![change]).pop().expect("one answer")
 }
@@ -299,9 +307,7 @@ fn a_full_disk_is_an_error_and_deleting_goes_on() {
 
 #[test]
 fn a_failed_sync_poisons_the_volume_and_the_next_takes_over() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, _, mut engine) = fresh();
     submit(&mut engine, blob(1, b"before")).unwrap();
     disk.fail_syncs(true);
     assert!(matches!(
@@ -324,9 +330,7 @@ fn a_failed_sync_poisons_the_volume_and_the_next_takes_over() {
 
 #[test]
 fn parts_of_a_poisoned_volume_make_no_blob() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, _, mut engine) = fresh();
     let part = Change::Part {
         time: 1,
         payload: Bytes::from_static(b"x"),
@@ -361,9 +365,7 @@ fn parts_of_a_poisoned_volume_make_no_blob() {
 
 #[test]
 fn flipped_bits_are_an_error_never_wrong_bytes() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, _, mut engine) = fresh();
     let bytes = vec![7; 5000];
     submit(&mut engine, blob(1, &bytes)).unwrap();
     submit(&mut engine, blob(2, &bytes)).unwrap();
@@ -380,9 +382,7 @@ fn flipped_bits_are_an_error_never_wrong_bytes() {
 
 #[test]
 fn a_rotten_tombstone_brings_nothing_back() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, index, mut engine) = fresh();
     submit(&mut engine, blob(1, b"deleted")).unwrap();
     submit(&mut engine, Change::Seal).unwrap();
     submit(&mut engine, delete(1)).unwrap();
@@ -409,9 +409,7 @@ fn a_rotten_tombstone_brings_nothing_back() {
 
 #[test]
 fn what_lies_where_no_header_can_be_read_is_to_be_repaired() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, _, mut engine) = fresh();
     submit(&mut engine, blob(1, b"one")).unwrap();
     create_appender(&mut engine, 2, b"two").unwrap();
     submit(&mut engine, metadata(2, b"m".to_vec())).unwrap();
@@ -502,9 +500,7 @@ fn an_append_outlives_that_an_older_part_of_its_file_rots() {
 
 #[test]
 fn damage_in_the_middle_is_reported_with_its_extent() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, index, mut engine) = fresh();
     for number in 0..3 {
         submit(&mut engine, blob(number, &[7; 1000])).unwrap();
     }
@@ -533,9 +529,7 @@ fn damage_in_the_middle_is_reported_with_its_extent() {
 #[test]
 fn a_missing_volume_is_reported_and_the_rest_is_served() {
     use crate::disk::Disk as _;
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, index, mut engine) = fresh();
     submit(&mut engine, blob(1, b"gone")).unwrap();
     submit(&mut engine, Change::Seal).unwrap();
     submit(&mut engine, blob(2, b"here")).unwrap();
@@ -581,9 +575,7 @@ fn a_thousand_small_appends_keep_a_short_manifest() {
 
 #[test]
 fn a_renamed_appender_keeps_its_bytes_and_only_one_name() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, index, mut engine) = fresh();
     create_appender(&mut engine, 1, b"hello").unwrap();
     submit(&mut engine, metadata(1, b"m".to_vec())).unwrap();
     let name = key(1);
@@ -622,9 +614,7 @@ fn a_renamed_appender_keeps_its_bytes_and_only_one_name() {
 
 #[test]
 fn a_new_name_that_was_deleted_before_it_came_does_not_come_back() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (_, _, mut engine) = fresh();
     create_appender(&mut engine, 1, b"hello").unwrap();
     // Another node renamed the blob and deleted it, and the second was heard of first.
     let news = Change::Delete {
@@ -660,9 +650,7 @@ fn a_new_name_that_was_deleted_before_it_came_does_not_come_back() {
 
 #[test]
 fn abandoned_parts_become_garbage() {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (_, _, mut engine) = fresh();
     let payload = Bytes::from(vec![1; 1000]);
     let crc = Crc32::of(&payload);
     let part = Change::Part {

@@ -18,9 +18,7 @@ fn golden() -> Vec<u8> {
 
 /// The changes that made the golden volume.
 fn write() -> Vec<u8> {
-    let disk = MemoryDisk::new(DISK_LEN);
-    let index = MemoryIndex::default();
-    let (mut engine, _) = open(&disk, &index, Durability::Always);
+    let (disk, index, mut engine) = fresh();
     // Number 1 holds what number 2 is moved into it.
     submit(&mut engine, blob(1, b"moved")).unwrap();
     compact(&mut engine, VolumeNumber(1));
